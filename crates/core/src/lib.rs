@@ -1,1 +1,11 @@
-//! core
+//! All that decides, and nothing else: the model, the update rules, the agent's interface, the
+//! commit and the ledger's mathematics.
+//!
+//! Pure: nothing here reads a clock, a socket, a disk or a random source. Time and results are
+//! passed in; what should happen comes out as values.
+
+pub mod agent;
+pub mod commit;
+pub mod ledger;
+pub mod model;
+pub mod rules;

@@ -1,0 +1,182 @@
+//! The agent's interface and the fixed rules that stand behind it until a model does.
+//!
+//! The agent **advises** a path and says why; it never decides: with any advice whatsoever the
+//! commit stays correct. It sees only what the entry site can know, and is a pure function of it.
+
+use crate::model::{NameRecord, WriterTag};
+
+/// How a change may be committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Path {
+    /// One local commit.
+    Fast = 1,
+    /// Sent to the one site that is home to all its names.
+    Forward = 2,
+    /// Prepared and decided across sites.
+    MultiPhase = 3,
+    /// Multi-phase, with the names' home moving here.
+    Move = 4,
+    /// Held a moment to be joined with the next change of a flapping device.
+    Coalesce = 5,
+    /// Left to a person.
+    Review = 6,
+}
+
+impl Path {
+    /// The path with this number in ledger entries.
+    pub fn from_code(code: u8) -> Option<Path> {
+        use Path::{Coalesce, Fast, Forward, Move, MultiPhase, Review};
+        [Fast, Forward, MultiPhase, Move, Coalesce, Review].into_iter().find(|path| *path as u8 == code)
+    }
+}
+
+impl std::fmt::Display for Path {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Path::Fast => "fast",
+            Path::Forward => "forward",
+            Path::MultiPhase => "multi-phase",
+            Path::Move => "move",
+            Path::Coalesce => "coalesce",
+            Path::Review => "review",
+        })
+    }
+}
+
+/// Why the agent advises what it advises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
+    /// Nothing speaks against the cheapest path.
+    NoHazard = 1,
+    /// Another identity made the last change of one of the names, not long ago.
+    OtherWriter = 2,
+    /// The same identity changes a name again within a moment.
+    Flapping = 3,
+    /// An operator acts on the zone as a whole.
+    Operator = 4,
+}
+
+impl Reason {
+    /// The reason with this number in ledger entries.
+    pub fn from_code(code: u8) -> Option<Reason> {
+        use Reason::{Flapping, NoHazard, Operator, OtherWriter};
+        [NoHazard, OtherWriter, Flapping, Operator].into_iter().find(|reason| *reason as u8 == code)
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Reason::NoHazard => "no hazard seen",
+            Reason::OtherWriter => "another identity changed the name not long ago",
+            Reason::Flapping => "the same identity changed the name a moment ago",
+            Reason::Operator => "an operator acts on the zone as a whole",
+        })
+    }
+}
+
+/// What the agent says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advice {
+    /// The path it would take.
+    pub path: Path,
+    /// Why.
+    pub reason: Reason,
+    /// The first octets of the SHA-256 of the model that spoke; the rules have their own.
+    pub model: [u8; 8],
+}
+
+/// What the agent may look at.
+pub struct Observation<'a> {
+    /// Who asks.
+    pub writer: WriterTag,
+    /// Now, in milliseconds since 1970.
+    pub now_ms: u64,
+    /// The names that the change touches and that are known here.
+    pub names: &'a [&'a NameRecord],
+}
+
+/// Something that gives advice.
+pub trait Agent: Send {
+    /// Looks and advises. Must not block; takes about a microsecond.
+    fn advise(&self, observation: Observation<'_>) -> Advice;
+}
+
+/// Fixed rules: no memory, no model.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rules;
+
+/// Names the rule set in the ledger.
+const RULES_MODEL: [u8; 8] = *b"rules-v1";
+/// Another writer's change is a hazard for so long, in milliseconds.
+const OTHER_WRITER_MS: u64 = 3_600_000;
+/// Changes closer together than this are flapping, in milliseconds.
+const FLAPPING_MS: u64 = 1_000;
+
+impl Rules {
+    /// Advice for what is not a device's change.
+    pub fn operator() -> Advice {
+        Advice { path: Path::Fast, reason: Reason::Operator, model: RULES_MODEL }
+    }
+}
+
+impl Agent for Rules {
+    fn advise(&self, observation: Observation<'_>) -> Advice {
+        let mut advice = Advice { path: Path::Fast, reason: Reason::NoHazard, model: RULES_MODEL };
+        for name in observation.names {
+            let age_ms = observation.now_ms.saturating_sub(name.changed_at_ms);
+            if name.writer != observation.writer {
+                if age_ms < OTHER_WRITER_MS {
+                    return Advice { path: Path::MultiPhase, reason: Reason::OtherWriter, ..advice };
+                }
+            } else if age_ms < FLAPPING_MS {
+                advice = Advice { path: Path::Coalesce, reason: Reason::Flapping, ..advice };
+            }
+        }
+        advice
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Origin, Position};
+
+    fn record(writer: u64, changed_at_ms: u64) -> NameRecord {
+        let last = Position { origin: Origin { site: 1, generation: 1 }, index: 0 };
+        NameRecord {
+            owner: einhorn_wire::Name::root(),
+            home: 1,
+            epoch: 1,
+            version: 1,
+            sequence: 1,
+            last,
+            writer: WriterTag(writer),
+            changed_at_ms,
+            rrsets: Vec::new(),
+        }
+    }
+
+    fn reason(names: &[NameRecord]) -> Reason {
+        let names: Vec<_> = names.iter().collect();
+        Rules.advise(Observation { writer: WriterTag(1), now_ms: 10_000_000, names: &names }).reason
+    }
+
+    #[test]
+    fn each_rule_speaks_when_it_should() {
+        assert_eq!(reason(&[]), Reason::NoHazard);
+        assert_eq!(reason(&[record(1, 0)]), Reason::NoHazard);
+        assert_eq!(reason(&[record(2, 0)]), Reason::NoHazard);
+        assert_eq!(reason(&[record(1, 9_999_500)]), Reason::Flapping);
+        assert_eq!(reason(&[record(1, 9_999_500), record(2, 9_000_000)]), Reason::OtherWriter);
+    }
+
+    #[test]
+    fn codes_are_stable() {
+        assert_eq!(Path::from_code(6), Some(Path::Review));
+        assert_eq!(Path::from_code(0), None);
+        assert_eq!(Reason::from_code(2), Some(Reason::OtherWriter));
+    }
+}

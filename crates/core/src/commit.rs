@@ -1,0 +1,236 @@
+//! The commit: a state machine per site that validates requests in order, decides, and says what
+//! to append, what to publish and whom to answer.
+//!
+//! Inputs go in by method calls; outputs come out as [`Output`] values, in the order in which
+//! they must happen. The machine owns the site's state and is its only writer. It never answers
+//! anything that depends on a batch before that batch is durable, and after a failed append it
+//! never acknowledges anything again: what is on disk then is unknown until a restart.
+
+mod decide;
+
+use crate::agent::{Advice, Agent};
+use crate::model::entry::{Body, Entry};
+use crate::model::request::{Outcome, Request};
+use crate::model::{Origin, Position, State, Zones};
+use crate::rules::update::Refusal;
+use einhorn_wire::Name;
+use einhorn_wire::message::Rcode;
+
+/// Requests remembered at most, so that their copies are recognised; about 60 octets each. When
+/// the table is full new requests get SERVFAIL: nothing is forgotten early.
+pub const REQUESTS_REMEMBERED_MAX: usize = 16_000_000;
+
+/// A batch of entries to append at once.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Index of its first entry.
+    pub first_index: u64,
+    octets: Vec<u8>,
+    audit: Vec<u8>,
+    /// Ends of each entry in `octets` and of its audit data in `audit`.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Batch {
+    /// Entries with their audit data, in order.
+    pub fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let starts = std::iter::once((0, 0)).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| (&self.octets[start.0..end.0], &self.audit[start.1..end.1]))
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Octets of all entries.
+    pub fn octets(&self) -> usize {
+        self.octets.len()
+    }
+
+    fn push(&mut self, entry: &[u8], audit: &[u8]) {
+        self.octets.extend_from_slice(entry);
+        self.audit.extend_from_slice(audit);
+        self.ends.push((self.octets.len(), self.audit.len()));
+    }
+}
+
+/// What should happen next. `R` is whatever the caller needs to reach the one who asked.
+pub enum Output<R> {
+    /// Make the batch durable, then call [`Commit::appended`] or [`Commit::append_failed`].
+    Append(Batch),
+    /// Let every query see this.
+    Publish(Zones),
+    /// Tell the one who asked. The advice is there when the agent was asked.
+    Answer(R, Outcome, Option<Advice>),
+}
+
+enum Mode {
+    /// Requests go into the open batch.
+    Open,
+    /// A batch is on its way to the disk.
+    Appending,
+    /// An append failed for this reason.
+    Failed(String),
+}
+
+/// The commit of one site.
+pub struct Commit<R> {
+    /// Includes the open batch. Written here alone.
+    state: State,
+    agent: Box<dyn Agent>,
+    mode: Mode,
+    batch: Batch,
+    /// Zones changed in the open batch.
+    changed_zones: Vec<Name>,
+    /// Answers that wait for the open batch.
+    answers: Vec<(R, Outcome, Option<Advice>)>,
+    /// Entries never go back in time, in milliseconds since 1970.
+    last_time_ms: u64,
+    scratch: Vec<u8>,
+}
+
+impl<R> Commit<R> {
+    /// A commit that goes on from `state`, whose entries end before `last_time_ms`.
+    pub fn new(state: State, agent: Box<dyn Agent>, last_time_ms: u64) -> Commit<R> {
+        Commit {
+            batch: Batch { first_index: state.next_index, ..Batch::default() },
+            state,
+            agent,
+            mode: Mode::Open,
+            changed_zones: Vec::new(),
+            answers: Vec::new(),
+            last_time_ms,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// A commit that refuses every change for `reason`, while queries see `state`.
+    pub fn read_only(state: State, agent: Box<dyn Agent>, reason: String) -> Commit<R> {
+        let mut commit = Commit::new(state, agent, 0);
+        commit.mode = Mode::Failed(reason);
+        commit
+    }
+
+    /// The state, the open batch included.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Why nothing is acknowledged any more, if so.
+    pub fn failure(&self) -> Option<&str> {
+        match &self.mode {
+            Mode::Failed(reason) => Some(reason),
+            Mode::Open | Mode::Appending => None,
+        }
+    }
+
+    /// Entries in the open batch.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Begins a log: its first entry.
+    pub fn begin_log(&mut self, now_ms: u64, origin: Origin, name: String) {
+        assert!(self.state.next_index == 0, "a log begins once");
+        self.stage(now_ms, Body::Genesis { origin, name }, &[]);
+    }
+
+    /// Takes a request into the open batch, or answers it at once.
+    pub fn request(&mut self, now_ms: u64, request: &Request, reply: R, out: &mut Vec<Output<R>>) {
+        let now_ms = now_ms.max(self.last_time_ms);
+        assert!(!matches!(self.mode, Mode::Appending), "requests wait while a batch is written");
+        if let Mode::Failed(reason) = &self.mode {
+            let refused = Outcome::Refused { rcode: Rcode::SERVFAIL, reason: reason.clone() };
+            out.push(Output::Answer(reply, refused, None));
+            return;
+        }
+        self.state.forget_before(now_ms / 1000);
+        let (outcome, advice) = match self.state.done(&request.id) {
+            Some(index) => (Outcome::Done { index }, None),
+            None => match self.decide(now_ms, request) {
+                Ok((index, advice)) => (Outcome::Done { index }, Some(advice)),
+                Err(Refusal { rcode, reason }) => (Outcome::Refused { rcode, reason }, None),
+            },
+        };
+        // What was seen may rest on the open batch, so the answer waits for it.
+        if self.batch.is_empty() {
+            out.push(Output::Answer(reply, outcome, advice));
+        } else {
+            self.answers.push((reply, outcome, advice));
+        }
+    }
+
+    /// Validates a request and stages its entry; gives the entry's index.
+    fn decide(&mut self, now_ms: u64, request: &Request) -> Result<(u64, Advice), Refusal> {
+        if self.state.remembered() >= REQUESTS_REMEMBERED_MAX {
+            return Err(Refusal::new(Rcode::SERVFAIL, "too many requests to remember; try again later"));
+        }
+        let change = decide::change(&self.state, &*self.agent, now_ms, request)?;
+        let (zone, advice, changes) = (change.zone.clone(), change.advice, !change.names.is_empty());
+        let index = self.stage(now_ms, Body::Change(change), &request.audit);
+        if changes && !self.changed_zones.contains(&zone) {
+            self.changed_zones.push(zone);
+        }
+        Ok((index, advice))
+    }
+
+    /// Adds an entry to the open batch and folds it; gives its index.
+    fn stage(&mut self, now_ms: u64, body: Body, audit: &[u8]) -> u64 {
+        self.last_time_ms = now_ms.max(self.last_time_ms);
+        let entry = Entry { time_ms: self.last_time_ms, body };
+        let batch = &mut self.batch;
+        let mut audit = audit;
+        let parts = entry.encode(&mut self.scratch, |part| {
+            batch.push(part, audit);
+            audit = &[];
+        });
+        if let Err(error) = self.state.fold(&entry, parts) {
+            // The entry was made from this very state.
+            unreachable!("an entry does not follow from the state it was made from: {error}");
+        }
+        self.state.next_index - 1
+    }
+
+    /// Closes the open batch, if there is one, with a publication for each zone it changed.
+    pub fn flush(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        if self.batch.is_empty() || !matches!(self.mode, Mode::Open) {
+            return;
+        }
+        for zone in std::mem::take(&mut self.changed_zones) {
+            let Some(serial) = self.state.zones.get(&zone).map(|zone| zone.next_serial()) else { continue };
+            let covers = vec![Position { origin: self.state.origin, index: self.state.next_index - 1 }];
+            self.stage(now_ms, Body::Publication { zone, serial, covers }, &[]);
+        }
+        self.mode = Mode::Appending;
+        out.push(Output::Append(std::mem::take(&mut self.batch)));
+    }
+
+    /// The batch is durable: publishes it and answers.
+    pub fn appended(&mut self, out: &mut Vec<Output<R>>) {
+        assert!(matches!(self.mode, Mode::Appending), "no batch was being written");
+        self.mode = Mode::Open;
+        self.batch.first_index = self.state.next_index;
+        out.push(Output::Publish(self.state.zones.clone()));
+        out.extend(self.answers.drain(..).map(|(reply, outcome, advice)| Output::Answer(reply, outcome, advice)));
+    }
+
+    /// The batch may or may not be on disk: nothing of it is published, nobody is told it was
+    /// done, and no later change is accepted.
+    pub fn append_failed(&mut self, reason: String, out: &mut Vec<Output<R>>) {
+        assert!(matches!(self.mode, Mode::Appending), "no batch was being written");
+        for (reply, _, advice) in self.answers.drain(..) {
+            let refused = Outcome::Refused { rcode: Rcode::SERVFAIL, reason: reason.clone() };
+            out.push(Output::Answer(reply, refused, advice));
+        }
+        self.mode = Mode::Failed(reason);
+    }
+}
+
+#[cfg(test)]
+mod tests;

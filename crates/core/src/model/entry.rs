@@ -1,0 +1,393 @@
+//! Ledger entries: what they say, and their one binary form.
+//!
+//! # Form (version 1)
+//! All integers are big-endian; a *name* is an uncompressed domain name in wire form; a *list*
+//! is a u32 count followed by its elements; *position* is u16 site, u16 generation, u64 index.
+//!
+//! A change that fits is one entry: u8 `1`, then the body. A longer one is n entries of at most
+//! 65,535 octets: u8 `2`, u16 part (from 0), u16 parts, then a piece of the body.
+//!
+//! Body: u8 kind, u64 time in milliseconds since 1970, then by kind
+//! - `1` genesis: u16 site, u16 generation, u16 length and UTF-8 text of the log's origin.
+//! - `2` change: name zone; 32 octets request id; u64 remember-until in seconds since 1970;
+//!   identity (u8 `1` key: name | `2` operator); u16 site it entered at; 32 octets audit
+//!   commitment; advice (u8 path, u8 reason, 8 octets model hash); u8 path taken; cause (u8 `1`
+//!   update | `2` zone load: 32 octets SHA-256 of the source | `3` rollback: u64 target index,
+//!   32 octets state root before, 32 after); list of name changes.
+//! - `3` publication: name zone; u32 serial; list of positions the serial covers.
+//!
+//! Name change: name owner; u16 home; u32 epoch; u64 version; u64 sequence; u8 `0` | `1` and
+//! position of the previous entry of this name; list before (u16 type; u8 `0` absent | `1` and
+//! RRset); list of RRsets after. `before` has every type that changed; `after` is the whole name.
+//! RRset: u16 type, u32 TTL in seconds, u32 length, then each rdata behind its u16 length.
+
+use super::codec::{Malformed, Put, Take};
+use super::request::{Commitment, Identity, RequestId};
+use super::{Origin, Position, RrSet, WriterTag};
+use crate::agent::{Advice, Path, Reason};
+use einhorn_wire::{Name, RecordType};
+use sha2::{Digest, Sha256};
+
+/// Longest entry of the ledger, in octets: bundles have 16-bit lengths.
+pub const ENTRY_OCTETS_MAX: usize = 65_535;
+const FORM_WHOLE: u8 = 1;
+const FORM_PART: u8 = 2;
+const PART_HEADER_OCTETS: usize = 5;
+
+/// One change to everything that a site knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When the leader committed it, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// What it says.
+    pub body: Body,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// The first entry of a log.
+    Genesis {
+        /// The log's site and generation.
+        origin: Origin,
+        /// The name in the log's checkpoints.
+        name: String,
+    },
+    /// A change to names of one zone.
+    Change(Change),
+    /// From here on the zone has this serial.
+    Publication {
+        /// Apex of the zone.
+        zone: Name,
+        /// SOA serial.
+        serial: u32,
+        /// For each log, the last entry that the serial includes.
+        covers: Vec<Position>,
+    },
+}
+
+/// A change to names of one zone, all at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Apex of the zone.
+    pub zone: Name,
+    /// The request that asked for it.
+    pub request: RequestId,
+    /// Until when copies of the request may arrive, in seconds since 1970.
+    pub remember_until_seconds: u64,
+    /// Who asked.
+    pub who: Identity,
+    /// The site where it entered.
+    pub entered_site: u16,
+    /// Commits to the audit data beside the log.
+    pub audit_commitment: Commitment,
+    /// What the agent advised.
+    pub advice: Advice,
+    /// The path that was taken.
+    pub path: Path,
+    /// Why there is a change.
+    pub cause: Cause,
+    /// The names it changes; none when it found everything as asked already.
+    pub names: Vec<NameChange>,
+}
+
+/// Why there is a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// Someone asked for it.
+    Update,
+    /// A zone was created from a source with this SHA-256.
+    ZoneLoad {
+        /// Hash of the source.
+        source: [u8; 32],
+    },
+    /// An earlier state was restored.
+    Rollback {
+        /// The state after this entry is the aim.
+        target_index: u64,
+        /// State root of the zone before.
+        root_before: [u8; 32],
+        /// State root of the zone after.
+        root_after: [u8; 32],
+    },
+}
+
+/// What happened to one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameChange {
+    /// Owner name.
+    pub owner: Name,
+    /// Its home from now on.
+    pub home: u16,
+    /// Its epoch from now on.
+    pub epoch: u32,
+    /// Its version from now on.
+    pub version: u64,
+    /// The how-manieth entry of this name this is, from 1.
+    pub sequence: u64,
+    /// The one before.
+    pub previous: Option<Position>,
+    /// Each type that changed, with its RRset before.
+    pub before: Vec<(RecordType, Option<RrSet>)>,
+    /// All RRsets of the name after.
+    pub after: Vec<RrSet>,
+}
+
+impl NameChange {
+    /// All RRsets of the name before.
+    pub fn all_before(&self) -> Vec<RrSet> {
+        let unchanged = self.after.iter().filter(|set| !self.before.iter().any(|(rtype, _)| *rtype == set.rtype));
+        let changed = self.before.iter().filter_map(|(_, set)| set.as_ref());
+        unchanged.chain(changed).cloned().collect()
+    }
+}
+
+impl Identity {
+    /// A short stand-in to compare writers by.
+    pub fn tag(&self) -> WriterTag {
+        let mut bytes = Vec::new();
+        put_identity(&mut Put(&mut bytes), self);
+        let hash: [u8; 32] = Sha256::digest(bytes.to_ascii_lowercase()).into();
+        let [a, b, c, d, e, f, g, h, ..] = hash;
+        WriterTag(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
+fn put_identity(put: &mut Put<'_>, who: &Identity) {
+    match who {
+        Identity::Key(name) => {
+            put.u8(1);
+            put.name(name);
+        }
+        Identity::Operator => put.u8(2),
+    }
+}
+
+fn take_identity(take: &mut Take<'_>) -> Result<Identity, Malformed> {
+    match take.u8()? {
+        1 => Ok(Identity::Key(take.name()?)),
+        2 => Ok(Identity::Operator),
+        _ => Err(Malformed("identity in an entry")),
+    }
+}
+
+impl Entry {
+    /// Appends the entry's one or more stored parts, calling `part` after each with nothing but
+    /// its octets. Returns how many there were.
+    pub fn encode(&self, scratch: &mut Vec<u8>, mut part: impl FnMut(&[u8])) -> u64 {
+        scratch.clear();
+        scratch.push(FORM_WHOLE);
+        self.put_body(&mut Put(scratch));
+        if scratch.len() <= ENTRY_OCTETS_MAX {
+            part(scratch);
+            return 1;
+        }
+        let pieces = scratch[1..].chunks(ENTRY_OCTETS_MAX - PART_HEADER_OCTETS);
+        let parts = pieces.len();
+        assert!(parts <= usize::from(u16::MAX), "a change of more than 4 GB");
+        let mut octets = Vec::with_capacity(ENTRY_OCTETS_MAX);
+        for (i, piece) in pieces.enumerate() {
+            octets.clear();
+            let mut put = Put(&mut octets);
+            put.u8(FORM_PART);
+            put.u16(i as u16);
+            put.u16(parts as u16);
+            put.bytes(piece);
+            part(&octets);
+        }
+        parts as u64
+    }
+
+    fn put_body(&self, put: &mut Put<'_>) {
+        let kind = match self.body {
+            Body::Genesis { .. } => 1,
+            Body::Change(_) => 2,
+            Body::Publication { .. } => 3,
+        };
+        put.u8(kind);
+        put.u64(self.time_ms);
+        match &self.body {
+            Body::Genesis { origin, name } => {
+                put.u16(origin.site);
+                put.u16(origin.generation);
+                put.u16(name.len() as u16);
+                put.bytes(name.as_bytes());
+            }
+            Body::Change(change) => change.put(put),
+            Body::Publication { zone, serial, covers } => {
+                put.name(zone);
+                put.u32(*serial);
+                put.count(covers.len());
+                covers.iter().for_each(|position| put.position(*position));
+            }
+        }
+    }
+
+    fn take_body(octets: &[u8]) -> Result<Entry, Malformed> {
+        let mut take = Take { rest: octets };
+        let (kind, time_ms) = (take.u8()?, take.u64()?);
+        let body = match kind {
+            1 => {
+                let origin = Origin { site: take.u16()?, generation: take.u16()? };
+                let length = take.u16()?;
+                let name = String::from_utf8(take.bytes(length.into())?.to_vec());
+                Body::Genesis { origin, name: name.map_err(|_| Malformed("origin text in an entry"))? }
+            }
+            2 => Body::Change(Change::take(&mut take)?),
+            3 => {
+                let (zone, serial) = (take.name()?, take.u32()?);
+                let covers = (0..take.count(12)?).map(|_| take.position()).collect::<Result<_, _>>()?;
+                Body::Publication { zone, serial, covers }
+            }
+            _ => return Err(Malformed("entry: unknown kind, written by a newer version?")),
+        };
+        take.end()?;
+        Ok(Entry { time_ms, body })
+    }
+}
+
+impl Change {
+    fn put(&self, put: &mut Put<'_>) {
+        put.name(&self.zone);
+        put.bytes(&self.request.0);
+        put.u64(self.remember_until_seconds);
+        put_identity(put, &self.who);
+        put.u16(self.entered_site);
+        put.bytes(&self.audit_commitment.0);
+        put.u8(self.advice.path as u8);
+        put.u8(self.advice.reason as u8);
+        put.bytes(&self.advice.model);
+        put.u8(self.path as u8);
+        match &self.cause {
+            Cause::Update => put.u8(1),
+            Cause::ZoneLoad { source } => {
+                put.u8(2);
+                put.bytes(source);
+            }
+            Cause::Rollback { target_index, root_before, root_after } => {
+                put.u8(3);
+                put.u64(*target_index);
+                put.bytes(root_before);
+                put.bytes(root_after);
+            }
+        }
+        put.count(self.names.len());
+        self.names.iter().for_each(|name| name.put(put));
+    }
+
+    fn take(take: &mut Take<'_>) -> Result<Change, Malformed> {
+        Ok(Change {
+            zone: take.name()?,
+            request: RequestId(take.array()?),
+            remember_until_seconds: take.u64()?,
+            who: take_identity(take)?,
+            entered_site: take.u16()?,
+            audit_commitment: Commitment(take.array()?),
+            advice: Advice {
+                path: Path::from_code(take.u8()?).ok_or(Malformed("path in an entry"))?,
+                reason: Reason::from_code(take.u8()?).ok_or(Malformed("reason in an entry"))?,
+                model: take.array()?,
+            },
+            path: Path::from_code(take.u8()?).ok_or(Malformed("path in an entry"))?,
+            cause: match take.u8()? {
+                1 => Cause::Update,
+                2 => Cause::ZoneLoad { source: take.array()? },
+                3 => Cause::Rollback {
+                    target_index: take.u64()?,
+                    root_before: take.array()?,
+                    root_after: take.array()?,
+                },
+                _ => return Err(Malformed("cause in an entry")),
+            },
+            names: (0..take.count(30)?).map(|_| NameChange::take(take)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl NameChange {
+    fn put(&self, put: &mut Put<'_>) {
+        put.name(&self.owner);
+        put.u16(self.home);
+        put.u32(self.epoch);
+        put.u64(self.version);
+        put.u64(self.sequence);
+        match self.previous {
+            None => put.u8(0),
+            Some(position) => {
+                put.u8(1);
+                put.position(position);
+            }
+        }
+        put.count(self.before.len());
+        for (rtype, set) in &self.before {
+            put.u16(rtype.0);
+            put.u8(u8::from(set.is_some()));
+            set.iter().for_each(|set| put.rrset(set));
+        }
+        put.rrsets(&self.after);
+    }
+
+    fn take(take: &mut Take<'_>) -> Result<NameChange, Malformed> {
+        let flag = |take: &mut Take<'_>| match take.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Malformed("flag in an entry")),
+        };
+        let (owner, home, epoch) = (take.name()?, take.u16()?, take.u32()?);
+        let (version, sequence) = (take.u64()?, take.u64()?);
+        let previous = if flag(take)? { Some(take.position()?) } else { None };
+        let before = (0..take.count(3)?)
+            .map(|_| {
+                let rtype = RecordType(take.u16()?);
+                let set = if flag(take)? { Some(take.rrset()?) } else { None };
+                Ok((rtype, set))
+            })
+            .collect::<Result<_, Malformed>>()?;
+        Ok(NameChange { owner, home, epoch, version, sequence, previous, before, after: take.rrsets()? })
+    }
+}
+
+/// Puts entries together from stored parts, which must come in order.
+#[derive(Debug, Default, Clone)]
+pub struct Assembler {
+    /// Pieces of the change under way: its parts so far, how many there will be, their octets.
+    pending: Option<(u16, u16, Vec<u8>)>,
+}
+
+impl Assembler {
+    /// Takes the next stored entry; gives a change when it was its last part.
+    ///
+    /// # Errors
+    /// [`Malformed`] for octets that are no entry, or parts out of order.
+    pub fn next(&mut self, octets: &[u8]) -> Result<Option<Entry>, Malformed> {
+        let mut take = Take { rest: octets };
+        match (take.u8()?, self.pending.take()) {
+            (FORM_WHOLE, None) => Entry::take_body(take.rest).map(Some),
+            (FORM_PART, pending) => {
+                let (part, parts) = (take.u16()?, take.u16()?);
+                let mut body = match pending {
+                    None if part == 0 && parts > 1 => Vec::new(),
+                    Some((done, of, body)) if part == done && parts == of => body,
+                    _ => return Err(Malformed("entry: a part out of order")),
+                };
+                body.extend_from_slice(take.rest);
+                if part + 1 == parts {
+                    return Entry::take_body(&body).map(Some);
+                }
+                self.pending = Some((part + 1, parts, body));
+                Ok(None)
+            }
+            (FORM_WHOLE, Some(_)) => Err(Malformed("entry: a change without its last part")),
+            _ => Err(Malformed("entry: unknown form, written by a newer version?")),
+        }
+    }
+
+    /// Whether no change is half read.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_none()
+    }
+}
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

@@ -1,0 +1,177 @@
+//! Entries survive their binary form, which is pinned octet by octet.
+
+use super::*;
+use proptest::prelude::*;
+
+fn name() -> impl Strategy<Value = Name> {
+    proptest::collection::vec("[a-zA-Z0-9-]{1,9}", 0..4)
+        .prop_map(|labels| labels.iter().fold(Name::root(), |name, l| name.prepend(l.as_bytes()).expect("short")))
+}
+
+fn rrset(rdata_octets_max: usize) -> impl Strategy<Value = RrSet> {
+    let rdata = proptest::collection::vec(any::<u8>(), 0..rdata_octets_max);
+    (256u16..300, any::<u32>(), proptest::collection::vec(rdata, 1..4)).prop_map(|(rtype, ttl, rdatas)| {
+        RrSet::new(RecordType(rtype), ttl, rdatas.iter().map(Vec::as_slice)).expect("not empty")
+    })
+}
+
+fn position() -> impl Strategy<Value = Position> {
+    (any::<u16>(), any::<u16>(), any::<u64>())
+        .prop_map(|(site, generation, index)| Position { origin: Origin { site, generation }, index })
+}
+
+fn name_change(rdata_octets_max: usize) -> impl Strategy<Value = NameChange> {
+    let before = proptest::option::of(rrset(rdata_octets_max)).prop_map(|set| {
+        (set.as_ref().map_or(RecordType::A, |set| set.rtype), set)
+    });
+    (
+        (name(), any::<u16>(), any::<u32>(), any::<u64>(), any::<u64>()),
+        proptest::option::of(position()),
+        proptest::collection::vec(before, 0..3),
+        proptest::collection::vec(rrset(rdata_octets_max), 0..3),
+    )
+        .prop_map(|((owner, home, epoch, version, sequence), previous, before, after)| NameChange {
+            owner,
+            home,
+            epoch,
+            version,
+            sequence,
+            previous,
+            before,
+            after,
+        })
+}
+
+fn cause() -> impl Strategy<Value = Cause> {
+    prop_oneof![
+        Just(Cause::Update),
+        any::<[u8; 32]>().prop_map(|source| Cause::ZoneLoad { source }),
+        (any::<u64>(), any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(|(target_index, root_before, root_after)| {
+            Cause::Rollback { target_index, root_before, root_after }
+        }),
+    ]
+}
+
+fn entry(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Entry> {
+    let who = prop_oneof![name().prop_map(Identity::Key), Just(Identity::Operator)];
+    let advice = Advice { path: Path::MultiPhase, reason: Reason::OtherWriter, model: *b"a model!" };
+    let change = (
+        (name(), any::<[u8; 32]>(), any::<u64>(), who, any::<u16>()),
+        cause(),
+        proptest::collection::vec(name_change(rdata_octets_max), 0..names_max),
+    )
+        .prop_map(move |((zone, request, remember_until_seconds, who, entered_site), cause, names)| {
+            Body::Change(Change {
+                zone,
+                request: RequestId(request),
+                remember_until_seconds,
+                who,
+                entered_site,
+                audit_commitment: Commitment(request),
+                advice,
+                path: Path::Fast,
+                cause,
+                names,
+            })
+        });
+    let publication = (name(), any::<u32>(), proptest::collection::vec(position(), 0..3))
+        .prop_map(|(zone, serial, covers)| Body::Publication { zone, serial, covers });
+    let genesis = (position(), "[a-zä/.]{0,20}").prop_map(|(p, name)| Body::Genesis { origin: p.origin, name });
+    (any::<u64>(), prop_oneof![6 => change, 1 => publication, 1 => genesis])
+        .prop_map(|(time_ms, body)| Entry { time_ms, body })
+}
+
+fn encoded(entry: &Entry) -> Vec<Vec<u8>> {
+    let mut parts = Vec::new();
+    let count = entry.encode(&mut Vec::new(), |part| parts.push(part.to_vec()));
+    assert_eq!(count as usize, parts.len());
+    parts
+}
+
+proptest! {
+    #[test]
+    fn round_trips(entry in entry(40, 4)) {
+        let parts = encoded(&entry);
+        prop_assert_eq!(parts.len(), 1);
+        prop_assert_eq!(Assembler::default().next(&parts[0]), Ok(Some(entry)));
+    }
+
+    #[test]
+    fn octets_that_are_an_entry_have_no_other_form(entry in entry(40, 3), at in any::<prop::sample::Index>(), flip in 1u8..) {
+        let mut octets = encoded(&entry).remove(0);
+        let at = at.index(octets.len());
+        octets[at] ^= flip;
+        if let Ok(Some(changed)) = Assembler::default().next(&octets) {
+            prop_assert_eq!(&encoded(&changed)[0], &octets);
+        }
+    }
+
+    #[test]
+    fn junk_is_refused_without_a_panic(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Assembler::default().next(&octets);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+    #[test]
+    fn long_changes_come_in_parts(entry in entry(60_000, 8)) {
+        let parts = encoded(&entry);
+        let mut assembler = Assembler::default();
+        for (i, part) in parts.iter().enumerate() {
+            prop_assert!(part.len() <= ENTRY_OCTETS_MAX);
+            let whole = assembler.next(part);
+            if i + 1 == parts.len() {
+                prop_assert_eq!(whole, Ok(Some(entry.clone())));
+            } else {
+                prop_assert_eq!(whole, Ok(None));
+                prop_assert!(assembler.clone().next(&parts[0]).is_err() || i > 0 && parts.len() == 1);
+            }
+        }
+        prop_assert!(assembler.is_empty());
+    }
+}
+
+/// The form is on disk for decades: a change of these octets is a new version.
+#[test]
+fn golden_octets() {
+    let set = |octet| RrSet::new(RecordType::A, 60, [&[192, 0, 2, octet][..]]);
+    let entry = Entry {
+        time_ms: 0x0102_0304,
+        body: Body::Change(Change {
+            zone: "z.".parse().expect("name"),
+            request: RequestId([7; 32]),
+            remember_until_seconds: 9,
+            who: Identity::Key("k.".parse().expect("name")),
+            entered_site: 1,
+            audit_commitment: Commitment([8; 32]),
+            advice: Advice { path: Path::Fast, reason: Reason::NoHazard, model: *b"rules-v1" },
+            path: Path::Fast,
+            cause: Cause::Update,
+            names: vec![NameChange {
+                owner: "a.z.".parse().expect("name"),
+                home: 1,
+                epoch: 2,
+                version: 3,
+                sequence: 4,
+                previous: Some(Position { origin: Origin { site: 1, generation: 1 }, index: 5 }),
+                before: vec![(RecordType::A, set(1)), (RecordType::TXT, None)],
+                after: set(2).into_iter().collect(),
+            }],
+        }),
+    };
+    let expected = [
+        &[1, 2, 0, 0, 0, 0, 1, 2, 3, 4, 1, b'z', 0][..],
+        &[7; 32],
+        &[0, 0, 0, 0, 0, 0, 0, 9, 1, 1, b'k', 0, 0, 1],
+        &[8; 32],
+        b"\x01\x01rules-v1\x01\x01",
+        &[0, 0, 0, 1, 1, b'a', 1, b'z', 0, 0, 1, 0, 0, 0, 2],
+        &[0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4],
+        &[1, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5],
+        &[0, 0, 0, 2, 0, 1, 1, 0, 1, 0, 0, 0, 60, 0, 0, 0, 6, 0, 4, 192, 0, 2, 1, 0, 16, 0],
+        &[0, 0, 0, 1, 0, 1, 0, 0, 0, 60, 0, 0, 0, 6, 0, 4, 192, 0, 2, 2],
+    ]
+    .concat();
+    assert_eq!(encoded(&entry), [expected]);
+}

@@ -1,0 +1,31 @@
+//! What the system knows: names, RRsets, requests, ledger entries, and the state they fold into.
+
+pub mod entry;
+mod codec;
+pub mod request;
+mod rrset;
+mod state;
+pub mod snapshot;
+pub mod tree;
+
+pub use rrset::{NameRecord, RrSet, WriterTag, find};
+pub use state::{FoldError, State, Zone, Zones};
+
+/// A site's log: the site's number, and how often it had to begin a new log (`berlin`,
+/// `berlin/2`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin {
+    /// Number of the site.
+    pub site: u16,
+    /// 1 for its first log.
+    pub generation: u16,
+}
+
+/// The place of an entry: a log and an index in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The log.
+    pub origin: Origin,
+    /// Index of the entry's last part in that log, from 0.
+    pub index: u64,
+}

@@ -1,0 +1,176 @@
+//! What anybody asks of a site, in one form, whatever protocol it came by.
+
+use super::RrSet;
+use einhorn_wire::message::Rcode;
+use einhorn_wire::{Name, RecordType};
+
+/// Identifies a request across retries: a hash, so its octets are as good as random.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub [u8; 32]);
+
+impl std::fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0[..8].iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// Whoever holds this TSIG key.
+    Key(Name),
+    /// An operator at this site's control socket or command line.
+    Operator,
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Identity::Key(name) => write!(f, "key {name}"),
+            Identity::Operator => f.write_str("operator"),
+        }
+    }
+}
+
+/// A salted commitment to audit data that lies beside the log and can be erased there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Commitment(pub [u8; 32]);
+
+/// A condition on the zone's state (RFC 2136 §2.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prerequisite {
+    /// The name owns at least one record (§2.4.4).
+    NameInUse(Name),
+    /// The name owns no record (§2.4.5).
+    NameNotInUse(Name),
+    /// There is such an RRset (§2.4.1).
+    RrSetExists(Name, RecordType),
+    /// There is no such RRset (§2.4.3).
+    RrSetAbsent(Name, RecordType),
+    /// There is exactly this RRset, TTL aside (§2.4.2).
+    RrSetEquals(Name, RrSet),
+}
+
+impl std::fmt::Display for Prerequisite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Prerequisite::NameInUse(name) => write!(f, "{name} is in use"),
+            Prerequisite::NameNotInUse(name) => write!(f, "{name} is not in use"),
+            Prerequisite::RrSetExists(name, rtype) => write!(f, "{name} has {rtype}"),
+            Prerequisite::RrSetAbsent(name, rtype) => write!(f, "{name} has no {rtype}"),
+            Prerequisite::RrSetEquals(name, set) => write!(f, "{name} has exactly {set:?}"),
+        }
+    }
+}
+
+/// A change to the zone's state (RFC 2136 §2.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Add one record to an RRset (§2.5.1).
+    Add {
+        /// Owner name.
+        owner: Name,
+        /// Type.
+        rtype: RecordType,
+        /// TTL in seconds, which the whole RRset takes.
+        ttl: u32,
+        /// Uncompressed wire form.
+        rdata: Box<[u8]>,
+    },
+    /// Delete an RRset (§2.5.2).
+    DeleteRrSet(Name, RecordType),
+    /// Delete all RRsets of a name (§2.5.3).
+    DeleteName(Name),
+    /// Delete one record from an RRset (§2.5.4).
+    DeleteRecord {
+        /// Owner name.
+        owner: Name,
+        /// Type.
+        rtype: RecordType,
+        /// Uncompressed wire form.
+        rdata: Box<[u8]>,
+    },
+}
+
+impl Operation {
+    /// The name it changes.
+    pub fn owner(&self) -> &Name {
+        match self {
+            Operation::Add { owner, .. } | Operation::DeleteRecord { owner, .. } => owner,
+            Operation::DeleteRrSet(owner, _) | Operation::DeleteName(owner) => owner,
+        }
+    }
+
+    /// The type it changes; `None` for all types of the name.
+    pub fn rtype(&self) -> Option<RecordType> {
+        match self {
+            Operation::Add { rtype, .. } | Operation::DeleteRecord { rtype, .. } => Some(*rtype),
+            Operation::DeleteRrSet(_, rtype) => Some(*rtype),
+            Operation::DeleteName(_) => None,
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// If all prerequisites hold, do all operations, in order, or none.
+    Update {
+        /// Conditions, checked in order.
+        prerequisites: Vec<Prerequisite>,
+        /// Changes, done in order.
+        operations: Vec<Operation>,
+    },
+    /// Create the zone with this content; it must not exist yet.
+    LoadZone {
+        /// Owner names with their RRsets, each name once.
+        names: Vec<(Name, Vec<RrSet>)>,
+        /// SHA-256 of the zone file.
+        source: [u8; 32],
+    },
+    /// Put names back to an earlier content.
+    Rollback {
+        /// The zone's content becomes what it was after this entry.
+        target_index: u64,
+        /// For each name the version it must still have, and its RRsets after the rollback.
+        names: Vec<(Name, u64, Vec<RrSet>)>,
+    },
+}
+
+/// One request, authenticated and authorised.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The same for every retry of one request.
+    pub id: RequestId,
+    /// Until when a retry could arrive, in seconds since 1970.
+    pub remember_until_seconds: u64,
+    /// Who asks.
+    pub who: Identity,
+    /// The zone to change.
+    pub zone: Name,
+    /// What to do.
+    pub action: Action,
+    /// The site it entered at.
+    pub entered_site: u16,
+    /// Commits to `audit`.
+    pub audit_commitment: Commitment,
+    /// Salt and value of what must be erasable, such as the client's address.
+    pub audit: Vec<u8>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Committed in the entry at this index, now or by an earlier copy of the request.
+    Done {
+        /// Index in this site's log.
+        index: u64,
+    },
+    /// Not done, and nothing of it was.
+    Refused {
+        /// What a DNS client is told.
+        rcode: Rcode,
+        /// For people.
+        reason: String,
+    },
+}

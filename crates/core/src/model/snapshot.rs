@@ -1,0 +1,74 @@
+//! The whole state as octets, so that a restart need not fold the whole log.
+//!
+//! A snapshot is a cache: the log alone is the truth, and a snapshot that cannot be read is
+//! skipped. Form: u8 version (1), u16 site, u16 generation, u64 next index, origin name (u16
+//! length), list of zones (name apex, u32 serial, u64 count of names, names), list of remembered
+//! requests (16 octets id, u64 until, u64 index). Integers are big-endian.
+
+use super::codec::{Malformed, Put, Take, put_name_record, take_name_record};
+use super::tree::Tree;
+use super::{Origin, State, Zone};
+use std::sync::Arc;
+
+const VERSION: u8 = 1;
+
+/// Writes `state`, which must have nothing unpublished.
+pub fn encode(state: &State) -> Vec<u8> {
+    let mut octets = Vec::new();
+    let mut put = Put(&mut octets);
+    put.u8(VERSION);
+    put.u16(state.origin.site);
+    put.u16(state.origin.generation);
+    put.u64(state.next_index);
+    put.u16(state.origin_name.len() as u16);
+    put.bytes(state.origin_name.as_bytes());
+    put.count(state.zones.iter().count());
+    for zone in state.zones.iter() {
+        assert!(!zone.unpublished, "a snapshot between a change and its publication");
+        put.name(&zone.apex);
+        put.u32(zone.serial);
+        put.count(zone.names.iter().count());
+        zone.names.iter().for_each(|record| put_name_record(&mut put, record));
+    }
+    put.count(state.remembered());
+    for (id, until_seconds, index) in state.requests.iter() {
+        put.bytes(&id);
+        put.u64(until_seconds);
+        put.u64(index);
+    }
+    octets
+}
+
+/// Reads what [`encode`] wrote.
+///
+/// # Errors
+/// [`Malformed`] for anything else.
+pub fn decode(octets: &[u8]) -> Result<State, Malformed> {
+    let mut take = Take { rest: octets };
+    if take.u8()? != VERSION {
+        return Err(Malformed("snapshot: of another version"));
+    }
+    let mut state = State::empty();
+    state.origin = Origin { site: take.u16()?, generation: take.u16()? };
+    state.next_index = take.u64()?;
+    let length = take.u16()?;
+    state.origin_name =
+        String::from_utf8(take.bytes(length.into())?.to_vec()).map_err(|_| Malformed("snapshot: origin"))?;
+    for _ in 0..take.count(9)? {
+        let (apex, serial) = (take.name()?, take.u32()?);
+        let mut names = Tree::default();
+        for _ in 0..take.count(40)? {
+            let record = take_name_record(&mut take)?;
+            names.insert(record.owner.canonical_key().as_ref(), Arc::new(record));
+        }
+        let key = apex.canonical_key();
+        let zone = Zone { apex, names, serial, unpublished: false };
+        state.zones.0.insert(key.as_ref(), Arc::new(zone));
+    }
+    for _ in 0..take.count(32)? {
+        let (id, until_seconds, index) = (take.array()?, take.u64()?, take.u64()?);
+        state.requests.insert(id, until_seconds, index);
+    }
+    take.end()?;
+    Ok(state)
+}

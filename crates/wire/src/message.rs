@@ -1,0 +1,402 @@
+//! Reading DNS messages (RFC 1035 §4), one pass, without copying.
+//!
+//! Nothing here decides what a message means: it only says where its parts are, and refuses what
+//! has no parts.
+
+use crate::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX, Name};
+use crate::record::{Class, Record, RecordType};
+use std::fmt;
+
+/// Octets of a message header.
+pub const HEADER_OCTETS: usize = 12;
+
+/// Why bytes are not a DNS message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// The bytes end inside a field.
+    #[error("the message ends too early")]
+    Short,
+    /// A name is too long, points forward, or has a label type that no longer exists.
+    #[error("a malformed domain name")]
+    BadName,
+    /// Record data does not have the form of its type.
+    #[error("malformed {0} record data")]
+    BadRdata(RecordType),
+    /// Octets are left after the last record.
+    #[error("octets after the last record")]
+    Trailing,
+    /// A TSIG or OPT record where none may be, or more than one (RFC 6891 §6.1.1, RFC 8945 §5.1).
+    #[error("a misplaced TSIG or OPT record")]
+    Misplaced,
+}
+
+/// A response code (RFC 1035 §4.1.1, RFC 2136 §2.2; above 15 only with EDNS or in TSIG).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rcode(pub u16);
+
+#[allow(missing_docs)] // the names are the documentation
+impl Rcode {
+    pub const NOERROR: Rcode = Rcode(0);
+    pub const FORMERR: Rcode = Rcode(1);
+    pub const SERVFAIL: Rcode = Rcode(2);
+    pub const NXDOMAIN: Rcode = Rcode(3);
+    pub const NOTIMP: Rcode = Rcode(4);
+    pub const REFUSED: Rcode = Rcode(5);
+    pub const YXDOMAIN: Rcode = Rcode(6);
+    pub const YXRRSET: Rcode = Rcode(7);
+    pub const NXRRSET: Rcode = Rcode(8);
+    pub const NOTAUTH: Rcode = Rcode(9);
+    pub const NOTZONE: Rcode = Rcode(10);
+    pub const BADVERS: Rcode = Rcode(16);
+    /// TSIG error field only (RFC 8945 §3); shares its number with BADVERS.
+    pub const BADSIG: Rcode = Rcode(16);
+    pub const BADKEY: Rcode = Rcode(17);
+    pub const BADTIME: Rcode = Rcode(18);
+    pub const BADTRUNC: Rcode = Rcode(22);
+}
+
+impl fmt::Display for Rcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [&str; 11] = [
+            "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
+            "NXRRSET", "NOTAUTH", "NOTZONE",
+        ];
+        match NAMES.get(self.0 as usize) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "RCODE{}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Rcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a message asks for (RFC 1035 §4.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opcode(pub u8);
+
+#[allow(missing_docs)] // the names are the documentation
+impl Opcode {
+    pub const QUERY: Opcode = Opcode(0);
+    pub const NOTIFY: Opcode = Opcode(4);
+    pub const UPDATE: Opcode = Opcode(5);
+}
+
+/// The header of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Message id.
+    pub id: u16,
+    /// The 16 flag bits: QR, opcode, AA, TC, RD, RA, Z, AD, CD, RCODE.
+    pub flags: u16,
+    /// Entries in the question (zone), answer (prerequisite), authority (update) and additional
+    /// sections.
+    pub counts: [u16; 4],
+}
+
+impl Header {
+    /// Reads the first twelve octets; `None` if there are fewer.
+    pub fn parse(message: &[u8]) -> Option<Header> {
+        let word = |i: usize| Some(u16::from_be_bytes([*message.get(2 * i)?, *message.get(2 * i + 1)?]));
+        Some(Header { id: word(0)?, flags: word(1)?, counts: [word(2)?, word(3)?, word(4)?, word(5)?] })
+    }
+
+    /// Whether the message is a response.
+    pub fn is_response(&self) -> bool {
+        self.flags & 0x8000 != 0
+    }
+
+    /// The opcode.
+    pub fn opcode(&self) -> Opcode {
+        Opcode((self.flags >> 11) as u8 & 15)
+    }
+
+    /// Whether recursion is desired, which a response repeats.
+    pub fn recursion_desired(&self) -> bool {
+        self.flags & 0x0100 != 0
+    }
+
+    /// The four low bits of the response code.
+    pub fn rcode(&self) -> Rcode {
+        Rcode(self.flags & 15)
+    }
+}
+
+/// A name on the stack in uncompressed wire form, as read from a message.
+#[derive(Clone)]
+pub struct NameBuffer {
+    length: u8,
+    octets: [u8; NAME_OCTETS_MAX],
+}
+
+impl NameBuffer {
+    /// Uncompressed wire form.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.octets[..self.length as usize]
+    }
+
+    /// The owned name.
+    pub fn to_name(&self) -> Name {
+        Name::from_valid_wire(self.as_slice())
+    }
+
+    /// The key under which zones store this name.
+    pub fn canonical_key(&self) -> crate::name::CanonicalKey {
+        crate::name::CanonicalKey::from_valid_wire(self.as_slice())
+    }
+}
+
+/// Reads the name at `at`, following compression pointers, which must point backwards.
+/// Returns the name and the offset behind it.
+///
+/// # Errors
+/// [`ParseError::Short`] or [`ParseError::BadName`].
+pub fn read_name(message: &[u8], at: usize) -> Result<(NameBuffer, usize), ParseError> {
+    let mut name = NameBuffer { length: 0, octets: [0; NAME_OCTETS_MAX] };
+    let mut length = 0;
+    let mut at = at;
+    let mut behind = None;
+    // Each pointer must lead to before the place where its run of labels began, so that the
+    // chain ends.
+    let mut run_start = at;
+    loop {
+        let octet = *message.get(at).ok_or(ParseError::Short)? as usize;
+        match octet {
+            0 => {
+                if length + 1 > NAME_OCTETS_MAX {
+                    return Err(ParseError::BadName);
+                }
+                name.length = (length + 1) as u8;
+                return Ok((name, behind.unwrap_or(at + 1)));
+            }
+            1..=LABEL_OCTETS_MAX => {
+                let label = message.get(at..at + 1 + octet).ok_or(ParseError::Short)?;
+                let place = name.octets.get_mut(length..length + label.len()).ok_or(ParseError::BadName)?;
+                place.copy_from_slice(label);
+                length += label.len();
+                at += label.len();
+            }
+            0xC0.. => {
+                let low = *message.get(at + 1).ok_or(ParseError::Short)? as usize;
+                let to = (octet & 0x3F) << 8 | low;
+                if to >= run_start {
+                    return Err(ParseError::BadName);
+                }
+                behind = behind.or(Some(at + 2));
+                run_start = to;
+                at = to;
+            }
+            _ => return Err(ParseError::BadName),
+        }
+    }
+}
+
+/// A question, or the zone section of an UPDATE.
+#[derive(Clone)]
+pub struct Question {
+    /// Name asked for.
+    pub name: NameBuffer,
+    /// Type asked for.
+    pub rtype: RecordType,
+    /// Class asked for.
+    pub class: Class,
+}
+
+/// Reads a question at `at`; returns the offset behind it too.
+///
+/// # Errors
+/// [`ParseError::Short`] or [`ParseError::BadName`].
+pub fn read_question(message: &[u8], at: usize) -> Result<(Question, usize), ParseError> {
+    let (name, at) = read_name(message, at)?;
+    let word = |at: usize| read_u16(message, at);
+    Ok((Question { name, rtype: RecordType(word(at)?), class: Class(word(at + 2)?) }, at + 4))
+}
+
+fn read_u16(message: &[u8], at: usize) -> Result<u16, ParseError> {
+    let bytes = message.get(at..at + 2).ok_or(ParseError::Short)?;
+    Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
+}
+
+/// A record's place in a message; its rdata is not yet looked at.
+#[derive(Clone)]
+pub struct RawRecord {
+    /// Offset of the owner name.
+    pub start: usize,
+    /// Owner name.
+    pub owner: NameBuffer,
+    /// Type.
+    pub rtype: RecordType,
+    /// Class.
+    pub class: Class,
+    /// Time to live, or whatever the type makes of these 32 bits.
+    pub ttl: u32,
+    /// Offset of the rdata.
+    pub rdata_start: usize,
+    /// Offset behind the rdata, where the next record begins.
+    pub end: usize,
+}
+
+impl RawRecord {
+    /// Reads the record at `at`.
+    ///
+    /// # Errors
+    /// [`ParseError::Short`] or [`ParseError::BadName`].
+    pub fn read(message: &[u8], at: usize) -> Result<RawRecord, ParseError> {
+        let (owner, fixed) = read_name(message, at)?;
+        let f = message.get(fixed..fixed + 10).ok_or(ParseError::Short)?;
+        let rdata_start = fixed + 10;
+        let end = rdata_start + u16::from_be_bytes([f[8], f[9]]) as usize;
+        if end > message.len() {
+            return Err(ParseError::Short);
+        }
+        Ok(RawRecord {
+            start: at,
+            owner,
+            rtype: RecordType(u16::from_be_bytes([f[0], f[1]])),
+            class: Class(u16::from_be_bytes([f[2], f[3]])),
+            ttl: u32::from_be_bytes([f[4], f[5], f[6], f[7]]),
+            rdata_start,
+            end,
+        })
+    }
+
+    /// Decompresses and checks the rdata. Empty rdata of any type is let through, since an
+    /// UPDATE uses it to name RRsets (RFC 2136 §2.4, §2.5).
+    ///
+    /// # Errors
+    /// [`ParseError::BadRdata`] and what a name can have wrong.
+    pub fn to_record(&self, message: &[u8]) -> Result<Record, ParseError> {
+        let rdata = if self.rdata_start == self.end {
+            Box::default()
+        } else {
+            crate::rdata::decode(self.rtype, message, self.rdata_start, self.end)?
+        };
+        Ok(Record { owner: self.owner.to_name(), rtype: self.rtype, class: self.class, ttl: self.ttl, rdata })
+    }
+}
+
+/// A message whose sections have been walked once: every record fits, TSIG and OPT stand where
+/// they may.
+pub struct Message<'a> {
+    /// All octets.
+    pub octets: &'a [u8],
+    /// Header.
+    pub header: Header,
+    /// Offsets where the question, answer, authority and additional sections begin.
+    section_starts: [usize; 4],
+    /// The OPT pseudo-record of the additional section.
+    pub opt: Option<RawRecord>,
+    /// The TSIG record, always the last of the message.
+    pub tsig: Option<RawRecord>,
+}
+
+/// The sections of a message that hold records, by their names in queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// Answer; prerequisites in an UPDATE.
+    Answer = 1,
+    /// Authority; updates in an UPDATE.
+    Authority = 2,
+    /// Additional.
+    Additional = 3,
+}
+
+impl<'a> Message<'a> {
+    /// Walks the whole message.
+    ///
+    /// # Errors
+    /// [`ParseError`] for anything that does not fit, octets after the end included.
+    pub fn parse(octets: &'a [u8]) -> Result<Message<'a>, ParseError> {
+        let header = Header::parse(octets).ok_or(ParseError::Short)?;
+        let mut message =
+            Message { octets, header, section_starts: [HEADER_OCTETS; 4], opt: None, tsig: None };
+        let mut at = HEADER_OCTETS;
+        for _ in 0..header.counts[0] {
+            at = read_question(octets, at)?.1;
+        }
+        for section in 1..4 {
+            message.section_starts[section] = at;
+            for index in 0..header.counts[section] {
+                let record = RawRecord::read(octets, at)?;
+                at = record.end;
+                let last = section == 3 && index + 1 == header.counts[3];
+                match record.rtype {
+                    RecordType::TSIG if last => message.tsig = Some(record),
+                    RecordType::OPT if section == 3 && message.opt.is_none() => message.opt = Some(record),
+                    RecordType::TSIG | RecordType::OPT => return Err(ParseError::Misplaced),
+                    _ => {}
+                }
+            }
+        }
+        if at == octets.len() { Ok(message) } else { Err(ParseError::Trailing) }
+    }
+
+    /// The first question; `None` if there is none.
+    pub fn question(&self) -> Option<Question> {
+        (self.header.counts[0] > 0)
+            .then(|| read_question(self.octets, HEADER_OCTETS).ok())
+            .flatten()
+            .map(|(question, _)| question)
+    }
+
+    /// The records of a section, OPT and TSIG included.
+    pub fn section(&self, section: Section) -> impl Iterator<Item = Result<RawRecord, ParseError>> + '_ {
+        let mut at = self.section_starts[section as usize];
+        (0..self.header.counts[section as usize]).map(move |_| {
+            let record = RawRecord::read(self.octets, at)?;
+            at = record.end;
+            Ok(record)
+        })
+    }
+
+    /// The records of a section with their data checked.
+    ///
+    /// # Errors
+    /// [`ParseError`] of the first record that has something wrong.
+    pub fn records(&self, section: Section) -> Result<Vec<Record>, ParseError> {
+        self.section(section).map(|record| record?.to_record(self.octets)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_only_lead_backwards() {
+        assert!(read_name(b"\xC0\x00", 0).is_err());
+        assert!(read_name(b"\x01a\xC0\x00", 0).is_err());
+        assert!(read_name(b"\x01a\x00\xC0\x03", 3).is_err());
+        let (name, next) = read_name(b"\x01a\x00\x01b\xC0\x00", 3).expect("a name");
+        assert_eq!((name.as_slice(), next), (&b"\x01b\x01a\x00"[..], 7));
+    }
+
+    #[test]
+    fn names_of_256_octets_are_refused() {
+        let mut long = b"\x01a".repeat(127);
+        long.push(0);
+        assert_eq!(read_name(&long, 0).map(|(name, _)| name.as_slice().len()), Ok(255));
+        long.splice(0..0, *b"\x01a");
+        assert!(read_name(&long, 0).is_err());
+    }
+
+    #[test]
+    fn trailing_octets_and_misplaced_records_are_refused() {
+        let header = |counts: [u8; 4]| {
+            let mut m = vec![0, 1, 0, 0];
+            counts.iter().for_each(|c| m.extend([0, *c]));
+            m
+        };
+        let opt = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00";
+        assert!(Message::parse(&header([0, 0, 0, 0])).is_ok());
+        assert_eq!(Message::parse(&[header([0; 4]), vec![0]].concat()).err(), Some(ParseError::Trailing));
+        assert!(Message::parse(&[header([0, 0, 0, 1]), opt.to_vec()].concat()).is_ok());
+        let twice = [header([0, 0, 0, 2]), opt.to_vec(), opt.to_vec()].concat();
+        assert_eq!(Message::parse(&twice).err(), Some(ParseError::Misplaced));
+        let in_answer = [header([0, 1, 0, 0]), opt.to_vec()].concat();
+        assert_eq!(Message::parse(&in_answer).err(), Some(ParseError::Misplaced));
+    }
+}

@@ -1,0 +1,275 @@
+//! Writing DNS messages with name compression, into a caller's buffer.
+//!
+//! A writer never exceeds its size limit: a record that does not fit leaves the message as it
+//! was and says so, and the caller decides what truncation means.
+
+use crate::message::{HEADER_OCTETS, Opcode, Rcode};
+use crate::rdata::{Field, layout_of};
+use crate::record::{Class, RecordType};
+
+/// Places of names remembered for compression per message; later names are still written, only
+/// not pointed at.
+const COMPRESSION_TARGETS_MAX: usize = 64;
+/// Compression pointers have 14 bits (RFC 1035 §4.1.4).
+const POINTER_OFFSET_MAX: usize = 0x3FFF;
+
+/// The record did not fit; the message is as it was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no room left in the message")]
+pub struct NoRoom;
+
+/// A section of the message being written; sections are written in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// Questions, or the zone of an UPDATE.
+    Question = 0,
+    /// Answers, or prerequisites.
+    Answer = 1,
+    /// Authority, or updates.
+    Authority = 2,
+    /// Additional data.
+    Additional = 3,
+}
+
+/// Writes one message.
+pub struct Writer<'b> {
+    buffer: &'b mut Vec<u8>,
+    /// Where the message begins in the buffer.
+    base: usize,
+    limit: usize,
+    targets: [u16; COMPRESSION_TARGETS_MAX],
+    target_count: usize,
+}
+
+impl<'b> Writer<'b> {
+    /// Begins a message at the end of `buffer` that may take up to `limit` octets. All flags
+    /// and counts are zero.
+    pub fn new(buffer: &'b mut Vec<u8>, id: u16, limit: usize) -> Writer<'b> {
+        let base = buffer.len();
+        buffer.extend_from_slice(&id.to_be_bytes());
+        buffer.extend_from_slice(&[0; HEADER_OCTETS - 2]);
+        Writer { buffer, base, limit: limit.max(HEADER_OCTETS), targets: [0; _], target_count: 0 }
+    }
+
+    /// Octets written so far.
+    pub fn len(&self) -> usize {
+        self.buffer.len() - self.base
+    }
+
+    /// Never true: a message has a header from the start.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Lowers the limit by what a later record (OPT, TSIG) needs.
+    pub fn reserve(&mut self, octets: usize) {
+        self.limit = self.limit.saturating_sub(octets).max(HEADER_OCTETS);
+    }
+
+    /// Gives reserved room back.
+    pub fn release(&mut self, octets: usize) {
+        self.limit += octets;
+    }
+
+    /// Sets QR, the opcode, and the RD bit of the request.
+    pub fn set_response(&mut self, opcode: Opcode, recursion_desired: bool) {
+        self.set_flags(0x8000 | u16::from(opcode.0) << 11 | if recursion_desired { 0x0100 } else { 0 });
+    }
+
+    /// Sets QR=0 and the opcode.
+    pub fn set_request(&mut self, opcode: Opcode) {
+        self.set_flags(u16::from(opcode.0) << 11);
+    }
+
+    /// Sets AA.
+    pub fn set_authoritative(&mut self) {
+        self.buffer[self.base + 2] |= 0x04;
+    }
+
+    /// Sets TC.
+    pub fn set_truncated(&mut self) {
+        self.buffer[self.base + 2] |= 0x02;
+    }
+
+    /// Sets the four low bits of the response code.
+    pub fn set_rcode(&mut self, rcode: Rcode) {
+        let octet = &mut self.buffer[self.base + 3];
+        *octet = *octet & 0xF0 | (rcode.0 & 15) as u8;
+    }
+
+    fn set_flags(&mut self, flags: u16) {
+        self.buffer[self.base + 2..self.base + 4].copy_from_slice(&flags.to_be_bytes());
+    }
+
+    fn count(&mut self, section: Section) {
+        let at = self.base + 4 + 2 * section as usize;
+        let count = u16::from_be_bytes([self.buffer[at], self.buffer[at + 1]]).wrapping_add(1);
+        self.buffer[at..at + 2].copy_from_slice(&count.to_be_bytes());
+    }
+
+    /// Adds a question.
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    pub fn question(&mut self, name: &[u8], rtype: RecordType, class: Class) -> Result<(), NoRoom> {
+        self.entry(Section::Question, |w| {
+            w.name(name);
+            w.buffer.extend_from_slice(&rtype.0.to_be_bytes());
+            w.buffer.extend_from_slice(&class.0.to_be_bytes());
+            Ok(())
+        })
+    }
+
+    /// Adds a record; `owner` and the names in `rdata` are uncompressed wire form.
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    pub fn record(
+        &mut self,
+        section: Section,
+        owner: &[u8],
+        rtype: RecordType,
+        class: Class,
+        ttl: u32,
+        rdata: &[u8],
+    ) -> Result<(), NoRoom> {
+        self.entry(section, |w| {
+            w.name(owner);
+            w.buffer.extend_from_slice(&rtype.0.to_be_bytes());
+            w.buffer.extend_from_slice(&class.0.to_be_bytes());
+            w.buffer.extend_from_slice(&ttl.to_be_bytes());
+            let length_at = w.buffer.len();
+            w.buffer.extend_from_slice(&[0, 0]);
+            w.rdata(rtype, rdata);
+            let length = u16::try_from(w.buffer.len() - length_at - 2).map_err(|_| NoRoom)?;
+            w.buffer[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+            Ok(())
+        })
+    }
+
+    /// Runs `write`, counts what it wrote, or undoes it when it passes the limit.
+    fn entry(
+        &mut self,
+        section: Section,
+        write: impl FnOnce(&mut Self) -> Result<(), NoRoom>,
+    ) -> Result<(), NoRoom> {
+        let (length, targets) = (self.buffer.len(), self.target_count);
+        if write(self).is_err() || self.len() > self.limit {
+            self.buffer.truncate(length);
+            self.target_count = targets;
+            return Err(NoRoom);
+        }
+        self.count(section);
+        Ok(())
+    }
+
+    fn rdata(&mut self, rtype: RecordType, rdata: &[u8]) {
+        let Some(layout) = layout_of(rtype).filter(|layout| layout.compressible) else {
+            self.buffer.extend_from_slice(rdata);
+            return;
+        };
+        let mut rest = rdata;
+        for field in layout.fields {
+            let taken = match *field {
+                Field::Name => {
+                    let taken = wire_name_length(rest);
+                    self.name(&rest[..taken]);
+                    rest = &rest[taken..];
+                    continue;
+                }
+                Field::Octets(count) => count.min(rest.len()),
+                Field::CharacterString | Field::Rest => rest.len(),
+            };
+            self.buffer.extend_from_slice(&rest[..taken]);
+            rest = &rest[taken..];
+        }
+    }
+
+    /// Writes a name, as a pointer from the first suffix on that is in the message already.
+    fn name(&mut self, name: &[u8]) {
+        let mut at = 0;
+        while name[at] != 0 {
+            let suffix = &name[at..];
+            if let Some(offset) = self.find(suffix) {
+                self.buffer.extend_from_slice(&(0xC000 | offset).to_be_bytes());
+                return;
+            }
+            let offset = self.len();
+            if offset <= POINTER_OFFSET_MAX && self.target_count < COMPRESSION_TARGETS_MAX {
+                self.targets[self.target_count] = offset as u16;
+                self.target_count += 1;
+            }
+            let label = &suffix[..1 + suffix[0] as usize];
+            self.buffer.extend_from_slice(label);
+            at += label.len();
+        }
+        self.buffer.push(0);
+    }
+
+    /// The offset of a name equal to `suffix`, to the letter, so that case survives.
+    fn find(&self, suffix: &[u8]) -> Option<u16> {
+        let message = &self.buffer[self.base..];
+        self.targets[..self.target_count].iter().copied().find(|target| {
+            let mut at = *target as usize;
+            let mut rest = suffix;
+            loop {
+                match message[at] {
+                    pointer @ 0xC0.. => {
+                        at = (pointer as usize & 0x3F) << 8 | message[at + 1] as usize;
+                    }
+                    0 => return rest[0] == 0,
+                    length => {
+                        let label = &message[at..at + 1 + length as usize];
+                        if !rest.starts_with(label) {
+                            return false;
+                        }
+                        at += label.len();
+                        rest = &rest[label.len()..];
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// Octets of the uncompressed name at the start of `wire`, at most all of it.
+fn wire_name_length(wire: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(&length) = wire.get(at).filter(|length| **length != 0) {
+        at += 1 + length as usize;
+    }
+    (at + 1).min(wire.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Message, Section as Read};
+    use crate::name::Name;
+
+    #[test]
+    fn compresses_and_reads_back() {
+        let name: Name = "a.b.example.".parse().expect("name");
+        let mx = [&[0, 10][..], "mail.b.example.".parse::<Name>().expect("name").as_wire()].concat();
+        let mut buffer = Vec::new();
+        let mut writer = Writer::new(&mut buffer, 7, 512);
+        writer.question(name.as_wire(), RecordType::MX, Class::IN).expect("room");
+        for _ in 0..2 {
+            writer.record(Section::Answer, name.as_wire(), RecordType::MX, Class::IN, 60, &mx).expect("room");
+        }
+        assert_eq!(buffer.len(), 12 + 17 + (12 + 2 + 7) + (12 + 2 + 2));
+        let message = Message::parse(&buffer).expect("a message");
+        let records = message.records(Read::Answer).expect("records");
+        assert_eq!(records.len(), 2);
+        assert!(records.iter().all(|r| r.owner == name && *r.rdata == mx[..]));
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_leaves_no_trace() {
+        let mut buffer = Vec::new();
+        let mut writer = Writer::new(&mut buffer, 7, 12 + 10);
+        assert_eq!(writer.record(Section::Answer, &[0], RecordType::A, Class::IN, 0, &[1, 2, 3, 4]), Err(NoRoom));
+        assert_eq!(writer.len(), 12);
+        assert_eq!(buffer[6..8], [0, 0]);
+    }
+}
