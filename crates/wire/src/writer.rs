@@ -86,6 +86,11 @@ impl<'b> Writer<'b> {
         self.buffer[self.base + 2] |= 0x04;
     }
 
+    /// Clears AA.
+    pub fn clear_authoritative(&mut self) {
+        self.buffer[self.base + 2] &= !0x04;
+    }
+
     /// Sets TC.
     pub fn set_truncated(&mut self) {
         self.buffer[self.base + 2] |= 0x02;
@@ -145,6 +150,32 @@ impl<'b> Writer<'b> {
             w.buffer[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
             Ok(())
         })
+    }
+
+    /// Adds all records of an RRset, or none.
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    pub fn rrset<'d>(
+        &mut self,
+        section: Section,
+        owner: &[u8],
+        rtype: RecordType,
+        ttl: u32,
+        rdatas: impl Iterator<Item = &'d [u8]>,
+    ) -> Result<(), NoRoom> {
+        let (length, targets) = (self.buffer.len(), self.target_count);
+        let mut counts = [0; 8];
+        counts.copy_from_slice(&self.buffer[self.base + 4..self.base + 12]);
+        for rdata in rdatas {
+            if self.record(section, owner, rtype, Class::IN, ttl, rdata).is_err() {
+                self.buffer.truncate(length);
+                self.target_count = targets;
+                self.buffer[self.base + 4..self.base + 12].copy_from_slice(&counts);
+                return Err(NoRoom);
+            }
+        }
+        Ok(())
     }
 
     /// Runs `write`, counts what it wrote, or undoes it when it passes the limit.
