@@ -1,1 +1,54 @@
-fn main() {}
+//! The developers' tool: `cargo xtask test`, `tidy` and `bench`.
+//!
+//! It drives other programs and reads the source. It must never change the source, and never
+//! start a system service.
+#![allow(clippy::print_stdout, reason = "a command line tool: standard output is its interface")]
+
+mod bench;
+mod packages;
+mod programs;
+mod steps;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+/// Exit code for a command line that makes no sense.
+const EXIT_USAGE: u8 = 2;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test          everything that must hold before a change is merged: formatting, tidy, clippy,
+                licences and all tests but the long ones; installs the peers that tests need
+  test full     the same, then the long tests and the documentation
+  tidy          only the project's own rules: rooms, sizes, words, links
+  bench update  durable signed updates, measured against the peers on this machine; see
+                `cargo xtask bench update --help`";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["test"] => test::run(test::Extent::Merge),
+        ["test", "full"] => test::run(test::Extent::Full),
+        ["tidy"] => tidy::run(),
+        ["bench", "update", ..] => bench::update(&arguments[2..]),
+        ["help" | "-h" | "--help"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("error: unknown command `{}`\n\n{USAGE}", words.join(" "));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -90,14 +90,12 @@ pub struct Commit<R> {
     changed_zones: Vec<Name>,
     /// Answers that wait for the open batch.
     answers: Vec<(R, Outcome, Option<Advice>)>,
-    /// Entries never go back in time, in milliseconds since 1970.
-    last_time_ms: u64,
     scratch: Vec<u8>,
 }
 
 impl<R> Commit<R> {
-    /// A commit that goes on from `state`, whose entries end before `last_time_ms`.
-    pub fn new(state: State, agent: Box<dyn Agent>, last_time_ms: u64) -> Commit<R> {
+    /// A commit that goes on from `state`.
+    pub fn new(state: State, agent: Box<dyn Agent>) -> Commit<R> {
         Commit {
             batch: Batch { first_index: state.next_index, ..Batch::default() },
             state,
@@ -105,14 +103,13 @@ impl<R> Commit<R> {
             mode: Mode::Open,
             changed_zones: Vec::new(),
             answers: Vec::new(),
-            last_time_ms,
             scratch: Vec::new(),
         }
     }
 
     /// A commit that refuses every change for `reason`, while queries see `state`.
     pub fn read_only(state: State, agent: Box<dyn Agent>, reason: String) -> Commit<R> {
-        let mut commit = Commit::new(state, agent, 0);
+        let mut commit = Commit::new(state, agent);
         commit.mode = Mode::Failed(reason);
         commit
     }
@@ -130,6 +127,15 @@ impl<R> Commit<R> {
         }
     }
 
+    /// Refuses every change from now on: something outside found that an acknowledgement could
+    /// not be kept. The first reason stays.
+    pub fn refuse_from_now_on(&mut self, reason: String) {
+        assert!(self.batch.is_empty() && self.answers.is_empty(), "between two batches");
+        if matches!(self.mode, Mode::Open) {
+            self.mode = Mode::Failed(reason);
+        }
+    }
+
     /// Entries in the open batch.
     pub fn batch(&self) -> &Batch {
         &self.batch
@@ -143,7 +149,7 @@ impl<R> Commit<R> {
 
     /// Takes a request into the open batch, or answers it at once.
     pub fn request(&mut self, now_ms: u64, request: &Request, reply: R, out: &mut Vec<Output<R>>) {
-        let now_ms = now_ms.max(self.last_time_ms);
+        let now_ms = now_ms.max(self.state.last_time_ms);
         assert!(!matches!(self.mode, Mode::Appending), "requests wait while a batch is written");
         if let Mode::Failed(reason) = &self.mode {
             let refused = Outcome::Refused { rcode: Rcode::SERVFAIL, reason: reason.clone() };
@@ -182,8 +188,7 @@ impl<R> Commit<R> {
 
     /// Adds an entry to the open batch and folds it; gives its index.
     fn stage(&mut self, now_ms: u64, body: Body, audit: &[u8]) -> u64 {
-        self.last_time_ms = now_ms.max(self.last_time_ms);
-        let entry = Entry { time_ms: self.last_time_ms, body };
+        let entry = Entry { time_ms: now_ms.max(self.state.last_time_ms), body };
         let batch = &mut self.batch;
         let mut audit = audit;
         let parts = entry.encode(&mut self.scratch, |part| {

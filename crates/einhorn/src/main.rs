@@ -1,1 +1,99 @@
-fn main() {}
+//! The command line: reads arguments, calls the room that does the work, prints what came of it.
+//! It never holds logic of its own beyond that.
+
+mod client;
+mod demo;
+mod describe;
+mod ledger;
+mod serve;
+mod source;
+mod zone;
+
+use clap::{Parser, Subcommand};
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Synchronised dynamic DNS for fleets of phones and the legacy systems that still know them.
+#[derive(Parser)]
+#[command(name = "einhorn", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run one site in the foreground.
+    Serve(serve::Arguments),
+    /// Show what Einhorn does, on this machine, then keep running for you to try.
+    Demo(demo::Arguments),
+    /// Audit the ledger and roll back.
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+    /// Look at zones.
+    #[command(subcommand)]
+    Zone(zone::Command),
+    /// Make a running node read its keys and grants again.
+    Reload {
+        /// Data folder of the node.
+        #[arg(long)]
+        data: std::path::PathBuf,
+    },
+}
+
+/// How a command ends when it does not end well.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It found something wrong, or could not do what it should.
+    Finding(String),
+    /// It was called the wrong way.
+    Usage(String),
+    /// What it should talk to, or read, is not there.
+    Unreachable(String),
+}
+
+impl Failure {
+    pub(crate) fn finding(what: impl Display) -> Failure {
+        Failure::Finding(what.to_string())
+    }
+
+    pub(crate) fn usage(what: impl Display) -> Failure {
+        Failure::Usage(what.to_string())
+    }
+
+    pub(crate) fn unreachable(what: impl Display) -> Failure {
+        Failure::Unreachable(what.to_string())
+    }
+}
+
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// Prints to standard output; a reader that has gone away ends the program quietly.
+pub(crate) fn print(text: impl Display) -> Outcome {
+    writeln!(io::stdout().lock(), "{text}").map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::Finding(String::new()),
+        _ => Failure::finding(format!("cannot write to standard output: {error}")),
+    })
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Ledger(command) => ledger::run(command),
+        Command::Zone(command) => zone::run(command),
+        Command::Reload { data } => source::ask(&data, &einhorn_ingress::control::Command::Reload).and_then(print),
+    };
+    let (code, reason) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Finding(reason)) => (1, reason),
+        Err(Failure::Usage(reason)) => (2, reason),
+        Err(Failure::Unreachable(reason)) => (3, reason),
+    };
+    if !reason.is_empty() {
+        eprintln!("einhorn: {reason}");
+    }
+    ExitCode::from(code)
+}

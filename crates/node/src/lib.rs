@@ -1,1 +1,14 @@
-//! node
+//! Wires one node: configuration, life cycle, the threads and what they share.
+//!
+//! It decides nothing: requests go from `ingress` to the commit, batches from the commit to the
+//! store, snapshots from the commit to `serve`, and this crate carries them.
+
+pub mod config;
+mod files;
+mod operate;
+mod pump;
+mod recover;
+mod sealing;
+mod start;
+
+pub use start::{Node, StartError};

@@ -56,7 +56,7 @@ fn zones() -> Zones {
         audit_commitment: Commitment([0; 32]),
         audit: Vec::new(),
     };
-    let mut commit = Commit::new(State::empty(), Box::new(Rules), 0);
+    let mut commit = Commit::new(State::empty(), Box::new(Rules));
     commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned());
     let mut out: Vec<Output<()>> = Vec::new();
     commit.request(0, &request, (), &mut out);

@@ -1,1 +1,4 @@
 //! store
+
+pub mod engine;
+pub mod ledger;

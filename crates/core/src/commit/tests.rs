@@ -54,7 +54,7 @@ struct Site {
 
 impl Site {
     fn new() -> Site {
-        let mut commit = Commit::new(State::empty(), Box::new(Rules), 0);
+        let mut commit = Commit::new(State::empty(), Box::new(Rules));
         commit.begin_log(1, ORIGIN, "test".to_owned());
         let mut site = Site { commit, log: Vec::new(), zones: Zones::default(), answers: Vec::new(), now_ms: 10 };
         site.run(&[load()]);

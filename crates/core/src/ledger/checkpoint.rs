@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn the_specifications_example_parses() {
-        let text = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
+        let text =
+            "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
         let checkpoint = Checkpoint::parse_body(text).unwrap();
         assert_eq!(checkpoint.size, 20_852_163);
         assert_eq!(checkpoint.body(), text);

@@ -144,7 +144,8 @@ impl<'a> Note<'a> {
             if number > SIGNATURES_MAX {
                 return Err(NoteError::TooLarge);
             }
-            signatures.push(parse_signature(line).ok_or(NoteError::SignatureLine { line: number })?);
+            signatures
+                .push(parse_signature(line).ok_or(NoteError::SignatureLine { line: number })?);
         }
         Ok(Note { text, signatures })
     }
@@ -405,8 +406,11 @@ fn encode_key(algorithm: Algorithm, key: &[u8; KEY_BYTES]) -> String {
     STANDARD.encode([&[algorithm.type_byte()][..], key].concat())
 }
 
+/// Name, id, algorithm and key or seed.
+type KeyParts<'a> = (&'a str, [u8; 4], Algorithm, [u8; KEY_BYTES]);
+
 /// The parts of `name+id+base64(type ‖ 32 bytes)`. The base64 part may hold plus signs itself.
-fn parse_key(text: &str) -> Result<(&str, [u8; 4], Algorithm, [u8; KEY_BYTES]), KeyError> {
+fn parse_key(text: &str) -> Result<KeyParts<'_>, KeyError> {
     let mut parts = text.splitn(3, '+');
     let (Some(name), Some(id), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(KeyError::Malformed);

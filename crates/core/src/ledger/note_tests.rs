@@ -42,7 +42,8 @@ fn strangers_signatures_are_ignored_and_wrong_ones_of_the_key_are_not() {
     let key = VerifierKey::parse(VKEY).unwrap();
     let other = SignerKey::from_seed("other", Algorithm::Ed25519, &[7; 32]).unwrap();
     let same_name = SignerKey::from_seed("PeterNeumann", Algorithm::Ed25519, &[7; 32]).unwrap();
-    let lines = |signer: &SignerKey| signer.sign(TEXT).unwrap().rsplit_once("\n\n").unwrap().1.to_owned();
+    let lines =
+        |signer: &SignerKey| signer.sign(TEXT).unwrap().rsplit_once("\n\n").unwrap().1.to_owned();
     let both = format!("{TEXT}\n{}{LINE}{}", lines(&other), lines(&same_name));
     Note::parse(both.as_bytes()).unwrap().verify(&key).unwrap();
 
@@ -72,7 +73,10 @@ fn malformed_notes_are_refused() {
         (signed.replace("AM=\n", "AM= \n"), NoteError::SignatureLine { line: 1 }),
         (signed.replace("AM=\n", "AM\n"), NoteError::SignatureLine { line: 1 }),
         (signed.replace("PeterNeumann", "Peter+Neumann"), NoteError::SignatureLine { line: 1 }),
-        (signed.replace("PeterNeumann", "Peter\u{a0}Neumann"), NoteError::SignatureLine { line: 1 }),
+        (
+            signed.replace("PeterNeumann", "Peter\u{a0}Neumann"),
+            NoteError::SignatureLine { line: 1 },
+        ),
         (format!("{signed}— a AAAAAA==\n"), NoteError::SignatureLine { line: 2 }),
         (signed.replace("then", "then\t"), NoteError::NotText),
         (signed.replace('\n', "\r\n"), NoteError::NotText),
@@ -102,7 +106,10 @@ fn malformed_keys_are_refused() {
         ("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10T", KeyError::Malformed),
         ("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy", KeyError::Malformed),
         ("PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", KeyError::Id),
-        ("PeterNeumann+c74f20a3+AhpC2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", KeyError::UnknownType),
+        (
+            "PeterNeumann+c74f20a3+AhpC2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+            KeyError::UnknownType,
+        ),
         ("Peter Neumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", KeyError::Name),
         ("+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", KeyError::Name),
         // The neutral point, for which a signature of zeroes would verify.
@@ -118,7 +125,8 @@ fn malformed_keys_are_refused() {
 /// The signed message spelled out, so that a change of the format cannot pass both ways.
 #[test]
 fn cosignatures_have_the_form_of_the_specification() {
-    let body = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
+    let body =
+        "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
     let (log, mirror) = (SignerKey::parse(SECRET).unwrap(), cosigner(9));
     let line = mirror.cosign(body, 1_679_315_147).unwrap();
     let note = format!("{}{line}", log.sign(body).unwrap());
@@ -158,7 +166,10 @@ fn cosignatures_bind_time_text_and_key() {
     let note = cosigned(body, &[first]);
     assert_eq!(at(&note, cosigner(8).verifier()), Err(NoteError::NotSigned));
     assert_eq!(at(&note, log.verifier()), Err(NoteError::WrongAlgorithm));
-    assert_eq!(Note::parse(note.as_bytes()).unwrap().verify(mirror.verifier()), Err(NoteError::WrongAlgorithm));
+    assert_eq!(
+        Note::parse(note.as_bytes()).unwrap().verify(mirror.verifier()),
+        Err(NoteError::WrongAlgorithm)
+    );
     assert_eq!(mirror.sign(body), Err(NoteError::WrongAlgorithm));
     assert_eq!(log.cosign(body, 5), Err(NoteError::WrongAlgorithm));
     assert_eq!(mirror.cosign(body, 1 << 63), Err(NoteError::Unsignable));

@@ -192,10 +192,20 @@ mod tests {
             (text.replace("index 1", "extra ?\nindex 1"), 2),
             (text.replace("index 1", "extra AAAA\nextra AAAA\nindex 1"), 3),
             (text.replace("=\n\n", "\n\n"), 3),
-            (text.replace("index 1\n", &format!("index 1\n{}", format!("{}\n", leaf_hash(b"")).repeat(63))), 66),
+            (
+                text.replace(
+                    "index 1\n",
+                    &format!("index 1\n{}", format!("{}\n", leaf_hash(b"")).repeat(63)),
+                ),
+                66,
+            ),
             (text.lines().take(3).map(|l| format!("{l}\n")).collect(), 4),
         ] {
-            assert_eq!(TlogProof::parse(bad.as_bytes()), Err(OfflineError::Malformed { line }), "{bad}");
+            assert_eq!(
+                TlogProof::parse(bad.as_bytes()),
+                Err(OfflineError::Malformed { line }),
+                "{bad}"
+            );
         }
         assert_eq!(TlogProof::parse(b"\xff"), Err(OfflineError::NotText));
     }

@@ -54,10 +54,8 @@ impl Frontier {
             let hashes = hashes_at(level, size);
             let mut tile_hashes = Vec::with_capacity(TILE_WIDTH as usize);
             for child in hashes / TILE_WIDTH * TILE_WIDTH..hashes {
-                tile_hashes.push(subtree_root(&read_checked(
-                    &mut read,
-                    Tile::full(level - 1, child),
-                )?));
+                tile_hashes
+                    .push(subtree_root(&read_checked(&mut read, Tile::full(level - 1, child))?));
             }
             edge.push(tile_hashes);
         }
@@ -215,7 +213,8 @@ where
             self.tiles.insert(place, read_checked(&mut self.read, tile)?);
         }
         let offset = (first % TILE_WIDTH) as usize;
-        let hashes = self.tiles.get(&place).and_then(|t| t.get(offset..offset + (1 << (height % 8))));
+        let hashes =
+            self.tiles.get(&place).and_then(|t| t.get(offset..offset + (1 << (height % 8))));
         hashes.map(subtree_root).ok_or(BuildError::Range)
     }
 

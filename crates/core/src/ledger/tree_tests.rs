@@ -114,7 +114,8 @@ fn published_roots_and_proofs() {
     let read = |tile: Tile| -> Result<_, Infallible> {
         Ok(entries[..usize::from(tile.width)].iter().map(|e| leaf_hash(e)).collect())
     };
-    let hex = |proof: Vec<Hash>| proof.iter().map(|h| h.to_hex()[..8].to_owned()).collect::<Vec<_>>();
+    let hex =
+        |proof: Vec<Hash>| proof.iter().map(|h| h.to_hex()[..8].to_owned()).collect::<Vec<_>>();
     assert_eq!(hex(inclusion_proof(8, 0, read).unwrap()), ["96a296d2", "5f083f0a", "6b47aaf2"]);
     assert_eq!(hex(inclusion_proof(8, 5, read).unwrap()), ["bc1a0643", "ca854ea1", "d37ee418"]);
     assert_eq!(hex(inclusion_proof(3, 2, read).unwrap()), ["fac54203"]);
@@ -167,7 +168,10 @@ fn sizes_around_tile_borders() {
         assert_eq!(cut.root(), mth(&log.leaves[..size / 256 * 256]));
     }
     assert_eq!(Frontier::from_full_tiles(1, |_| Err(())).unwrap_err(), BuildError::Range);
-    assert_eq!(Frontier::from_full_tiles(256, Err).unwrap_err(), BuildError::Read(Tile::full(0, 0)));
+    assert_eq!(
+        Frontier::from_full_tiles(256, Err).unwrap_err(),
+        BuildError::Read(Tile::full(0, 0))
+    );
     let short: Result<_, BuildError<()>> = Frontier::from_full_tiles(256, |_| Ok(vec![]));
     assert_eq!(short.unwrap_err(), BuildError::Width { tile: Tile::full(0, 0), found: 0 });
 }

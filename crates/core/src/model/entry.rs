@@ -347,6 +347,14 @@ impl NameChange {
     }
 }
 
+/// The number of a stored entry among the parts of its change, from 0; `None` for a whole one.
+pub fn part_number(octets: &[u8]) -> Option<u16> {
+    match octets {
+        [FORM_PART, high, low, ..] => Some(u16::from_be_bytes([*high, *low])),
+        _ => None,
+    }
+}
+
 /// Puts entries together from stored parts, which must come in order.
 #[derive(Debug, Default, Clone)]
 pub struct Assembler {

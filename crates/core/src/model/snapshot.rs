@@ -1,7 +1,7 @@
 //! The whole state as octets, so that a restart need not fold the whole log.
 //!
 //! A snapshot is a cache: the log alone is the truth, and a snapshot that cannot be read is
-//! skipped. Form: u8 version (1), u16 site, u16 generation, u64 next index, origin name (u16
+//! skipped. Form: u8 version (1), u16 site, u16 generation, u64 next index, u64 last time, origin name (u16
 //! length), list of zones (name apex, u32 serial, u64 count of names, names), list of remembered
 //! requests (16 octets id, u64 until, u64 index). Integers are big-endian.
 
@@ -20,6 +20,7 @@ pub fn encode(state: &State) -> Vec<u8> {
     put.u16(state.origin.site);
     put.u16(state.origin.generation);
     put.u64(state.next_index);
+    put.u64(state.last_time_ms);
     put.u16(state.origin_name.len() as u16);
     put.bytes(state.origin_name.as_bytes());
     put.count(state.zones.iter().count());
@@ -51,6 +52,7 @@ pub fn decode(octets: &[u8]) -> Result<State, Malformed> {
     let mut state = State::empty();
     state.origin = Origin { site: take.u16()?, generation: take.u16()? };
     state.next_index = take.u64()?;
+    state.last_time_ms = take.u64()?;
     let length = take.u16()?;
     state.origin_name =
         String::from_utf8(take.bytes(length.into())?.to_vec()).map_err(|_| Malformed("snapshot: origin"))?;

@@ -237,6 +237,8 @@ pub struct State {
     pub origin_name: String,
     /// Index of the next entry, from 0, counting parts.
     pub next_index: u64,
+    /// Time of the last entry, in milliseconds since 1970; entries never go back in time.
+    pub last_time_ms: u64,
     /// The zones.
     pub zones: Zones,
     pub(super) requests: Requests,
@@ -249,6 +251,7 @@ impl State {
             origin: Origin { site: 0, generation: 0 },
             origin_name: String::new(),
             next_index: 0,
+            last_time_ms: 0,
             zones: Zones::default(),
             requests: Requests::default(),
         }
@@ -293,6 +296,7 @@ impl State {
             }
         }
         self.next_index = index + 1;
+        self.last_time_ms = entry.time_ms;
         Ok(())
     }
 

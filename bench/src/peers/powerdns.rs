@@ -1,0 +1,44 @@
+//! PowerDNS with its LMDB backend: one synced transaction, or two, for each update.
+
+use super::{Peer, Setup, Site};
+use crate::process::{find_program, run_checked};
+use crate::workload::{KEY_NAME, KEY_SECRET, ZONE};
+
+pub(super) const PEER: Peer =
+    Peer { name: "PowerDNS", program: "pdns_server", version_argument: "--version", prepare };
+
+fn prepare(site: &Site) -> Result<Setup, String> {
+    let configuration = format!(
+        "launch=lmdb\n\
+         lmdb-filename={folder}/zones.lmdb\n\
+         lmdb-sync-mode=sync\n\
+         local-address=127.0.0.1\n\
+         local-port={port}\n\
+         dnsupdate=yes\n\
+         allow-dnsupdate-from=127.0.0.0/8\n\
+         socket-dir={folder}\n\
+         setuid=\n\
+         setgid=\n\
+         daemon=no\n\
+         guardian=no\n\
+         disable-syslog=yes\n\
+         loglevel=3\n",
+        folder = site.folder.display(),
+        port = site.port,
+    );
+    site.write("pdns.conf", &configuration)?;
+    let utility = find_program("pdnsutil")
+        .ok_or_else(|| "`pdnsutil` is missing: it comes with the package pdns-server".to_owned())?;
+    let folder = format!("--config-dir={}", site.folder.display());
+    let zone_file = site.zone_file.display().to_string();
+    let steps: [&[&str]; 4] = [
+        &["load-zone", ZONE, &zone_file],
+        &["import-tsig-key", KEY_NAME, "hmac-sha256", KEY_SECRET],
+        &["set-meta", ZONE, "SOA-EDIT-DNSUPDATE", "INCREASE"],
+        &["set-meta", ZONE, "TSIG-ALLOW-DNSUPDATE", KEY_NAME],
+    ];
+    for step in steps {
+        run_checked(&utility, &[&[folder.as_str()], step].concat())?;
+    }
+    Ok(Setup { arguments: vec![folder], configuration })
+}

@@ -1,0 +1,187 @@
+//! The benchmark of durable, signed updates: rounds over servers over modes.
+//!
+//! Servers take turns within each round, so that a machine that gets slower or faster does so
+//! for all of them. It never compares figures from different runs.
+
+use crate::echo::Echo;
+use crate::machine::{self, GENERATOR_PROCESSOR, SERVER_PROCESSOR};
+use crate::options::{Mode, Options};
+use crate::peers::Peer;
+use crate::phase::{Measurement, Phase, Usage};
+use crate::process;
+use crate::query::{self, Verification};
+use crate::report::{self, Report, ServerReport};
+use crate::workload::Workload;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The ceiling is the same in every round: one short look at it is enough.
+const ECHO_DURATION: Duration = Duration::from_secs(2);
+
+/// Runs the benchmark and prints its report.
+pub(crate) fn run(options: &Options, arguments: &[String]) -> Result<(), String> {
+    let folder = work_folder()?;
+    fs::create_dir_all(&folder)
+        .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
+    let mut report = Report {
+        command_line: format!("einhorn-bench {}", arguments.join(" ")),
+        machine: machine::describe(),
+        pinned: machine::pin_this_thread(SERVER_PROCESSOR)
+            && machine::pin_this_thread(GENERATOR_PROCESSOR),
+        sync_nanoseconds: machine::sync_nanoseconds(&folder)?,
+        folder: folder.display().to_string(),
+        rounds: options.rounds,
+        duration: options.duration,
+        modes: options.modes.clone(),
+        ceiling: Vec::new(),
+        servers: Vec::new(),
+    };
+    eprintln!("{}", report.machine);
+    report.ceiling = measure_ceiling(&options.modes)?;
+    report.servers = find_servers(options);
+    for round in 0..options.rounds {
+        let count = report.servers.len();
+        // Each round begins with another server.
+        for turn in 0..count {
+            let server = &mut report.servers[(turn + round as usize) % count];
+            let Some(program) = server.program.clone() else { continue };
+            eprintln!("round {} of {}: {}", round + 1, options.rounds, server.peer.name);
+            if let Err(message) = run_server(options, server, &program, &folder) {
+                eprintln!("  failed: {message}");
+                server.failures.push(message);
+            }
+        }
+    }
+    // What the servers leave is of no use; an error here does not spoil the figures.
+    let _ = fs::remove_dir_all(&folder);
+    let text = report::render(&report);
+    println!("{text}");
+    if let Some(path) = &options.report {
+        write_report(path, &text)?;
+    }
+    let failed =
+        |server: &&ServerReport| !server.failures.is_empty() || server.verification.wrong > 0;
+    let names: Vec<&str> =
+        report.servers.iter().filter(failed).map(|server| server.peer.name).collect();
+    match names.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "not everything went well with {}: see the report under `Checks`",
+            names.join(", ")
+        )),
+    }
+}
+
+/// The folder that servers run in: on the same disk as the build, which is rarely in memory.
+fn work_folder() -> Result<PathBuf, String> {
+    let program = std::env::current_exe()
+        .map_err(|error| format!("cannot find the benchmark's own path: {error}"))?;
+    let target =
+        program.ancestors().nth(2).ok_or("the benchmark does not lie in a target folder")?;
+    Ok(target.join("bench-update"))
+}
+
+fn find_servers(options: &Options) -> Vec<ServerReport> {
+    let find = |peer: &'static Peer| {
+        let program = peer.find(options.einhorn.as_deref());
+        let version = program.as_deref().map_or_else(
+            || format!("`{}` is not installed here: not measured", peer.program),
+            |program| peer.version(program),
+        );
+        eprintln!("{}: {version}", peer.name);
+        ServerReport {
+            peer,
+            program,
+            version,
+            command_line: String::new(),
+            configuration: String::new(),
+            measurements: vec![Vec::new(); options.modes.len()],
+            verification: Verification::default(),
+            failures: Vec::new(),
+        }
+    };
+    options.peers.iter().copied().map(find).collect()
+}
+
+/// What the generator reaches when nobody does any work.
+fn measure_ceiling(modes: &[Mode]) -> Result<Vec<Measurement>, String> {
+    eprintln!("the generator's own ceiling, against a responder that only turns messages round");
+    let echo = Echo::start()?;
+    let mut workload = Workload::new()?;
+    let mut measure = |mode: &Mode| {
+        let phase = Phase {
+            mode: *mode,
+            duration: ECHO_DURATION,
+            server: echo.address(),
+            check_signatures: false,
+            usage: &|| None,
+        };
+        let measurement = phase.run(&mut workload)?;
+        print_progress(*mode, &measurement);
+        Ok(measurement)
+    };
+    modes.iter().map(&mut measure).collect()
+}
+
+/// Takes one server through all modes, on fresh data.
+fn run_server(
+    options: &Options,
+    report: &mut ServerReport,
+    program: &Path,
+    folder: &Path,
+) -> Result<(), String> {
+    let mut workload = Workload::new()?;
+    let mut started = report.peer.start(program, &folder.join(report.peer.program))?;
+    report.command_line = started.server.command_line().to_owned();
+    report.configuration.clone_from(&started.configuration);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, started.port));
+    query::wait_until_ready(address, &workload, || started.server.check_running())?;
+    let process_id = started.server.process_id();
+    for (at, mode) in options.modes.iter().enumerate() {
+        let phase = Phase {
+            mode: *mode,
+            duration: options.duration,
+            server: address,
+            check_signatures: true,
+            usage: &|| {
+                let server = process::processor_time(process_id)?;
+                Some(Usage { server, everybody: machine::busy_time(SERVER_PROCESSOR)? })
+            },
+        };
+        let outcome = phase.run(&mut workload);
+        started.server.check_running()?;
+        match outcome {
+            Ok(measurement) => {
+                print_progress(*mode, &measurement);
+                report.measurements[at].push(measurement);
+            }
+            Err(message) => report.failures.push(format!("{}: {message}", mode.title())),
+        }
+    }
+    let verification = query::verify(address, &workload)?;
+    eprintln!(
+        "  verified: {} of {} sampled hosts answer what was acknowledged",
+        verification.right(),
+        verification.asked
+    );
+    report.verification.add(verification);
+    Ok(())
+}
+
+fn print_progress(mode: Mode, measurement: &Measurement) {
+    eprintln!("  {}: {}", mode.title(), report::one_line(measurement));
+}
+
+fn write_report(path: &Path, text: &str) -> Result<(), String> {
+    let write = || {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(path, text)
+    };
+    write().map_err(|error| format!("cannot write the report to {}: {error}", path.display()))?;
+    eprintln!("report: {}", path.display());
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Ledger entries for people and as JSON.
+
+use einhorn_core::model::entry::{Body, Cause, Change, Entry, NameChange};
+use einhorn_core::model::{Position, RrSet};
+use einhorn_wire::rdata;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// A time for people, in UTC.
+pub(crate) fn time(time_ms: u64) -> String {
+    let timestamp = i64::try_from(time_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    timestamp.map_or_else(|| format!("{time_ms} ms"), |timestamp| format!("{timestamp:.3}"))
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |mut text, octet| {
+        _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
+fn position(position: Position) -> String {
+    let origin = position.origin;
+    let generation = if origin.generation > 1 { format!("/{}", origin.generation) } else { String::new() };
+    format!("{} of site {}{generation}", position.index, origin.site)
+}
+
+fn records(set: &RrSet) -> Vec<String> {
+    let line = |data| format!("{} {} {}", set.ttl, set.rtype, rdata::Presentation { rtype: set.rtype, rdata: data });
+    set.rdatas().map(line).collect()
+}
+
+/// What came and went at a name, as `- TTL TYPE DATA` and `+ TTL TYPE DATA`.
+pub(crate) fn difference(name: &NameChange) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (rtype, before) in &name.before {
+        let after = name.after.iter().find(|set| set.rtype == *rtype);
+        let old = before.as_ref().map_or_else(Vec::new, records);
+        let new = after.map_or_else(Vec::new, records);
+        lines.extend(old.iter().filter(|line| !new.contains(line)).map(|line| format!("- {line}")));
+        lines.extend(new.iter().filter(|line| !old.contains(line)).map(|line| format!("+ {line}")));
+    }
+    lines
+}
+
+fn cause(cause: &Cause) -> String {
+    match cause {
+        Cause::Update => "update".to_owned(),
+        Cause::ZoneLoad { source } => format!("zone load from a file with SHA-256 {}", hex(source)),
+        Cause::Rollback { target_index, .. } => format!("rollback to the state after entry {target_index}"),
+    }
+}
+
+/// An entry in a few lines.
+pub(crate) fn text(index: u64, entry: &Entry) -> String {
+    let mut out = format!("entry {index}, {}\n", time(entry.time_ms));
+    match &entry.body {
+        Body::Genesis { origin, name } => {
+            _ = writeln!(out, "  the log {name} of site {} begins", origin.site);
+        }
+        Body::Publication { zone, serial, covers } => {
+            let covers: Vec<_> = covers.iter().map(|covered| position(*covered)).collect();
+            _ = writeln!(out, "  zone {zone} has serial {serial}, up to entry {}", covers.join(", "));
+        }
+        Body::Change(change) => change_text(change, &mut out),
+    }
+    out.trim_end().to_owned()
+}
+
+fn change_text(change: &Change, out: &mut String) {
+    _ = writeln!(out, "  zone {}: {} by {}", change.zone, cause(&change.cause), change.who);
+    _ = writeln!(out, "  request {}, entered at site {}", hex(&change.request.0[..8]), change.entered_site);
+    let advice = &change.advice;
+    let model = String::from_utf8_lossy(&advice.model);
+    _ = writeln!(out, "  advised {} ({}; model {model}), taken {}", advice.path, advice.reason, change.path);
+    if let Cause::Rollback { root_before, root_after, .. } = &change.cause {
+        _ = writeln!(out, "  state root {} before, {} after", hex(root_before), hex(root_after));
+    }
+    if change.names.is_empty() {
+        _ = writeln!(out, "  everything was as asked already");
+    }
+    for name in &change.names {
+        let previous = name.previous.map_or_else(|| "the first".to_owned(), |p| format!("after entry {}", position(p)));
+        _ = writeln!(out, "  {} (change {} of this name, {previous}; home {}, epoch {}, version {})", name.owner, name.sequence, name.home, name.epoch, name.version);
+        difference(name).iter().for_each(|line| _ = writeln!(out, "    {line}"));
+    }
+}
+
+/// An entry as one JSON value.
+pub(crate) fn json(index: u64, entry: &Entry) -> Value {
+    let mut value = match &entry.body {
+        Body::Genesis { origin, name } => {
+            json!({"kind": "genesis", "site": origin.site, "generation": origin.generation, "name": name})
+        }
+        Body::Publication { zone, serial, covers } => json!({
+            "kind": "publication", "zone": zone.to_string(), "serial": serial,
+            "covers": covers.iter().map(|p| position_json(*p)).collect::<Vec<_>>(),
+        }),
+        Body::Change(change) => json!({
+            "kind": "change",
+            "zone": change.zone.to_string(),
+            "cause": cause(&change.cause),
+            "request": hex(&change.request.0),
+            "who": change.who.to_string(),
+            "entered_site": change.entered_site,
+            "audit_commitment": hex(&change.audit_commitment.0),
+            "advised": change.advice.path.to_string(),
+            "reason": change.advice.reason.to_string(),
+            "model": hex(&change.advice.model),
+            "path": change.path.to_string(),
+            "names": change.names.iter().map(name_json).collect::<Vec<_>>(),
+        }),
+    };
+    value["index"] = json!(index);
+    value["time"] = json!(time(entry.time_ms));
+    value
+}
+
+fn position_json(position: Position) -> Value {
+    json!({"site": position.origin.site, "generation": position.origin.generation, "index": position.index})
+}
+
+fn name_json(name: &NameChange) -> Value {
+    json!({
+        "owner": name.owner.to_string(),
+        "home": name.home,
+        "epoch": name.epoch,
+        "version": name.version,
+        "sequence": name.sequence,
+        "previous": name.previous.map(position_json),
+        "before": name.all_before().iter().flat_map(records).collect::<Vec<_>>(),
+        "after": name.after.iter().flat_map(records).collect::<Vec<_>>(),
+    })
+}

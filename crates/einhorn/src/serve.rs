@@ -1,0 +1,146 @@
+//! `einhorn serve`.
+
+use crate::{Failure, Outcome};
+use einhorn_core::rules::policy::Grant;
+use einhorn_node::Node;
+use einhorn_node::config::{Config, ZoneConfig, ledger_name};
+use einhorn_wire::Name;
+use einhorn_wire::tsig::Key;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Names the log in checkpoints when there is no configuration file to do it.
+const SITE_WITHOUT_CONFIG: &str = "site";
+
+/// Arguments of `einhorn serve`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Configuration file. Without one, give --listen, --data, --key and zones.
+    #[arg(long, conflicts_with_all = ["listen", "data", "key", "zone", "zones", "http"])]
+    config: Option<PathBuf>,
+    /// Address for DNS over UDP and TCP, such as 127.0.0.1:5300.
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Vec<SocketAddr>,
+    /// Folder of everything durable; made if it does not exist.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Key that may update and transfer every zone named: ALGORITHM:NAME:BASE64.
+    #[arg(long, value_name = "ALGORITHM:NAME:BASE64")]
+    key: Vec<String>,
+    /// Zone and the zone file it is created from.
+    #[arg(long, value_name = "ZONE=FILE")]
+    zone: Vec<String>,
+    /// File with a line `ZONE FILE` for each zone.
+    #[arg(long, value_name = "LIST")]
+    zones: Option<PathBuf>,
+    /// Address for HTTP, where the ledger is served.
+    #[arg(long, value_name = "ADDR:PORT")]
+    http: Option<SocketAddr>,
+}
+
+/// Runs a node until it is told to stop.
+pub(crate) fn run(arguments: Arguments) -> Outcome {
+    log_to_stderr();
+    let config = match &arguments.config {
+        Some(path) => Config::load(path).map_err(Failure::usage)?,
+        None => without_file(arguments)?,
+    };
+    let node = Node::start(&config).map_err(Failure::finding)?;
+    let addresses: Vec<_> = node.dns.iter().map(SocketAddr::to_string).collect();
+    let http = node.http.map(|http| format!(", ledger at http://{http}/ledger/{}/", config.site));
+    if let Some(reason) = &node.read_only {
+        eprintln!("einhorn: READ ONLY, no update will be acknowledged: {reason}");
+    }
+    eprintln!("einhorn: ready, {} serves DNS on {}{}", config.site, addresses.join(" "), http.unwrap_or_default());
+    until_stopped(&node)?;
+    node.stop();
+    Ok(())
+}
+
+pub(crate) fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("EINHORN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// Waits for SIGTERM or SIGINT; SIGHUP reloads.
+pub(crate) fn until_stopped(node: &Node) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::finding)?;
+    runtime.block_on(async {
+        let listen = |kind| signal(kind).map_err(|error| Failure::finding(format!("signals: {error}")));
+        let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        let mut hangup: Signal = listen(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = hangup.recv() => match node.reload() {
+                    Ok(()) => eprintln!("einhorn: reloaded"),
+                    Err(reason) => eprintln!("einhorn: not reloaded: {reason}"),
+                },
+            }
+        }
+    })
+}
+
+fn without_file(arguments: Arguments) -> Result<Config, Failure> {
+    let missing = |what: &str| Failure::usage(format!("serve needs --config FILE, or {what}; see `einhorn serve --help`"));
+    if arguments.listen.is_empty() {
+        return Err(missing("--listen ADDR:PORT"));
+    }
+    let data = arguments.data.ok_or_else(|| missing("--data DIR"))?;
+    let mut zones = Vec::new();
+    for zone in &arguments.zone {
+        let (name, file) = zone
+            .split_once('=')
+            .ok_or_else(|| Failure::usage(format!("--zone {zone}: write ZONE=FILE")))?;
+        zones.push(zone_config(name, Path::new(file), &format!("--zone {zone}"))?);
+    }
+    if let Some(list) = &arguments.zones {
+        zones.extend(zone_list(list)?);
+    }
+    let keys: Vec<Key> = arguments
+        .key
+        .iter()
+        .map(|text| text.parse().map_err(|error| Failure::usage(format!("--key: {error}"))))
+        .collect::<Result<_, _>>()?;
+    let grants = keys
+        .iter()
+        .flat_map(|key| zones.iter().map(|zone| Grant::everything(key.name().clone(), zone.name.clone())))
+        .collect();
+    Ok(Config {
+        site: SITE_WITHOUT_CONFIG.to_owned(),
+        ledger_name: ledger_name(SITE_WITHOUT_CONFIG),
+        data,
+        listen: arguments.listen,
+        http: arguments.http,
+        zones,
+        keys,
+        grants,
+        path: None,
+    })
+}
+
+fn zone_config(name: &str, file: &Path, place: &str) -> Result<ZoneConfig, Failure> {
+    let name: Name = name.parse().map_err(|error| Failure::usage(format!("{place}: {error}")))?;
+    Ok(ZoneConfig { name, file: file.to_owned() })
+}
+
+/// Lines of `ZONE FILE`; relative files start from the list's folder.
+fn zone_list(list: &Path) -> Result<Vec<ZoneConfig>, Failure> {
+    let text = std::fs::read_to_string(list)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", list.display())))?;
+    let folder = list.parent().unwrap_or(Path::new("."));
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    lines
+        .map(|(number, line)| {
+            let place = format!("{}:{}", list.display(), number + 1);
+            let mut words = line.split_whitespace();
+            match (words.next(), words.next(), words.next()) {
+                (Some(name), Some(file), None) => zone_config(name, &folder.join(file), &place),
+                _ => Err(Failure::usage(format!("{place}: write `ZONE FILE`"))),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,104 @@
+//! Where a ledger is read from: a data folder, a folder of ledger files, or a URL; and how a
+//! running node is asked.
+
+use crate::Failure;
+use einhorn_core::ledger::note::VerifierKey;
+use einhorn_ingress::control::{self, Answer, Command};
+use einhorn_store::ledger::{OsFiles, TileSource};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a server may take for one file.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Octets of the largest file of a ledger: 256 entries of the greatest length.
+const FILE_OCTETS_MAX: u64 = 256 * (65_535 + 2);
+
+/// Which ledger, and whose key it must have.
+#[derive(clap::Args, Clone)]
+pub(crate) struct Arguments {
+    /// Data folder of a node.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Address of a served ledger, such as http://127.0.0.1:8053/ledger/berlin/.
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    url: Option<String>,
+    /// The log's public key. Needed with --url; with --data it is taken from the folder.
+    #[arg(long, value_name = "NAME+HASH+BASE64")]
+    vkey: Option<String>,
+}
+
+/// A ledger that can be read.
+pub(crate) struct Ledger {
+    pub(crate) files: Box<dyn TileSource>,
+    pub(crate) key: VerifierKey,
+}
+
+impl Arguments {
+    /// Opens the ledger.
+    pub(crate) fn open(&self) -> Result<Ledger, Failure> {
+        let (files, vkey): (Box<dyn TileSource>, _) = match (&self.data, &self.url) {
+            (Some(data), _) => {
+                let folder = data.join("ledger");
+                if !folder.is_dir() {
+                    return Err(Failure::unreachable(format!("there is no ledger in {}", data.display())));
+                }
+                let files = OsFiles::open(&folder).map_err(Failure::unreachable)?;
+                (Box::new(files), self.vkey.clone().map_or_else(|| read_vkey(data), Ok)?)
+            }
+            (None, Some(url)) => {
+                let vkey = self.vkey.clone();
+                let vkey = vkey.ok_or_else(|| Failure::usage("a ledger from a URL needs --vkey: whom to trust"))?;
+                (Box::new(HttpSource::new(url)), vkey)
+            }
+            (None, None) => return Err(Failure::usage("which ledger? Give --data DIR, or --url URL and --vkey KEY")),
+        };
+        let key = VerifierKey::parse(vkey.trim()).map_err(|error| Failure::usage(format!("--vkey: {error}")))?;
+        Ok(Ledger { files, key })
+    }
+}
+
+fn read_vkey(data: &Path) -> Result<String, Failure> {
+    let path = data.join("ledger.vkey");
+    std::fs::read_to_string(&path).map_err(|error| {
+        Failure::unreachable(format!("cannot read {}: {error}; give the key with --vkey", path.display()))
+    })
+}
+
+/// A ledger served over HTTP.
+struct HttpSource {
+    base: String,
+    agent: ureq::Agent,
+}
+
+impl HttpSource {
+    fn new(url: &str) -> HttpSource {
+        let config = ureq::Agent::config_builder().timeout_global(Some(HTTP_TIMEOUT)).http_status_as_error(false);
+        let base = format!("{}/", url.trim_end_matches('/'));
+        HttpSource { base, agent: ureq::Agent::new_with_config(config.build()) }
+    }
+}
+
+impl TileSource for HttpSource {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        let url = format!("{}{path}", self.base);
+        let mut response = self.agent.get(&url).call().map_err(|error| io::Error::other(format!("{url}: {error}")))?;
+        match response.status().as_u16() {
+            200 => {
+                let body = response.body_mut().with_config().limit(FILE_OCTETS_MAX).read_to_vec();
+                body.map(Some).map_err(|error| io::Error::other(format!("{url}: {error}")))
+            }
+            404 => Ok(None),
+            status => Err(io::Error::other(format!("{url}: HTTP status {status}"))),
+        }
+    }
+}
+
+/// Asks the node that runs on `data`; gives its text.
+pub(crate) fn ask(data: &Path, command: &Command) -> Result<String, Failure> {
+    match control::ask(data, command) {
+        Ok(Answer::Done { text, .. }) => Ok(text),
+        Ok(Answer::Failed { reason }) => Err(Failure::finding(reason)),
+        Err(error) => Err(Failure::unreachable(format!("no node answers in {}: {error}; is it running?", data.display()))),
+    }
+}

@@ -1,0 +1,141 @@
+//! The control socket: how an operator's command reaches a running node.
+//!
+//! A Unix socket in the data folder, so that the folder's permissions say who may. One line of
+//! JSON in, one line out, then close.
+
+use serde::{Deserialize, Serialize};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// The socket's name in the data folder.
+pub const SOCKET_FILE: &str = "control.sock";
+/// Octets of the longest command.
+const COMMAND_OCTETS_MAX: u64 = 1 << 20;
+/// How long a client may take to say what it wants.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What an operator can ask.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// Reads keys and policy again.
+    Reload,
+    /// Shows or does a rollback.
+    Rollback {
+        /// Apex.
+        zone: String,
+        /// To the publication of this serial, or …
+        serial: Option<u32>,
+        /// … to this time, in milliseconds since 1970.
+        time_ms: Option<u64>,
+        /// Only this name.
+        name: Option<String>,
+        /// Only show what it would do.
+        dry_run: bool,
+    },
+    /// The audit data beside an entry.
+    Audit {
+        /// The entry's index.
+        index: u64,
+    },
+    /// A zone as a zone file.
+    ExportZone {
+        /// Apex.
+        zone: String,
+    },
+}
+
+/// What comes back.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// It was done; lines for people.
+    Done {
+        /// What was done.
+        text: String,
+        /// Index of the ledger entry, if there is one.
+        index: Option<u64>,
+    },
+    /// It was not.
+    Failed {
+        /// Why, and what to do.
+        reason: String,
+    },
+}
+
+/// Answers commands.
+pub trait Control: Send + Sync {
+    /// Does what is asked; may take its time.
+    fn command(&self, command: Command) -> Answer;
+}
+
+/// A control socket that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the control socket {}: {source}", path.display())]
+pub struct ControlError {
+    /// The socket's path.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// Serves the control socket in `folder` on threads of its own. The caller holds the folder's
+/// lock, so that a socket left there is a dead one.
+///
+/// # Errors
+/// [`ControlError`].
+pub fn serve(folder: &Path, control: Arc<dyn Control>) -> Result<(), ControlError> {
+    let path = folder.join(SOCKET_FILE);
+    let error = |source| ControlError { path: path.clone(), source };
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(error(source)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(error)?;
+    let accept = move || {
+        for stream in listener.incoming().flatten() {
+            let control = Arc::clone(&control);
+            let served = thread::Builder::new().name("control".to_owned()).spawn(move || {
+                if let Err(error) = answer(stream, &*control) {
+                    tracing::debug!(%error, "control connection");
+                }
+            });
+            if let Err(error) = served {
+                tracing::warn!(%error, "cannot serve a control connection");
+            }
+        }
+    };
+    thread::Builder::new().name("control".to_owned()).spawn(accept).map_err(error)?;
+    Ok(())
+}
+
+fn answer(stream: UnixStream, control: &dyn Control) -> io::Result<()> {
+    stream.set_read_timeout(Some(COMMAND_TIMEOUT))?;
+    let mut line = String::new();
+    BufReader::new((&stream).take(COMMAND_OCTETS_MAX)).read_line(&mut line)?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(command) => control.command(command),
+        Err(error) => Answer::Failed { reason: format!("not a command: {error}") },
+    };
+    let mut text = serde_json::to_string(&answer)?;
+    text.push('\n');
+    (&stream).write_all(text.as_bytes())
+}
+
+/// Asks the node that runs on `folder`.
+///
+/// # Errors
+/// [`io::Error`] when no node answers there.
+pub fn ask(folder: &Path, command: &Command) -> io::Result<Answer> {
+    let mut stream = UnixStream::connect(folder.join(SOCKET_FILE))?;
+    let mut line = serde_json::to_string(command)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes())?;
+    let mut text = String::new();
+    BufReader::new(stream).read_line(&mut text)?;
+    Ok(serde_json::from_str(&text)?)
+}

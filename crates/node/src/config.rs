@@ -1,0 +1,313 @@
+//! The configuration: one TOML file, checked as a whole before anything starts.
+
+use einhorn_core::rules::policy::{Grant, NamePattern, Policy};
+use einhorn_ingress::Access;
+use einhorn_wire::tsig::{Key, KeyRing};
+use einhorn_wire::{Name, RecordType, key_file};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// How unlike a known key a misspelt one may be to be suggested for it, 1 being the same.
+const SUGGESTION_LIKENESS_MIN: f64 = 0.6;
+
+/// What a node is to be.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Short name of the site, such as `berlin`.
+    pub site: String,
+    /// The log's name in its checkpoints.
+    pub ledger_name: String,
+    /// Folder of everything durable.
+    pub data: PathBuf,
+    /// Addresses for DNS over UDP and TCP.
+    pub listen: Vec<SocketAddr>,
+    /// Address for HTTP.
+    pub http: Option<SocketAddr>,
+    /// Zones and where their content comes from when they are new.
+    pub zones: Vec<ZoneConfig>,
+    /// Keys.
+    pub keys: Vec<Key>,
+    /// What the keys may do.
+    pub grants: Vec<Grant>,
+    /// Where this came from, to read keys and grants again.
+    pub path: Option<PathBuf>,
+}
+
+/// A zone to serve.
+#[derive(Debug, Clone)]
+pub struct ZoneConfig {
+    /// Apex.
+    pub name: Name,
+    /// Zone file it is created from. Later starts take the zone from the ledger.
+    pub file: PathBuf,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The text is not TOML of the right shape.
+    #[error("{}: {reason}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What and where, from the parser, with a suggestion.
+        reason: String,
+    },
+    /// A value is wrong.
+    #[error("{}: {place}: {reason}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Which setting.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawConfig {
+    #[serde(default = "default_site")]
+    site: String,
+    ledger_name: Option<String>,
+    data: PathBuf,
+    listen: Vec<SocketAddr>,
+    http: Option<SocketAddr>,
+    #[serde(default, rename = "zone")]
+    zones: Vec<RawZone>,
+    #[serde(default, rename = "key")]
+    keys: Vec<RawKey>,
+    #[serde(default, rename = "grant")]
+    grants: Vec<RawGrant>,
+}
+
+fn default_site() -> String {
+    "site".to_owned()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawZone {
+    name: String,
+    file: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawKey {
+    file: Option<PathBuf>,
+    name: Option<String>,
+    algorithm: Option<String>,
+    secret: Option<String>,
+    mac_octets_min: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawGrant {
+    key: String,
+    zone: String,
+    #[serde(default)]
+    names: Vec<String>,
+    types: Option<Vec<String>>,
+    #[serde(default)]
+    transfer: bool,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`; relative paths in it start from its folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        Config::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+        let raw: RawConfig = toml::from_str(text).map_err(|error| ConfigError::Syntax {
+            path: path.into(),
+            reason: with_suggestion(error.to_string().trim_end()),
+        })?;
+        let checker = Checker { path, folder: path.parent().unwrap_or(Path::new(".")) };
+        checker.site_name(&raw.site)?;
+        let keys: Vec<Vec<Key>> =
+            raw.keys.iter().enumerate().map(|(i, key)| checker.keys(i, key)).collect::<Result<_, _>>()?;
+        let config = Config {
+            ledger_name: raw.ledger_name.unwrap_or_else(|| ledger_name(&raw.site)),
+            site: raw.site,
+            data: checker.folder.join(raw.data),
+            listen: raw.listen,
+            http: raw.http,
+            zones: raw.zones.iter().map(|zone| checker.zone(zone)).collect::<Result<_, _>>()?,
+            keys: keys.into_iter().flatten().collect(),
+            grants: raw.grants.iter().map(|grant| checker.grant(grant)).collect::<Result<_, _>>()?,
+            path: Some(path.to_owned()),
+        };
+        checker.references(&config)?;
+        Ok(config)
+    }
+
+    /// The keys and what they may do.
+    pub fn access(&self) -> Access {
+        let mut keys = KeyRing::default();
+        for key in &self.keys {
+            keys.insert(key.clone());
+        }
+        Access { keys, policy: Policy::new(self.grants.iter().cloned()) }
+    }
+}
+
+/// The log's name when none is configured.
+pub fn ledger_name(site: &str) -> String {
+    format!("einhorn/{site}")
+}
+
+/// Adds "did you mean" to the parser's complaint about an unknown key.
+fn with_suggestion(error: &str) -> String {
+    let mut quoted = error.split("unknown field").nth(1).into_iter().flat_map(|rest| rest.split('`').skip(1).step_by(2));
+    let Some(unknown) = quoted.next() else { return error.to_owned() };
+    let likeness = |known: &str| strsim::jaro_winkler(unknown, known);
+    let best = quoted.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    match best.filter(|best| likeness(best) >= SUGGESTION_LIKENESS_MIN) {
+        Some(best) => format!("{error}\ndid you mean `{best}`?"),
+        None => error.to_owned(),
+    }
+}
+
+/// Turns raw values into checked ones and says where a wrong one stands.
+struct Checker<'a> {
+    path: &'a Path,
+    folder: &'a Path,
+}
+
+impl Checker<'_> {
+    fn wrong(&self, place: impl Into<String>, reason: impl ToString) -> ConfigError {
+        ConfigError::Value { path: self.path.into(), place: place.into(), reason: reason.to_string() }
+    }
+
+    fn site_name(&self, site: &str) -> Result<(), ConfigError> {
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !site.is_empty() && site.len() <= 63 && site.chars().all(good) {
+            return Ok(());
+        }
+        Err(self.wrong(format!("site = \"{site}\""), "use 1 to 63 of a-z, 0-9 and -, since it is part of paths"))
+    }
+
+    fn name(&self, place: &str, text: &str) -> Result<Name, ConfigError> {
+        text.parse().map_err(|error| self.wrong(format!("{place} = \"{text}\""), error))
+    }
+
+    fn zone(&self, raw: &RawZone) -> Result<ZoneConfig, ConfigError> {
+        Ok(ZoneConfig { name: self.name("zone.name", &raw.name)?, file: self.folder.join(&raw.file) })
+    }
+
+    fn keys(&self, index: usize, raw: &RawKey) -> Result<Vec<Key>, ConfigError> {
+        let place = || format!("key number {}", index + 1);
+        let mut keys = match raw {
+            RawKey { file: Some(file), name: None, algorithm: None, secret: None, .. } => {
+                let path = self.folder.join(file);
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+                key_file::parse(&text).map_err(|error| self.wrong(path.display().to_string(), error))?
+            }
+            RawKey { file: None, name: Some(name), algorithm, secret: Some(secret), .. } => {
+                let algorithm = algorithm.as_deref().unwrap_or("hmac-sha256").parse();
+                let key = algorithm.and_then(|algorithm| Key::from_text(name, algorithm, secret));
+                vec![key.map_err(|error| self.wrong(place(), error))?]
+            }
+            _ => return Err(self.wrong(place(), "give either `file`, or `name`, `algorithm` and `secret`")),
+        };
+        if let Some(octets) = raw.mac_octets_min {
+            keys.iter_mut().for_each(|key| key.set_mac_octets_min(octets));
+        }
+        Ok(keys)
+    }
+
+    fn grant(&self, raw: &RawGrant) -> Result<Grant, ConfigError> {
+        let pattern = |text: &String| {
+            text.parse::<NamePattern>().map_err(|error| self.wrong(format!("grant.names: \"{text}\""), error))
+        };
+        let rtype = |text: &String| text.parse::<RecordType>().map_err(|error| self.wrong("grant.types", error));
+        Ok(Grant {
+            key: self.name("grant.key", &raw.key)?.to_lowercase(),
+            zone: self.name("grant.zone", &raw.zone)?,
+            names: raw.names.iter().map(pattern).collect::<Result<_, _>>()?,
+            types: raw.types.as_ref().map(|types| types.iter().map(rtype).collect()).transpose()?,
+            transfer: raw.transfer,
+        })
+    }
+
+    /// Grants must name keys and zones that exist: a misspelt one would silently deny.
+    fn references(&self, config: &Config) -> Result<(), ConfigError> {
+        for grant in &config.grants {
+            if !config.keys.iter().any(|key| *key.name() == grant.key) {
+                return Err(self.wrong(format!("grant.key = \"{}\"", grant.key), "there is no such [[key]]"));
+            }
+            if !config.zones.iter().any(|zone| zone.name == grant.zone) {
+                return Err(self.wrong(format!("grant.zone = \"{}\"", grant.zone), "there is no such [[zone]]"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+site = "berlin"
+data = "data"
+listen = ["127.0.0.1:5300"]
+[[zone]]
+name = "fleet.example"
+file = "fleet.zone"
+[[key]]
+name = "phone."
+secret = "c2VjcmV0"
+[[grant]]
+key = "phone."
+zone = "fleet.example"
+names = ["self", "*.lab.fleet.example."]
+types = ["A", "AAAA", "TYPE65280"]
+"#;
+
+    fn error(text: &str) -> String {
+        Config::parse(Path::new("/etc/einhorn.toml"), text).expect_err("a bad config").to_string()
+    }
+
+    #[test]
+    fn a_good_one_is_taken() {
+        let config = Config::parse(Path::new("/etc/einhorn.toml"), GOOD).expect("a good config");
+        assert_eq!(config.data, Path::new("/etc/data"));
+        assert_eq!(config.ledger_name, "einhorn/berlin");
+        assert_eq!(config.grants[0].names.len(), 2);
+        assert!(config.access().keys.get(&"PHONE.".parse().expect("name")).is_some());
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        let misspelt = error(&GOOD.replace("listen", "lisen"));
+        assert!(misspelt.contains("line 4") && misspelt.ends_with("did you mean `listen`?"), "{misspelt}");
+        assert!(error(&GOOD.replace("types", "typos")).ends_with("did you mean `types`?"));
+        assert!(!error(&GOOD.replace("types", "quux")).contains("did you mean"));
+        assert!(error(&GOOD.replace("127.0.0.1:5300", "localhost")).contains("line 4"));
+        assert!(error(&GOOD.replace("key = \"phone.\"", "key = \"fone.\"")).contains("there is no such [[key]]"));
+        assert!(error(&GOOD.replace("c2VjcmV0", "%")).contains("key number 1"));
+        assert!(error(&GOOD.replace("\"AAAA\"", "\"AAAAA\"")).contains("`AAAAA` is not a record type"));
+        assert!(error(&GOOD.replace("berlin", "Berlin!")).contains("a-z"));
+        assert!(error(&GOOD.replace("secret = ", "file = \"x\"\nsecret = ")).contains("either `file`"));
+    }
+}

@@ -1,0 +1,179 @@
+//! What an operator asks of a running node.
+
+use crate::config::Config;
+use crate::recover::read_log;
+use crossbeam_channel::bounded;
+use einhorn_core::model::request::{Action, Commitment, Identity, Outcome, Request, RequestId};
+use einhorn_core::model::{RrSet, Zone};
+use einhorn_core::rules::rollback::{Plan, Planner, Target};
+use einhorn_ingress::control::{Answer, Command, Control};
+use einhorn_ingress::reply::Reply;
+use einhorn_ingress::{Ingress, Submission, now_ms};
+use einhorn_serve::transfer;
+use einhorn_store::engine::EngineReader;
+use einhorn_wire::{Name, rdata, zonefile};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long an operator's change may take.
+const OPERATOR_TIMEOUT: Duration = Duration::from_secs(60);
+/// Octets of salt at the start of audit data.
+const SALT_OCTETS: usize = einhorn_ingress::dispatch::AUDIT_SALT_OCTETS;
+
+/// Serves the control socket's commands.
+pub(crate) struct Operator {
+    pub(crate) ingress: Arc<Ingress>,
+    /// None when the log could not be opened.
+    pub(crate) reader: Mutex<Option<Box<dyn EngineReader>>>,
+    /// Where keys and grants are read again from.
+    pub(crate) config_path: Option<PathBuf>,
+}
+
+impl Control for Operator {
+    fn command(&self, command: Command) -> Answer {
+        let answer = match command {
+            Command::Reload => self.reload(),
+            Command::Rollback { zone, serial, time_ms, name, dry_run } => {
+                self.rollback(&zone, serial, time_ms, name.as_deref(), dry_run)
+            }
+            Command::Audit { index } => self.audit(index),
+            Command::ExportZone { zone } => self.export(&zone),
+        };
+        answer.unwrap_or_else(|reason| Answer::Failed { reason })
+    }
+}
+
+fn done(text: impl Into<String>) -> Result<Answer, String> {
+    Ok(Answer::Done { text: text.into(), index: None })
+}
+
+impl Operator {
+    /// Reads keys and grants again; everything else needs a restart.
+    pub(crate) fn reload(&self) -> Result<Answer, String> {
+        let path = self.config_path.as_ref();
+        let path = path.ok_or("this node was started without a config file, so there is nothing to reload")?;
+        let config = Config::load(path).map_err(|error| format!("kept the old keys and grants: {error}"))?;
+        let (keys, grants) = (config.keys.len(), config.grants.len());
+        self.ingress.access.store(Arc::new(config.access()));
+        let text = format!("{keys} keys and {grants} grants are in force now");
+        tracing::info!(%text, "reloaded");
+        done(text)
+    }
+
+    fn zone(&self, zone: &str) -> Result<Arc<Zone>, String> {
+        let name: Name = zone.parse().map_err(|error| format!("{zone}: {error}"))?;
+        let zones = self.ingress.zones.current();
+        zones.get(&name).cloned().ok_or_else(|| format!("zone {name} is not served here"))
+    }
+
+    fn export(&self, zone: &str) -> Result<Answer, String> {
+        let zone = self.zone(zone)?;
+        let records: Vec<_> = transfer::records(&zone).collect();
+        let mut text = Vec::new();
+        zonefile::write(&mut text, &zone.apex, records.iter()).map_err(|error| error.to_string())?;
+        done(String::from_utf8_lossy(&text))
+    }
+
+    fn with_reader<T>(
+        &self,
+        work: impl FnOnce(&mut dyn EngineReader) -> Result<T, String>,
+    ) -> Result<T, String> {
+        // A panic while reading leaves nothing half done.
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = reader.as_mut().ok_or("the log could not be opened; see the node's messages")?;
+        work(&mut **reader)
+    }
+
+    /// Entries that are durable now.
+    pub(crate) fn durable_entries(&self) -> Result<u64, String> {
+        self.with_reader(|reader| reader.next_index().map_err(|error| error.to_string()))
+    }
+
+    fn audit(&self, index: u64) -> Result<Answer, String> {
+        let audit = self.with_reader(|reader| reader.audit(index).map_err(|error| error.to_string()))?;
+        let audit = audit.filter(|audit| audit.len() > SALT_OCTETS).ok_or("none is kept for this entry")?;
+        done(String::from_utf8_lossy(&audit[SALT_OCTETS..]))
+    }
+
+    fn rollback(
+        &self,
+        zone: &str,
+        serial: Option<u32>,
+        time_ms: Option<u64>,
+        name: Option<&str>,
+        dry_run: bool,
+    ) -> Result<Answer, String> {
+        let zone = self.zone(zone)?;
+        let target = match (serial, time_ms) {
+            (Some(serial), None) => Target::Serial(serial),
+            (None, Some(time_ms)) => Target::TimeMs(time_ms),
+            _ => return Err("name either a serial or a time to roll back to".to_owned()),
+        };
+        let name: Option<Name> =
+            name.map(|name| name.parse().map_err(|error| format!("{name}: {error}"))).transpose()?;
+        let mut planner = Planner::new(zone.apex.clone(), target);
+        self.with_reader(|reader| {
+            read_log(reader, &mut |index, entry| planner.next(index, entry)).map_err(|error| error.to_string())
+        })?;
+        let plan = planner.plan(&zone, name.as_ref()).map_err(|error| error.to_string())?;
+        let mut text = describe(&plan);
+        if plan.names.is_empty() || dry_run {
+            return done(text);
+        }
+        let zone = zone.apex.clone();
+        let index = submit(&self.ingress, operator_request(&self.ingress, zone, plan.into_action())?)?;
+        _ = writeln!(text, "rolled back in entry {index}");
+        Ok(Answer::Done { text, index: Some(index) })
+    }
+}
+
+/// A diff: what goes and what comes.
+fn describe(plan: &Plan) -> String {
+    let mut text = format!("{} names differ from the state after entry {}\n", plan.names.len(), plan.target_index);
+    let mut lines = |sign: char, owner: &Name, set: &RrSet| {
+        for data in set.rdatas() {
+            let data = rdata::Presentation { rtype: set.rtype, rdata: data };
+            _ = writeln!(text, "{sign} {owner} {} {} {data}", set.ttl, set.rtype);
+        }
+    };
+    for name in &plan.names {
+        name.now.iter().filter(|set| !name.then.contains(set)).for_each(|set| lines('-', &name.owner, set));
+        name.then.iter().filter(|set| !name.now.contains(set)).for_each(|set| lines('+', &name.owner, set));
+    }
+    text
+}
+
+/// A request of the operator: each is its own.
+pub(crate) fn operator_request(ingress: &Ingress, zone: Name, action: Action) -> Result<Request, String> {
+    let mut id = [0; 32];
+    crate::files::random(&mut id).map_err(|error| format!("no random numbers: {error}"))?;
+    Ok(Request {
+        id: RequestId(id),
+        remember_until_seconds: now_ms() / 1000,
+        who: Identity::Operator,
+        zone,
+        action,
+        entered_site: ingress.site,
+        audit_commitment: Commitment(Sha256::digest([]).into()),
+        audit: Vec::new(),
+    })
+}
+
+/// Submits a request and waits for its entry's index.
+pub(crate) fn submit(ingress: &Ingress, request: Request) -> Result<u64, String> {
+    let (tell, told) = bounded(1);
+    // Nobody listens any more only after the timeout below.
+    let reply = Reply::Local(Box::new(move |outcome| _ = tell.send(outcome)));
+    ingress
+        .submissions
+        .send_timeout(Submission { request, reply }, OPERATOR_TIMEOUT)
+        .map_err(|_| "the commit takes no requests".to_owned())?;
+    match told.recv_timeout(OPERATOR_TIMEOUT) {
+        Ok(Outcome::Done { index }) => Ok(index),
+        Ok(Outcome::Refused { rcode, reason }) => Err(format!("{rcode}: {reason}")),
+        Err(_) => Err(format!("no answer within {} s; it may still be done", OPERATOR_TIMEOUT.as_secs())),
+    }
+}

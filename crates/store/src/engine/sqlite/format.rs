@@ -1,0 +1,249 @@
+//! The database's format: its marks, its tables, and the one row that says where the log ends.
+//!
+//! It must never open a file for writing before it knows that the file is ours and not newer.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+
+use super::super::EngineError;
+use super::{Place, row};
+
+/// The format that this version writes, and the newest that it reads (`PRAGMA user_version`).
+pub(super) const FORMAT: i64 = 1;
+
+/// Marks the file as ours (`PRAGMA application_id`): "Enhn".
+const APPLICATION_ID: i64 = 0x456e_686e;
+
+/// The database's page size in bytes. Measured: 8 and 16 KiB are no faster in large batches and
+/// slower in single appends, which write a few pages each.
+pub(super) const PAGE_BYTES: u64 = 4096;
+
+/// The length in bytes at which the write-ahead log is kept: what grows beyond is cut off again.
+/// Twice what is due for copying, so that it rarely grows.
+pub(super) const WAL_KEPT_BYTES: u64 = 2 * super::CHECKPOINT_DUE_PAGES * PAGE_BYTES;
+
+/// The page cache of a connection in KiB: the log is read in order, so that only inner nodes are
+/// read twice.
+const CACHE_KIB: i64 = 4096;
+
+/// How long to wait for another connection's lock; readers never take one for long.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The file of the log in its folder.
+const DATABASE_FILE: &str = "log.db";
+
+const TABLES: &str = "
+CREATE TABLE state (
+    id INTEGER PRIMARY KEY CHECK (id = 0),
+    next INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE log (
+    first INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    bytes BLOB NOT NULL
+) STRICT;
+CREATE TABLE audit (
+    first INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    bytes BLOB NOT NULL
+) STRICT;
+CREATE TABLE snapshot (
+    at_index INTEGER PRIMARY KEY,
+    first_part INTEGER NOT NULL,
+    parts INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE snapshot_part (
+    id INTEGER PRIMARY KEY,
+    bytes BLOB NOT NULL
+) STRICT;";
+
+pub(super) fn database_in(folder: &Path) -> PathBuf {
+    folder.join(DATABASE_FILE)
+}
+
+/// Where the log ends, and its epoch. Written with every batch: without it, one flipped bit in
+/// an inner node could hide the end of the log, and the writer would give indices anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) next: u64,
+    pub(super) epoch: u64,
+}
+
+impl State {
+    fn checksum(&self) -> u32 {
+        row::checksum(self.next, 0, self.epoch, &[])
+    }
+
+    /// Replaces `old`; fails if the database does not hold it, since then somebody else wrote.
+    pub(super) fn replace(
+        &self,
+        old: &Self,
+        connection: &Connection,
+    ) -> Result<(), rusqlite::Error> {
+        let changed = connection
+            .prepare_cached(
+                "UPDATE state SET next = ?1, epoch = ?2, checksum = ?3 WHERE id = 0 AND next = ?4",
+            )?
+            .execute(params![
+                self.next.cast_signed(),
+                self.epoch.cast_signed(),
+                self.checksum(),
+                old.next.cast_signed()
+            ])?;
+        if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
+    }
+
+    /// Reads the state.
+    pub(super) fn read(connection: &Connection, path: &Path) -> Result<Self, EngineError> {
+        let found = connection
+            .prepare_cached("SELECT next, epoch, checksum FROM state WHERE id = 0")
+            .and_then(|mut query| {
+                query
+                    .query_row([], |row| {
+                        let [next, epoch] = [row.get::<_, i64>(0)?, row.get::<_, i64>(1)?];
+                        let state =
+                            Self { next: next.cast_unsigned(), epoch: epoch.cast_unsigned() };
+                        Ok((state, row.get::<_, i64>(2)?))
+                    })
+                    .optional()
+            })
+            .map_err(|error| EngineError::from_sqlite(error, "read where the log ends", path))?;
+        match found {
+            Some((state, checksum)) if checksum == i64::from(state.checksum()) => Ok(state),
+            _ => Err(corrupt(path, "the row that says where the log ends", "it is damaged")),
+        }
+    }
+}
+
+pub(super) fn corrupt(path: &Path, place: &str, what: &str) -> EngineError {
+    EngineError::Corrupt { path: path.to_owned(), place: place.to_owned(), what: what.to_owned() }
+}
+
+fn open(place: &Place, flags: OpenFlags) -> Result<Connection, rusqlite::Error> {
+    // One connection belongs to one thread at a time, so SQLite's own mutexes are not needed.
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match &place.vfs {
+        None => Connection::open_with_flags(&place.database, flags)?,
+        Some(vfs) => Connection::open_with_flags_and_vfs(&place.database, flags, vfs.as_str())?,
+    };
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Without this, the last connection to close would delete the preallocated log.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.execute_batch(&format!(
+        "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{CACHE_KIB};"
+    ))?;
+    Ok(connection)
+}
+
+/// Opens the log for reading.
+pub(super) fn open_reader(place: &Place) -> Result<Connection, EngineError> {
+    let path = &place.database;
+    let connection =
+        open(place, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| not_opened(error, path))?;
+    if !is_ours(&connection, path)? {
+        return Err(EngineError::NotALog { path: path.clone(), what: "it is empty".to_owned() });
+    }
+    Ok(connection)
+}
+
+/// Opens the log for writing, creating it if there is none, and checks that it ends where it
+/// says.
+pub(super) fn open_writer(place: &Place) -> Result<(Connection, State), EngineError> {
+    let path = &place.database;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let connection = open(place, flags).map_err(|error| not_opened(error, path))?;
+    let exists = is_ours(&connection, path)?;
+    configure(&connection, path)?;
+    if !exists {
+        initialise(&connection).map_err(|error| not_opened(error, path))?;
+    }
+    let state = State::read(&connection, path)?;
+    check_end(&connection, state, path)?;
+    Ok((connection, state))
+}
+
+fn not_opened(error: rusqlite::Error, path: &Path) -> EngineError {
+    if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
+        let what = "it is no database".to_owned();
+        return EngineError::NotALog { path: path.to_owned(), what };
+    }
+    EngineError::from_sqlite(error, "open the log", path)
+}
+
+/// Whether the file is a log that this version reads; false if it is empty, an error if it is
+/// anything else.
+fn is_ours(connection: &Connection, path: &Path) -> Result<bool, EngineError> {
+    let get = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let marks = get("SELECT count(*) FROM sqlite_schema").and_then(|tables| {
+        Ok((get("PRAGMA application_id")?, get("PRAGMA user_version")?, tables))
+    });
+    let not_ours = |what: String| EngineError::NotALog { path: path.to_owned(), what };
+    match marks {
+        Err(error) => Err(not_opened(error, path)),
+        Ok((0, 0, 0)) => Ok(false),
+        Ok((APPLICATION_ID, found, _)) if found > FORMAT => {
+            Err(EngineError::NewerFormat { path: path.to_owned(), found, supported: FORMAT })
+        }
+        Ok((APPLICATION_ID, FORMAT, _)) => Ok(true),
+        Ok((id, version, _)) => Err(not_ours(format!("application {id:#x}, format {version}"))),
+    }
+}
+
+fn configure(connection: &Connection, path: &Path) -> Result<(), EngineError> {
+    let configured = connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_BYTES}; PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {WAL_KEPT_BYTES};"
+    ));
+    let mode: String = configured
+        .and_then(|()| connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)))
+        .map_err(|error| not_opened(error, path))?;
+    if mode != "wal" {
+        let what = format!("its journal mode stays {mode}");
+        return Err(EngineError::NotALog { path: path.to_owned(), what });
+    }
+    Ok(())
+}
+
+/// Creates the tables and the marks in one transaction, so that a crash leaves an empty database
+/// or a whole one.
+fn initialise(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let state = State { next: 0, epoch: 0 };
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {TABLES}
+         INSERT INTO state (id, next, epoch, checksum) VALUES (0, 0, 0, {});
+         PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;",
+        state.checksum()
+    ))
+}
+
+/// Checks that the last row of the log ends where the state says.
+fn check_end(connection: &Connection, state: State, path: &Path) -> Result<(), EngineError> {
+    let last = connection
+        .query_row("SELECT max(first), count FROM log", [], |row| {
+            Ok(row.get::<_, Option<i64>>(0)?.zip(row.get::<_, Option<i64>>(1)?))
+        })
+        .map_err(|error| EngineError::from_sqlite(error, "find the log's last row", path))?;
+    let end = last.map_or(0, |(first, count)| first.saturating_add(count));
+    if end.cast_unsigned() != state.next {
+        let what = format!("the last row ends at index {end}, not at {}", state.next);
+        return Err(corrupt(path, "the end of the log", &what));
+    }
+    Ok(())
+}
+
+pub(super) fn set_secure_delete(connection: &Connection, on: bool) -> Result<(), rusqlite::Error> {
+    let sql = if on { "PRAGMA secure_delete = ON" } else { "PRAGMA secure_delete = OFF" };
+    connection.query_row(sql, [], |_| Ok(()))
+}

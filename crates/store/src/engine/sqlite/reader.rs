@@ -1,0 +1,151 @@
+//! The reading side of a log in SQLite, also for a verifier in another process.
+//!
+//! It must never hold a read transaction while its caller works: that would keep the write-ahead
+//! log from being started over.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::super::batch::{FRAME_BYTES, Frames};
+use super::super::{EngineError, EngineReader, Visit};
+use super::format::{self, State, corrupt};
+use super::{Place, row};
+
+/// A reader with its own read-only connection.
+pub struct SqliteReader {
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    /// The rows of the present read; kept for its memory.
+    rows: Vec<LoadedRow>,
+    bytes: Vec<u8>,
+}
+
+struct LoadedRow {
+    first: u64,
+    epoch: u64,
+    /// Where its values end in the buffer.
+    end: usize,
+}
+
+impl SqliteReader {
+    /// Opens the log in `folder` for reading, beside a node that may run on it.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] if there is none, [`EngineError::NewerFormat`],
+    /// [`EngineError::NotALog`], [`EngineError::Corrupt`], or the disk's failures.
+    pub fn open(folder: &Path) -> Result<Self, EngineError> {
+        Self::open_place(&Place { database: format::database_in(folder), vfs: None })
+    }
+
+    pub(super) fn open_place(place: &Place) -> Result<Self, EngineError> {
+        Ok(Self {
+            connection: format::open_reader(place)?,
+            path: place.database.clone(),
+            rows: Vec::new(),
+            bytes: Vec::new(),
+        })
+    }
+
+    pub(super) fn failed(&self, error: rusqlite::Error, doing: &'static str) -> EngineError {
+        match row::damaged_at(&error) {
+            Some(first) => corrupt(
+                &self.path,
+                &format!("the row that begins at index {first}"),
+                "its checksum does not hold",
+            ),
+            None => EngineError::from_sqlite(error, doing, &self.path),
+        }
+    }
+
+    /// Loads sound rows from the one that holds `from` on, about `max_bytes` of them. A damaged
+    /// or missing row is an error only if nothing comes before it.
+    fn load(&mut self, from: u64, max_bytes: usize) -> Result<(), EngineError> {
+        const DOING: &str = "read the log";
+        self.rows.clear();
+        self.bytes.clear();
+        let snapshot =
+            self.connection.unchecked_transaction().map_err(|error| self.failed(error, DOING))?;
+        let next = State::read(&snapshot, &self.path)?.next;
+        if from >= next {
+            if from > next {
+                return Err(EngineError::PastEnd { asked: from, next });
+            }
+            return Ok(());
+        }
+        // The index that the next row must begin with, once the first one is known.
+        let mut reached = None;
+        let (rows, bytes) = (&mut self.rows, &mut self.bytes);
+        let result = row::each(&snapshot, row::LOG, from, |row| {
+            let end = row.end();
+            let fits = match reached {
+                None => row.first <= from && from < end,
+                Some(reached) => row.first == reached,
+            };
+            if !fits || end > next {
+                return false;
+            }
+            bytes.extend_from_slice(row.bytes);
+            rows.push(LoadedRow { first: row.first, epoch: row.epoch, end: bytes.len() });
+            reached = Some(end);
+            bytes.len() < max_bytes
+        });
+        drop(snapshot);
+        match (result, reached) {
+            (_, Some(_)) => Ok(()),
+            (Err(error), None) => Err(self.failed(error, DOING)),
+            (Ok(()), None) => {
+                let place = format!("index {from}");
+                let what = format!("no row holds it, although the log goes on to {next}");
+                Err(corrupt(&self.path, &place, &what))
+            }
+        }
+    }
+}
+
+impl EngineReader for SqliteReader {
+    fn next_index(&mut self) -> Result<u64, EngineError> {
+        Ok(State::read(&self.connection, &self.path)?.next)
+    }
+
+    fn read(
+        &mut self,
+        from: u64,
+        max_bytes: usize,
+        visit: &mut Visit<'_>,
+    ) -> Result<u64, EngineError> {
+        self.load(from, max_bytes)?;
+        let (mut next, mut begin, mut visited) = (from, 0, 0);
+        for row in &self.rows {
+            let mut frames = Frames::new(&self.bytes[begin..row.end]);
+            for (index, entry) in (row.first..).zip(&mut frames) {
+                if index < from {
+                    continue;
+                }
+                if visited > 0 && visited + entry.len() > max_bytes {
+                    return Ok(next);
+                }
+                visit(index, row.epoch, entry);
+                visited += entry.len() + FRAME_BYTES;
+                next = index + 1;
+            }
+            debug_assert!(frames.is_done(), "a row whose checksum holds is well framed");
+            begin = row.end;
+        }
+        Ok(next)
+    }
+
+    fn latest_snapshot(&mut self) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
+        self.load_latest_snapshot()
+    }
+
+    fn audit(&mut self, index: u64) -> Result<Option<Vec<u8>>, EngineError> {
+        let rows = row::load(&self.connection, row::AUDIT, index, 1)
+            .map_err(|error| self.failed(error, "read an audit value"))?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let Some(offset) = index.checked_sub(row.first) else { return Ok(None) };
+        // An offset behind the row's end finds nothing either.
+        let value = Frames::new(&row.bytes).nth(offset as usize);
+        Ok(value.filter(|value| !value.is_empty()).map(<[u8]>::to_vec))
+    }
+}

@@ -1,0 +1,151 @@
+//! Snapshots of the state that the entries fold into, in parts, newest two kept.
+//!
+//! It must never let a snapshot be seen before all of its parts are durable, nor drop an older
+//! one before.
+
+use rusqlite::{Connection, Error, OptionalExtension, params};
+
+use super::super::EngineError;
+use super::format::PAGE_BYTES;
+use super::reader::SqliteReader;
+use super::{SqliteEngine, TRANSACTION_PAGES, row};
+
+/// How many snapshots are kept: should the newest be damaged, there is another.
+pub const SNAPSHOTS_KEPT: usize = 2;
+
+/// The bytes of one part. Each part is a transaction of its own, so that the write-ahead log
+/// stays small.
+const PART_BYTES: usize = 1 << 20;
+
+/// The row that makes a snapshot visible.
+struct Header {
+    at_index: u64,
+    first_part: i64,
+    parts: usize,
+    length: usize,
+    checksum: u32,
+}
+
+impl SqliteEngine {
+    /// Writes all parts, then the header; a crash between leaves parts that the next snapshot
+    /// removes.
+    pub(super) fn write_snapshot(
+        &mut self,
+        at_index: u64,
+        bytes: &[u8],
+    ) -> Result<(), EngineError> {
+        const DOING: &str = "save a snapshot";
+        let last: i64 = self
+            .connection
+            .query_row("SELECT coalesce(max(id), 0) FROM snapshot_part", [], |row| row.get(0))
+            .map_err(|error| self.failed(error, DOING))?;
+        let parts = bytes.len().div_ceil(PART_BYTES);
+        for (id, part) in (last + 1..).zip(bytes.chunks(PART_BYTES)) {
+            self.transaction(DOING, |connection| {
+                connection
+                    .prepare_cached("INSERT INTO snapshot_part (id, bytes) VALUES (?1, ?2)")?
+                    .execute(params![id, part])
+            })?;
+            self.wal_pages += part.len() as u64 / PAGE_BYTES + TRANSACTION_PAGES;
+            if self.wal_pages >= super::CHECKPOINT_DUE_PAGES {
+                self.checkpoint()?;
+            }
+        }
+        let header = Header {
+            at_index,
+            first_part: last + 1,
+            parts,
+            length: bytes.len(),
+            checksum: row::checksum(at_index, parts as u32, 0, bytes),
+        };
+        self.transaction(DOING, |connection| header.write(connection))?;
+        self.checkpoint()
+    }
+}
+
+impl Header {
+    /// Makes the snapshot visible and drops the oldest, with parts that belong to none.
+    fn write(&self, connection: &Connection) -> Result<(), Error> {
+        connection.execute(
+            "INSERT OR REPLACE INTO snapshot (at_index, first_part, parts, length, checksum)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                self.at_index.cast_signed(),
+                self.first_part,
+                self.parts as i64,
+                self.length as i64,
+                self.checksum
+            ],
+        )?;
+        connection.execute(
+            "DELETE FROM snapshot WHERE at_index NOT IN
+             (SELECT at_index FROM snapshot ORDER BY at_index DESC LIMIT ?1)",
+            params![SNAPSHOTS_KEPT as i64],
+        )?;
+        connection.execute(
+            "DELETE FROM snapshot_part WHERE NOT EXISTS (SELECT 1 FROM snapshot
+             WHERE id >= first_part AND id < first_part + parts)",
+            [],
+        )?;
+        Ok(())
+    }
+
+    /// The newest header below `below`.
+    fn read_below(connection: &Connection, below: i64) -> Result<Option<Self>, Error> {
+        connection
+            .query_row(
+                "SELECT at_index, first_part, parts, length, checksum FROM snapshot
+                 WHERE at_index < ?1 ORDER BY at_index DESC LIMIT 1",
+                params![below],
+                |row| {
+                    Ok(Self {
+                        at_index: row.get::<_, i64>(0)?.cast_unsigned(),
+                        first_part: row.get(1)?,
+                        parts: row.get::<_, i64>(2)?.max(0) as usize,
+                        length: row.get::<_, i64>(3)?.max(0) as usize,
+                        checksum: row.get(4)?,
+                    })
+                },
+            )
+            .optional()
+    }
+
+    /// The bytes, or `None` if they are not what was saved.
+    fn load(&self, connection: &Connection) -> Result<Option<Vec<u8>>, Error> {
+        let mut bytes = Vec::new();
+        let mut query =
+            connection.prepare("SELECT bytes FROM snapshot_part WHERE id >= ?1 ORDER BY id")?;
+        let mut rows = query.query(params![self.first_part])?;
+        for _ in 0..self.parts {
+            let Some(row) = rows.next()? else { return Ok(None) };
+            bytes.extend_from_slice(row.get_ref(0)?.as_blob()?);
+        }
+        let checksum = row::checksum(self.at_index, self.parts as u32, 0, &bytes);
+        Ok((bytes.len() == self.length && checksum == self.checksum).then_some(bytes))
+    }
+}
+
+impl SqliteReader {
+    pub(super) fn load_latest_snapshot(&mut self) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
+        const DOING: &str = "read a snapshot";
+        let failed = |error| EngineError::from_sqlite(error, DOING, &self.path);
+        let view = self.connection.unchecked_transaction().map_err(failed)?;
+        let mut below = i64::MAX;
+        while let Some(header) = Header::read_below(&view, below).map_err(failed)? {
+            let reason = match header.load(&view) {
+                Ok(Some(bytes)) => return Ok(Some((header.at_index, bytes))),
+                Ok(None) => "its checksum does not hold".to_owned(),
+                Err(error) => match failed(error) {
+                    EngineError::Corrupt { what, .. } => what,
+                    other => return Err(other),
+                },
+            };
+            tracing::error!(
+                log = %self.path.display(), at_index = header.at_index, %reason,
+                "a snapshot is damaged and skipped"
+            );
+            below = header.at_index.cast_signed();
+        }
+        Ok(None)
+    }
+}

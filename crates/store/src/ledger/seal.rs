@@ -1,0 +1,398 @@
+//! Sealing: entries become bundles, tiles and a signed checkpoint.
+//!
+//! The order is what matters. Everything is written, read back and rehashed; the root is computed
+//! from what was read; only then is the checkpoint signed, made durable, and published. A failure
+//! leaves the sealer where it was, so that the same entries can be sealed again; a checkpoint that
+//! may have been signed is remembered even then, and nothing that contradicts it is ever signed.
+//!
+//! Reading back catches what goes wrong in memory and in the file system; the copy read is usually
+//! still in memory. [`Sealer::sync_full`] reads full tiles again after they reached the disk.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use einhorn_core::ledger::tile::{
+    EntryTooLong, append_entry, encode_tile, entries as bundle_entries, parse_tile,
+};
+use einhorn_core::ledger::tree::{prefix_root, subtree_root};
+use einhorn_core::ledger::{
+    BuildError, Bundle, Checkpoint, CheckpointError, Frontier, Hash, SignedCheckpoint, SignerKey,
+    Tile, leaf_hash,
+};
+use thiserror::Error;
+
+use super::{CHECKPOINT, Files, SIGNED};
+
+/// Why entries were not sealed, or a ledger was not opened.
+#[derive(Debug, Error)]
+pub enum SealError {
+    /// Reading or writing a file failed. Sealing the same entries again is sound.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file, below the ledger's folder.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The entries do not follow the last sealed one.
+    #[error("entries start at {found}, the next one to seal is {expected}")]
+    WrongIndex {
+        /// [`Sealer::sealed`].
+        expected: u64,
+        /// The caller's first index.
+        found: u64,
+    },
+    /// An entry is longer than a bundle can hold; none of the batch was sealed.
+    #[error("entry {index} has {bytes} bytes, at most 65535 are possible")]
+    EntryTooLong {
+        /// The entry's index in the log.
+        index: u64,
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// A file is not what was written there. Open the ledger again: it then tells from which
+    /// entry on the files must be built anew.
+    #[error("{path} is damaged: {problem}")]
+    Damaged {
+        /// The file, below the ledger's folder.
+        path: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The entries lead to another root than the one signed for this size: these are not the
+    /// entries that were sealed before. Never sign; find out why.
+    #[error("the root of size {size} would be {computed}, but {signed} was signed")]
+    Contradiction {
+        /// Entries in the tree.
+        size: u64,
+        /// The root signed before.
+        signed: Hash,
+        /// The root of the entries given now.
+        computed: Hash,
+    },
+    /// The files tell of a larger tree than the last signed checkpoint: an older copy of it was
+    /// put back.
+    #[error("files of size {synced} were completed, but the last checkpoint signed is of {signed}")]
+    RolledBack {
+        /// Size of the last signed checkpoint.
+        signed: u64,
+        /// Size that was complete on disk.
+        synced: u64,
+    },
+    /// A checkpoint on disk is not one of this log.
+    #[error("{path}: {error}")]
+    Checkpoint {
+        /// The file, below the ledger's folder.
+        path: &'static str,
+        /// What is wrong with it.
+        error: CheckpointError,
+    },
+}
+
+/// The writer of one log's files. Owns the log's key and its right edge.
+#[derive(Debug)]
+pub struct Sealer {
+    pub(super) files: FilesHandle,
+    pub(super) signer: SignerKey,
+    pub(super) frontier: Frontier,
+    /// Bytes of the unfinished bundle.
+    pub(super) tail: Vec<u8>,
+    /// The files of the right edge are known to be on disk as the frontier says.
+    pub(super) edge_written: bool,
+    /// The largest checkpoint that may ever have been signed.
+    pub(super) signed: Option<SignedCheckpoint>,
+    /// `checkpoint` on disk shows `signed`.
+    pub(super) announced: bool,
+    pub(super) sync: super::sync::SyncState,
+}
+
+/// Shared so that others may read the same files.
+#[derive(Clone)]
+pub(super) struct FilesHandle(pub(super) Arc<dyn Files>);
+
+impl std::fmt::Debug for FilesHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Files")
+    }
+}
+
+/// What a batch made of the log, before it counts.
+struct Grown {
+    frontier: Frontier,
+    tail: Vec<u8>,
+    /// Tiles that became full, each level's in order.
+    full: Vec<Tile>,
+}
+
+type ReadTiles = HashMap<(u8, u64), Vec<Hash>>;
+
+impl Sealer {
+    /// Index of the next entry to seal. Below [`Self::signed_size`] only after damage: the entries
+    /// from here on must be sealed again, as they were.
+    #[must_use]
+    pub fn sealed(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    /// Size of the largest checkpoint signed so far, 0 if none. A caller that has fewer entries
+    /// has lost some and must not append to this log.
+    #[must_use]
+    pub fn signed_size(&self) -> u64 {
+        self.signed.as_ref().map_or(0, |signed| signed.checkpoint.size)
+    }
+
+    /// The largest checkpoint signed so far.
+    #[must_use]
+    pub fn signed(&self) -> Option<&SignedCheckpoint> {
+        self.signed.as_ref()
+    }
+
+    /// Seals the entries that start at `first_index`, which must be [`Self::sealed`], and returns
+    /// the checkpoint that covers them; it is durable and published. The checkpoint of an empty
+    /// log is signed by sealing no entries.
+    ///
+    /// `None` while files are built anew below [`Self::signed_size`]: larger checkpoints have been
+    /// signed already. On any error nothing has changed for the caller, who may seal the same
+    /// entries again; after `Damaged` only once the ledger was opened again.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn seal<E: AsRef<[u8]>>(
+        &mut self,
+        first_index: u64,
+        entries: &[E],
+    ) -> Result<Option<SignedCheckpoint>, SealError> {
+        let expected = self.sealed();
+        if first_index != expected {
+            return Err(SealError::WrongIndex { expected, found: first_index });
+        }
+        if entries.is_empty() && self.announced {
+            return Ok(self.signed.clone());
+        }
+        self.check_edge()?;
+        let grown = self.integrate(entries)?;
+        self.check_written(&grown)?;
+        let size = grown.frontier.size();
+        let published = if size < self.signed_size() {
+            None
+        } else {
+            Some(self.publish(size, grown.frontier.root())?)
+        };
+        for tile in &grown.full {
+            self.sync.wrote(*tile);
+        }
+        self.frontier = grown.frontier;
+        self.tail = grown.tail;
+        self.edge_written = true;
+        Ok(published)
+    }
+
+    /// The unfinished tiles and bundle on disk must still be what was verified last time.
+    fn check_edge(&self) -> Result<(), SealError> {
+        if !self.edge_written {
+            return Ok(());
+        }
+        for (tile, hashes) in self.frontier.partial_tiles() {
+            self.files.must_hold(&tile.path(), &encode_tile(hashes))?;
+        }
+        match edge_bundle(self.sealed()) {
+            Some(bundle) => self.files.must_hold(&bundle.path(), &self.tail),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds the entries to a copy of the edge and writes every file that this completes or
+    /// changes. Files at these paths that no checkpoint covers yet mean nothing to anyone.
+    fn integrate<E: AsRef<[u8]>>(&self, entries: &[E]) -> Result<Grown, SealError> {
+        let mut grown =
+            Grown { frontier: self.frontier.clone(), tail: self.tail.clone(), full: Vec::new() };
+        let mut filled: Vec<(Tile, Vec<u8>)> = Vec::new();
+        for entry in entries {
+            let entry = entry.as_ref();
+            append_entry(&mut grown.tail, entry).map_err(|EntryTooLong { bytes }| {
+                SealError::EntryTooLong { index: grown.frontier.size(), bytes }
+            })?;
+            grown.frontier.push(leaf_hash(entry), |tile, hashes| {
+                filled.push((tile, encode_tile(hashes)));
+            });
+            // A bundle is full exactly when its tile of level 0, the first in the list, is.
+            if let Some((leaves, _)) = filled.first() {
+                self.files.write(&Bundle::full(leaves.index).path(), &grown.tail)?;
+                grown.tail.clear();
+            }
+            for (tile, bytes) in filled.drain(..) {
+                self.files.write(&tile.path(), &bytes)?;
+                grown.full.push(tile);
+            }
+            self.check_signed_root(&grown.frontier)?;
+        }
+        for (tile, hashes) in grown.frontier.partial_tiles() {
+            let unchanged = self.edge_written && Tile::edge(self.sealed()).any(|old| old == tile);
+            if !unchanged {
+                self.files.write(&tile.path(), &encode_tile(hashes))?;
+            }
+        }
+        if let Some(bundle) = edge_bundle(grown.frontier.size()) {
+            self.files.write(&bundle.path(), &grown.tail)?;
+        }
+        Ok(grown)
+    }
+
+    /// At the size signed last, the root must be the one signed.
+    fn check_signed_root(&self, frontier: &Frontier) -> Result<(), SealError> {
+        match &self.signed {
+            Some(signed) if signed.checkpoint.size == frontier.size() => {
+                same_root(&signed.checkpoint, frontier.root())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads back what was written and the edge it joins, and computes every hash again from it.
+    fn check_written(&self, grown: &Grown) -> Result<(), SealError> {
+        let size = grown.frontier.size();
+        let rebuilds = self.sealed() < self.signed_size();
+        let mut tiles = ReadTiles::new();
+        for tile in grown.full.iter().copied().chain(Tile::edge(size)) {
+            tiles.insert((tile.level, tile.index), self.files.read_tile(tile)?);
+        }
+        for tile in grown.full.iter().copied().chain(Tile::edge(size)) {
+            let hashes = &tiles[&(tile.level, tile.index)];
+            let bundle = match tile.level {
+                0 => {
+                    let bundle = Bundle { index: tile.index, width: tile.width };
+                    Some(self.files.check_bundle(bundle, hashes)?)
+                }
+                _ => None,
+            };
+            let is_new = Tile::in_tree(tile.level, tile.index, self.sealed()).is_none();
+            // Where this process has not written before, a crash may have left partial files.
+            if !self.edge_written || rebuilds || is_new {
+                let covered = size.max(self.signed_size());
+                self.files.repair_partials(tile, hashes, bundle.as_deref(), covered)?;
+            }
+            if tile.is_full() {
+                let parent = tiles.get(&(tile.level + 1, tile.index / 256));
+                let covering = parent.and_then(|hashes| hashes.get((tile.index % 256) as usize));
+                if covering != Some(&subtree_root(hashes)) {
+                    let problem = "its hash is not the one in the tile above";
+                    return Err(SealError::Damaged { path: tile.path(), problem });
+                }
+            }
+        }
+        let read = |tile: Tile| tiles.get(&(tile.level, tile.index)).cloned().ok_or(());
+        let computed = prefix_root(size, size, read).map_err(not_rebuilt)?;
+        if computed != grown.frontier.root() {
+            let problem = "the tiles lead to another root than the entries";
+            return Err(SealError::Damaged { path: "tile".to_owned(), problem });
+        }
+        match &self.signed {
+            Some(signed) if (self.sealed()..=size).contains(&signed.checkpoint.size) => {
+                let signed = &signed.checkpoint;
+                same_root(signed, prefix_root(size, signed.size, read).map_err(not_rebuilt)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Signs the tree, unless this very one was signed already, and shows it.
+    fn publish(&mut self, size: u64, root: Hash) -> Result<SignedCheckpoint, SealError> {
+        let signed = match &self.signed {
+            Some(signed) if signed.checkpoint.size == size => {
+                same_root(&signed.checkpoint, root)?;
+                signed.clone()
+            }
+            _ => {
+                assert!(size >= self.signed_size(), "a log is never signed at a smaller size");
+                let origin = self.signer.verifier().name().to_owned();
+                Checkpoint { origin, size, root }
+                    .sign(&self.signer)
+                    .map_err(|error| SealError::Checkpoint { path: SIGNED, error })?
+            }
+        };
+        // Remembered before it is written: a write that fails may have reached the disk.
+        self.signed = Some(signed.clone());
+        self.announced = false;
+        let files = &self.files;
+        files
+            .0
+            .write_durable(SIGNED, signed.note.as_bytes())
+            .map_err(|source| SealError::Io { path: SIGNED.to_owned(), source })?;
+        files.must_hold(SIGNED, signed.note.as_bytes())?;
+        files.write(CHECKPOINT, signed.note.as_bytes())?;
+        files.must_hold(CHECKPOINT, signed.note.as_bytes())?;
+        self.announced = true;
+        Ok(signed)
+    }
+}
+
+/// The unfinished bundle of a tree of `size` entries.
+pub(super) fn edge_bundle(size: u64) -> Option<Bundle> {
+    Bundle::in_tree(size / 256, size)
+}
+
+pub(super) fn same_root(signed: &Checkpoint, computed: Hash) -> Result<(), SealError> {
+    if signed.root == computed {
+        return Ok(());
+    }
+    Err(SealError::Contradiction { size: signed.size, signed: signed.root, computed })
+}
+
+fn not_rebuilt(_: BuildError<()>) -> SealError {
+    SealError::Damaged { path: "tile".to_owned(), problem: "tiles do not make up the tree" }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Reading back
+
+impl FilesHandle {
+    pub(super) fn write(&self, path: &str, bytes: &[u8]) -> Result<(), SealError> {
+        let error = |source| SealError::Io { path: path.to_owned(), source };
+        self.0.write_atomic(path, bytes).map_err(error)
+    }
+
+    pub(super) fn read(&self, path: &str) -> Result<Option<Vec<u8>>, SealError> {
+        let error = |source| SealError::Io { path: path.to_owned(), source };
+        self.0.read(path).map_err(error)
+    }
+
+    /// Reads a file that must be there.
+    pub(super) fn must_read(&self, path: &str) -> Result<Vec<u8>, SealError> {
+        let damaged = || SealError::Damaged { path: path.to_owned(), problem: "missing" };
+        self.read(path)?.ok_or_else(damaged)
+    }
+
+    pub(super) fn must_hold(&self, path: &str, bytes: &[u8]) -> Result<(), SealError> {
+        if self.must_read(path)? == bytes {
+            return Ok(());
+        }
+        let problem = "not what was written there";
+        Err(SealError::Damaged { path: path.to_owned(), problem })
+    }
+
+    pub(super) fn read_tile(&self, tile: Tile) -> Result<Vec<Hash>, SealError> {
+        let path = tile.path();
+        let problem = "of another length than written";
+        parse_tile(&self.must_read(&path)?, tile.width)
+            .map_err(|_| SealError::Damaged { path, problem })
+    }
+
+    /// Reads a bundle and checks that its entries have these leaf hashes. Returns its bytes.
+    pub(super) fn check_bundle(
+        &self,
+        bundle: Bundle,
+        leaves: &[Hash],
+    ) -> Result<Vec<u8>, SealError> {
+        let path = bundle.path();
+        let bytes = self.must_read(&path)?;
+        let mut entries = bundle_entries(&bytes, bundle.width);
+        let all = leaves.iter().all(|leaf| {
+            entries.next().is_some_and(|e| e.is_ok_and(|entry| leaf_hash(entry) == *leaf))
+        });
+        if all && entries.next().is_none() {
+            return Ok(bytes);
+        }
+        Err(SealError::Damaged { path, problem: "its entries do not have the hashes of its tile" })
+    }
+}

@@ -1,0 +1,13 @@
+//! Tests of the engines: one suite that every engine passes, and the disk's failures.
+
+// Clippy allows `unwrap` in test functions, not in what they call.
+#![allow(clippy::unwrap_used)]
+
+mod conformance;
+mod corruption;
+mod faults;
+mod opening;
+mod power_loss;
+mod real_disk;
+mod speed;
+mod support;

@@ -1,0 +1,86 @@
+//! What the engine tests share: logs in memory to compare with, and simulated machines.
+
+use std::path::Path;
+
+use einhorn_sim::disk::{SimDisk, SimVfs};
+use einhorn_sim::random::Random;
+use einhorn_store::engine::{Batch, Engine, EngineError, SqliteEngine};
+
+/// One entry as the test knows it: epoch and bytes.
+pub(crate) type Entry = (u64, Vec<u8>);
+
+/// The folder of the log on a simulated disk.
+pub(crate) const FOLDER: &str = "/node";
+pub(crate) const DATABASE: &str = "/node/log.db";
+pub(crate) const WAL: &str = "/node/log.db-wal";
+
+/// A machine with a simulated disk.
+pub(crate) struct Machine {
+    pub(crate) disk: SimDisk,
+    vfs: SimVfs,
+}
+
+impl Machine {
+    pub(crate) fn new(seed: u64) -> Self {
+        let disk = SimDisk::new(seed);
+        let vfs = SimVfs::register(&disk);
+        Self { disk, vfs }
+    }
+
+    pub(crate) fn try_open(&self) -> Result<SqliteEngine, EngineError> {
+        SqliteEngine::open_on(self.vfs.name(), Path::new(FOLDER))
+    }
+
+    pub(crate) fn open(&self) -> SqliteEngine {
+        self.try_open().unwrap_or_else(|error| panic!("seed {}: {error}", self.disk.seed()))
+    }
+}
+
+/// A batch of these entries, without audit values.
+pub(crate) fn batch_of<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Batch {
+    let mut batch = Batch::new();
+    for entry in entries {
+        batch.push(entry, b"").unwrap();
+    }
+    batch
+}
+
+/// A batch of random size: mostly small, now and then several rows.
+pub(crate) fn random_batch(random: &mut Random) -> Batch {
+    let (count, longest) = match random.below(20) {
+        0 => (1 + random.below(40), 60_000),
+        1 => (4000 + random.below(300), 20),
+        _ => (1 + random.below(6), 900),
+    };
+    let mut batch = Batch::new();
+    let mut entry = vec![0; longest as usize];
+    for _ in 0..count {
+        random.fill(&mut entry);
+        let length = random.below(longest) as usize;
+        let audit_length = if random.one_in(3) { length.min(30) } else { 0 };
+        batch.push(&entry[..length], &entry[..audit_length]).unwrap();
+    }
+    batch
+}
+
+/// Everything in the log, through a reader.
+pub(crate) fn read_all(engine: &dyn Engine, max_bytes: usize) -> Result<Vec<Entry>, EngineError> {
+    let mut reader = engine.reader()?;
+    let mut all = Vec::new();
+    let end = reader.next_index()?;
+    let mut next = 0;
+    while next < end {
+        let reached = reader.read(next, max_bytes, &mut |index, epoch, entry| {
+            assert_eq!(index, all.len() as u64, "indices are dense");
+            all.push((epoch, entry.to_vec()));
+        })?;
+        assert!(reached > next, "a read makes progress");
+        next = reached;
+    }
+    Ok(all)
+}
+
+/// Adds a batch to the entries that the test knows.
+pub(crate) fn extend(entries: &mut Vec<Entry>, epoch: u64, batch: &Batch) {
+    entries.extend(batch.iter().map(|(entry, _)| (epoch, entry.to_vec())));
+}

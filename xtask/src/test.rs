@@ -1,0 +1,99 @@
+//! `cargo xtask test`: what must hold before a change is merged.
+//!
+//! Every step uses the release profile, so that dependencies are built once and what is tested
+//! is what is shipped. It never builds a tool that the machine lacks; it says how to get it.
+
+use crate::steps::{Done, Steps};
+use crate::workspace::Workspace;
+use crate::{packages, programs, tidy};
+use std::process::{Command, Stdio};
+
+/// Makes tests that talk to peer programs fail, instead of pass unseen, where one is missing.
+const REQUIRE_PEERS: &str = "EINHORN_TEST_REQUIRE_PEERS";
+
+/// How much is tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What every change must pass.
+    Merge,
+    /// The long tests and the documentation as well.
+    Full,
+}
+
+/// Runs all steps.
+pub(crate) fn run(extent: Extent) -> Result<(), String> {
+    let workspace = Workspace::load()?;
+    let cargo = |arguments: &[&str]| {
+        let mut command = programs::cargo();
+        command.current_dir(&workspace.root).args(arguments);
+        command
+    };
+    let mut steps = Steps::default();
+    steps.run("peer programs", || {
+        packages::install_missing(&workspace.target).map(|()| Done::Passed)
+    });
+    steps.run("formatting", || {
+        require_component("fmt", "rustfmt")?;
+        passed(&mut cargo(&["fmt", "--all", "--check"]))
+            .map_err(|message| format!("{message}; `cargo fmt --all` puts it right"))
+    });
+    steps.run("tidy", || tidy::run().map(|()| Done::Passed));
+    steps.run("clippy", || {
+        require_component("clippy", "clippy")?;
+        passed(&mut cargo(&[
+            "clippy",
+            "--release",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    });
+    steps.run("licences and advisories", || match programs::find("cargo-deny") {
+        Some(_) => passed(&mut cargo(&["deny", "check"])),
+        None => Ok(Done::Skipped(
+            "cargo-deny is not installed; `cargo install --locked cargo-deny` gets it".to_owned(),
+        )),
+    });
+    steps.run("tests", || {
+        passed(cargo(&["test", "--release", "--workspace"]).env(REQUIRE_PEERS, "1"))
+    });
+    if extent == Extent::Full {
+        steps.run("long tests", || {
+            passed(
+                cargo(&["test", "--release", "--workspace", "--", "--ignored"])
+                    .env(REQUIRE_PEERS, "1"),
+            )
+        });
+        steps.run("documentation", || {
+            passed(
+                cargo(&["doc", "--release", "--no-deps", "--workspace"])
+                    .env("RUSTDOCFLAGS", "-D warnings"),
+            )
+        });
+    }
+    steps.finish()
+}
+
+fn passed(command: &mut Command) -> Result<Done, String> {
+    println!("    {}", programs::describe(command));
+    programs::run(command).map(|()| Done::Passed)
+}
+
+/// Toolchains with the minimal profile lack rustfmt and clippy.
+fn require_component(subcommand: &str, component: &str) -> Result<(), String> {
+    let found = programs::cargo()
+        .args([subcommand, "--version"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    match found {
+        true => Ok(()),
+        false => {
+            Err(format!("{component} is not installed: run `rustup component add {component}`"))
+        }
+    }
+}
