@@ -27,7 +27,9 @@ impl Path {
     /// The path with this number in ledger entries.
     pub fn from_code(code: u8) -> Option<Path> {
         use Path::{Coalesce, Fast, Forward, Move, MultiPhase, Review};
-        [Fast, Forward, MultiPhase, Move, Coalesce, Review].into_iter().find(|path| *path as u8 == code)
+        [Fast, Forward, MultiPhase, Move, Coalesce, Review]
+            .into_iter()
+            .find(|path| *path as u8 == code)
     }
 }
 
@@ -129,7 +131,11 @@ impl Agent for Rules {
             let age_ms = observation.now_ms.saturating_sub(name.changed_at_ms);
             if name.writer != observation.writer {
                 if age_ms < OTHER_WRITER_MS {
-                    return Advice { path: Path::MultiPhase, reason: Reason::OtherWriter, ..advice };
+                    return Advice {
+                        path: Path::MultiPhase,
+                        reason: Reason::OtherWriter,
+                        ..advice
+                    };
                 }
             } else if age_ms < FLAPPING_MS {
                 advice = Advice { path: Path::Coalesce, reason: Reason::Flapping, ..advice };

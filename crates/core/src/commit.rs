@@ -35,7 +35,9 @@ impl Batch {
     /// Entries with their audit data, in order.
     pub fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let starts = std::iter::once((0, 0)).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| (&self.octets[start.0..end.0], &self.audit[start.1..end.1]))
+        starts
+            .zip(&self.ends)
+            .map(|(start, end)| (&self.octets[start.0..end.0], &self.audit[start.1..end.1]))
     }
 
     /// Number of entries.
@@ -175,10 +177,14 @@ impl<R> Commit<R> {
     /// Validates a request and stages its entry; gives the entry's index.
     fn decide(&mut self, now_ms: u64, request: &Request) -> Result<(u64, Advice), Refusal> {
         if self.state.remembered() >= REQUESTS_REMEMBERED_MAX {
-            return Err(Refusal::new(Rcode::SERVFAIL, "too many requests to remember; try again later"));
+            return Err(Refusal::new(
+                Rcode::SERVFAIL,
+                "too many requests to remember; try again later",
+            ));
         }
         let change = decide::change(&self.state, &*self.agent, now_ms, request)?;
-        let (zone, advice, changes) = (change.zone.clone(), change.advice, !change.names.is_empty());
+        let (zone, advice, changes) =
+            (change.zone.clone(), change.advice, !change.names.is_empty());
         let index = self.stage(now_ms, Body::Change(change), &request.audit);
         if changes && !self.changed_zones.contains(&zone) {
             self.changed_zones.push(zone);
@@ -208,8 +214,11 @@ impl<R> Commit<R> {
             return;
         }
         for zone in std::mem::take(&mut self.changed_zones) {
-            let Some(serial) = self.state.zones.get(&zone).map(|zone| zone.next_serial()) else { continue };
-            let covers = vec![Position { origin: self.state.origin, index: self.state.next_index - 1 }];
+            let Some(serial) = self.state.zones.get(&zone).map(|zone| zone.next_serial()) else {
+                continue;
+            };
+            let covers =
+                vec![Position { origin: self.state.origin, index: self.state.next_index - 1 }];
             self.stage(now_ms, Body::Publication { zone, serial, covers }, &[]);
         }
         self.mode = Mode::Appending;
@@ -222,7 +231,11 @@ impl<R> Commit<R> {
         self.mode = Mode::Open;
         self.batch.first_index = self.state.next_index;
         out.push(Output::Publish(self.state.zones.clone()));
-        out.extend(self.answers.drain(..).map(|(reply, outcome, advice)| Output::Answer(reply, outcome, advice)));
+        out.extend(
+            self.answers
+                .drain(..)
+                .map(|(reply, outcome, advice)| Output::Answer(reply, outcome, advice)),
+        );
     }
 
     /// The batch may or may not be on disk: nothing of it is published, nobody is told it was

@@ -45,7 +45,15 @@ impl Client {
     }
 
     /// Replaces the RRset of `name`.
-    pub(crate) fn replace(&self, key: &Arc<Key>, zone: &Name, name: &Name, rtype: RecordType, ttl: u32, rdata: &[u8]) -> Result<Rcode, Failure> {
+    pub(crate) fn replace(
+        &self,
+        key: &Arc<Key>,
+        zone: &Name,
+        name: &Name,
+        rtype: RecordType,
+        ttl: u32,
+        rdata: &[u8],
+    ) -> Result<Rcode, Failure> {
         let mut request = Vec::new();
         let write = |request: &mut Vec<u8>| -> Result<(), NoRoom> {
             let mut writer = Writer::new(request, 2, REQUEST_OCTETS_MAX);

@@ -47,7 +47,8 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     serve::log_to_stderr();
     let temporary = tempfile::Builder::new().prefix("einhorn-demo-").tempdir();
-    let temporary = temporary.map_err(|error| Failure::finding(format!("no folder for the demonstration: {error}")))?;
+    let temporary = temporary
+        .map_err(|error| Failure::finding(format!("no folder for the demonstration: {error}")))?;
     let folder = arguments.dir.as_deref().unwrap_or(temporary.path());
     let mut demo = Demo::start(folder, arguments.port_base)?;
     if arguments.json {
@@ -74,7 +75,9 @@ struct Demo {
 impl Demo {
     fn start(folder: &Path, port_base: Option<u16>) -> Result<Demo, Failure> {
         let data = folder.join(SITE);
-        let trouble = |error: std::io::Error| Failure::finding(format!("cannot use {}: {error}", folder.display()));
+        let trouble = |error: std::io::Error| {
+            Failure::finding(format!("cannot use {}: {error}", folder.display()))
+        };
         fs::create_dir_all(&data).map_err(trouble)?;
         let folder = folder.canonicalize().map_err(trouble)?;
         let data = folder.join(SITE);
@@ -84,7 +87,9 @@ impl Demo {
         fs::write(&zone_file, ZONE_FILE).map_err(trouble)?;
         let zone: Name = ZONE.parse().map_err(Failure::finding)?;
         let port = |offset| match port_base {
-            Some(base) => base.checked_add(offset).ok_or_else(|| Failure::usage("--port-base: the ports end at 65535")),
+            Some(base) => base
+                .checked_add(offset)
+                .ok_or_else(|| Failure::usage("--port-base: the ports end at 65535")),
             None => Ok(0),
         };
         let config = Config {
@@ -140,7 +145,11 @@ impl Demo {
     fn tell(&mut self) -> Outcome {
         let client = Client::connect(self.dns)?;
         let device: Name = DEVICE.parse().map_err(Failure::finding)?;
-        print(format_args!("Site {SITE} serves {ZONE} at {} (data in {}).", self.dns, self.data.display()))?;
+        print(format_args!(
+            "Site {SITE} serves {ZONE} at {} (data in {}).",
+            self.dns,
+            self.data.display()
+        ))?;
         let before = client.query(&device, RecordType::A)?;
         self.headline(&format!("Before: A of {DEVICE}"))?;
         print(answers(before.rcode.to_string(), &before.answers))?;
@@ -164,7 +173,9 @@ impl Demo {
         self.update(&client, &device, Ipv4Addr::new(198, 51, 100, 23))?;
         let moved = client.query(&device, RecordType::A)?;
         print(answers(moved.rcode.to_string(), &moved.answers))?;
-        self.headline(&format!("… and the operator rolls it back to serial {serial}; that too is an entry"))?;
+        self.headline(&format!(
+            "… and the operator rolls it back to serial {serial}; that too is an entry"
+        ))?;
         let command = control::Command::Rollback {
             zone: ZONE.to_owned(),
             serial: Some(serial),
@@ -180,9 +191,12 @@ impl Demo {
 
     fn update(&self, client: &Client, device: &Name, address: Ipv4Addr) -> Outcome {
         let started = Instant::now();
-        let rcode = client.replace(&self.key, &self.zone, device, RecordType::A, 60, &address.octets())?;
+        let rcode =
+            client.replace(&self.key, &self.zone, device, RecordType::A, 60, &address.octets())?;
         let elapsed_ms = started.elapsed().as_secs_f64() * 1000.0;
-        print(format_args!("   {DEVICE} 60 IN A {address} -> {rcode}, durable after {elapsed_ms:.2} ms"))
+        print(format_args!(
+            "   {DEVICE} 60 IN A {address} -> {rcode}, durable after {elapsed_ms:.2} ms"
+        ))
     }
 
     fn ledger(&self) -> Result<(OsFiles, VerifierKey), Failure> {
@@ -198,18 +212,25 @@ impl Demo {
         let wanted = self.node.durable_entries().map_err(Failure::finding)?;
         loop {
             let note = files.read("checkpoint").map_err(Failure::finding)?;
-            let checkpoint = note.and_then(|note| einhorn_core::ledger::checkpoint::verify(&note, &key).ok());
+            let checkpoint =
+                note.and_then(|note| einhorn_core::ledger::checkpoint::verify(&note, &key).ok());
             match checkpoint {
                 Some(checkpoint) if checkpoint.size >= wanted => return Ok(checkpoint.size),
-                _ if Instant::now() > deadline => return Err(Failure::finding("the ledger is not sealed in time")),
+                _ if Instant::now() > deadline => {
+                    return Err(Failure::finding("the ledger is not sealed in time"));
+                }
                 _ => std::thread::sleep(Duration::from_millis(5)),
             }
         }
     }
 
     fn last_change(&self, entries: u64) -> Result<u64, Failure> {
-        let is_change = |index: &u64| matches!(self.entry(*index), Ok(Entry { body: Body::Change(_), .. }));
-        (0..entries).rev().find(is_change).ok_or_else(|| Failure::finding("the ledger has no change"))
+        let is_change =
+            |index: &u64| matches!(self.entry(*index), Ok(Entry { body: Body::Change(_), .. }));
+        (0..entries)
+            .rev()
+            .find(is_change)
+            .ok_or_else(|| Failure::finding("the ledger has no change"))
     }
 
     fn entry(&self, index: u64) -> Result<Entry, Failure> {
@@ -244,7 +265,8 @@ impl Demo {
 
     fn farewell(&self) -> Outcome {
         let (address, port) = (self.dns.ip(), self.dns.port());
-        let (key, data, vkey) = (self.key_file.display(), self.data.display(), &self.node.verifier_key);
+        let (key, data, vkey) =
+            (self.key_file.display(), self.data.display(), &self.node.verifier_key);
         print(format_args!(
             "\nStill running; Ctrl-C ends it. Try it by hand:\n\n\
              dig @{address} -p {port} annas-iphone.{ZONE} A\n\
@@ -262,11 +284,13 @@ impl Demo {
 fn demo_key(path: &Path) -> Result<Key, Failure> {
     if let Ok(text) = fs::read_to_string(path) {
         let keys = einhorn_wire::key_file::parse(&text);
-        let keys = keys.map_err(|error| Failure::finding(format!("{}: {error}", path.display())))?;
+        let keys =
+            keys.map_err(|error| Failure::finding(format!("{}: {error}", path.display())))?;
         return keys.into_iter().next().ok_or_else(|| Failure::finding("an empty key file"));
     }
     let mut secret = [0; 32];
-    rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty()).map_err(Failure::finding)?;
+    rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())
+        .map_err(Failure::finding)?;
     let name = KEY_NAME.parse().map_err(Failure::finding)?;
     let key = Key::new(name, Algorithm::HmacSha256, &secret).map_err(Failure::finding)?;
     let clause = format!(
@@ -274,7 +298,8 @@ fn demo_key(path: &Path) -> Result<Key, Failure> {
         key.algorithm(),
         key.secret_base64()
     );
-    fs::write(path, clause).map_err(|error| Failure::finding(format!("{}: {error}", path.display())))?;
+    fs::write(path, clause)
+        .map_err(|error| Failure::finding(format!("{}: {error}", path.display())))?;
     Ok(key)
 }
 

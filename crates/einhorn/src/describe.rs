@@ -8,7 +8,8 @@ use std::fmt::Write;
 
 /// A time for people, in UTC.
 pub(crate) fn time(time_ms: u64) -> String {
-    let timestamp = i64::try_from(time_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let timestamp =
+        i64::try_from(time_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     timestamp.map_or_else(|| format!("{time_ms} ms"), |timestamp| format!("{timestamp:.3}"))
 }
 
@@ -21,12 +22,20 @@ fn hex(octets: &[u8]) -> String {
 
 fn position(position: Position) -> String {
     let origin = position.origin;
-    let generation = if origin.generation > 1 { format!("/{}", origin.generation) } else { String::new() };
+    let generation =
+        if origin.generation > 1 { format!("/{}", origin.generation) } else { String::new() };
     format!("{} of site {}{generation}", position.index, origin.site)
 }
 
 fn records(set: &RrSet) -> Vec<String> {
-    let line = |data| format!("{} {} {}", set.ttl, set.rtype, rdata::Presentation { rtype: set.rtype, rdata: data });
+    let line = |data| {
+        format!(
+            "{} {} {}",
+            set.ttl,
+            set.rtype,
+            rdata::Presentation { rtype: set.rtype, rdata: data }
+        )
+    };
     set.rdatas().map(line).collect()
 }
 
@@ -47,7 +56,9 @@ fn cause(cause: &Cause) -> String {
     match cause {
         Cause::Update => "update".to_owned(),
         Cause::ZoneLoad { source } => format!("zone load from a file with SHA-256 {}", hex(source)),
-        Cause::Rollback { target_index, .. } => format!("rollback to the state after entry {target_index}"),
+        Cause::Rollback { target_index, .. } => {
+            format!("rollback to the state after entry {target_index}")
+        }
     }
 }
 
@@ -60,7 +71,11 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
         }
         Body::Publication { zone, serial, covers } => {
             let covers: Vec<_> = covers.iter().map(|covered| position(*covered)).collect();
-            _ = writeln!(out, "  zone {zone} has serial {serial}, up to entry {}", covers.join(", "));
+            _ = writeln!(
+                out,
+                "  zone {zone} has serial {serial}, up to entry {}",
+                covers.join(", ")
+            );
         }
         Body::Change(change) => change_text(change, &mut out),
     }
@@ -69,10 +84,19 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
 
 fn change_text(change: &Change, out: &mut String) {
     _ = writeln!(out, "  zone {}: {} by {}", change.zone, cause(&change.cause), change.who);
-    _ = writeln!(out, "  request {}, entered at site {}", hex(&change.request.0[..8]), change.entered_site);
+    _ = writeln!(
+        out,
+        "  request {}, entered at site {}",
+        hex(&change.request.0[..8]),
+        change.entered_site
+    );
     let advice = &change.advice;
     let model = String::from_utf8_lossy(&advice.model);
-    _ = writeln!(out, "  advised {} ({}; model {model}), taken {}", advice.path, advice.reason, change.path);
+    _ = writeln!(
+        out,
+        "  advised {} ({}; model {model}), taken {}",
+        advice.path, advice.reason, change.path
+    );
     if let Cause::Rollback { root_before, root_after, .. } = &change.cause {
         _ = writeln!(out, "  state root {} before, {} after", hex(root_before), hex(root_after));
     }
@@ -80,8 +104,14 @@ fn change_text(change: &Change, out: &mut String) {
         _ = writeln!(out, "  everything was as asked already");
     }
     for name in &change.names {
-        let previous = name.previous.map_or_else(|| "the first".to_owned(), |p| format!("after entry {}", position(p)));
-        _ = writeln!(out, "  {} (change {} of this name, {previous}; home {}, epoch {}, version {})", name.owner, name.sequence, name.home, name.epoch, name.version);
+        let previous = name
+            .previous
+            .map_or_else(|| "the first".to_owned(), |p| format!("after entry {}", position(p)));
+        _ = writeln!(
+            out,
+            "  {} (change {} of this name, {previous}; home {}, epoch {}, version {})",
+            name.owner, name.sequence, name.home, name.epoch, name.version
+        );
         difference(name).iter().for_each(|line| _ = writeln!(out, "    {line}"));
     }
 }

@@ -103,7 +103,9 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Show { index, source, json } => show(index, &source, json),
         Command::Proof { index, source, output } => proof(index, &source, output),
         Command::CheckProof { file, vkey } => check_proof(&file, &vkey),
-        Command::Rollback { zone, to, name, dry_run, data } => rollback(zone, &to, name, dry_run, &data),
+        Command::Rollback { zone, to, name, dry_run, data } => {
+            rollback(zone, &to, name, dry_run, &data)
+        }
         Command::Export { source, from, to } => export(&source, from, to),
     }
 }
@@ -111,7 +113,8 @@ pub(crate) fn run(command: Command) -> Outcome {
 fn verify_all(source: &source::Arguments, replay: bool) -> Outcome {
     let ledger = source.open()?;
     let started = Instant::now();
-    let mut replayed = Replay { state: State::empty(), assembler: Assembler::default(), parts: 0, problem: None };
+    let mut replayed =
+        Replay { state: State::empty(), assembler: Assembler::default(), parts: 0, problem: None };
     let mut engine = source.data.as_deref().map(EngineCopy::open);
     let report = verify(&*ledger.files, &ledger.key, Options::default(), &mut |index, octets| {
         if replay {
@@ -125,7 +128,11 @@ fn verify_all(source: &source::Arguments, replay: bool) -> Outcome {
         findings.extend(engine.finish());
     }
     let Some(checkpoint) = report.checkpoint.as_ref().filter(|_| findings.is_empty()) else {
-        return Err(Failure::finding(format!("{} problems found:\n{}", findings.len(), findings.join("\n"))));
+        return Err(Failure::finding(format!(
+            "{} problems found:\n{}",
+            findings.len(),
+            findings.join("\n")
+        )));
     };
     let seconds = started.elapsed().as_secs_f64();
     print(format_args!(
@@ -148,7 +155,8 @@ fn findings(report: &Report) -> Result<Vec<String>, Failure> {
         lines.push(format!("and {} more", report.findings_omitted));
     }
     let unreadable = |finding: &einhorn_store::ledger::Finding| {
-        finding.path == "checkpoint" && matches!(finding.problem, einhorn_store::ledger::Problem::Unreadable(_))
+        finding.path == "checkpoint"
+            && matches!(finding.problem, einhorn_store::ledger::Problem::Unreadable(_))
     };
     if report.findings.iter().any(unreadable) {
         return Err(Failure::unreachable(lines.join("\n")));
@@ -174,7 +182,8 @@ impl Replay {
             Err(error) => self.problem = Some(format!("entry {index}: {error}")),
             Ok(None) => {}
             Ok(Some(entry)) => {
-                self.problem = self.state.fold(&entry, self.parts).err().map(|error| error.to_string());
+                self.problem =
+                    self.state.fold(&entry, self.parts).err().map(|error| error.to_string());
                 self.parts = 0;
             }
         }
@@ -204,7 +213,8 @@ impl EngineCopy {
         self.first = index;
         let Some(reader) = &mut self.reader else { return };
         let entries = &mut self.entries;
-        let read = reader.read(index, READ_OCTETS, &mut |_, _, octets| entries.push(octets.to_vec()));
+        let read =
+            reader.read(index, READ_OCTETS, &mut |_, _, octets| entries.push(octets.to_vec()));
         self.problem = read.err().map(|error| error.to_string());
     }
 
@@ -212,7 +222,9 @@ impl EngineCopy {
         if self.problem.is_some() {
             return;
         }
-        let place = |copy: &EngineCopy| index.checked_sub(copy.first).and_then(|at| usize::try_from(at).ok());
+        let place = |copy: &EngineCopy| {
+            index.checked_sub(copy.first).and_then(|at| usize::try_from(at).ok())
+        };
         if place(self).is_none_or(|at| at >= self.entries.len()) {
             self.read_from(index);
         }
@@ -279,15 +291,26 @@ fn history(name: &str, source: &source::Arguments, json: bool) -> Outcome {
         let Body::Change(change) = &entry.body else { continue };
         for name in &change.names {
             if name.sequence != place as u64 + 1 {
-                return Err(Failure::finding(format!("entry {index}: change {} where {} was due", name.sequence, place + 1)));
+                return Err(Failure::finding(format!(
+                    "entry {index}: change {} where {} was due",
+                    name.sequence,
+                    place + 1
+                )));
             }
         }
-        print(if json { describe::json(*index, entry).to_string() } else { describe::text(*index, entry) })?;
+        print(if json {
+            describe::json(*index, entry).to_string()
+        } else {
+            describe::text(*index, entry)
+        })?;
     }
     if json {
         return Ok(());
     }
-    print(format_args!("{} changes of {name}, numbered without a gap, in {size} entries", changes.len()))
+    print(format_args!(
+        "{} changes of {name}, numbered without a gap, in {size} entries",
+        changes.len()
+    ))
 }
 
 /// A whole entry, one of whose parts is at `index`.
@@ -296,18 +319,24 @@ fn entry_at(ledger: &Ledger, index: u64) -> Result<(u64, Entry), Failure> {
     let note = note.ok_or_else(|| Failure::unreachable("the ledger has no checkpoint yet"))?;
     let size = checkpoint::verify(&note, &ledger.key).map_err(Failure::finding)?.size;
     if index >= size {
-        return Err(Failure::finding(format!("there is no entry {index}: the ledger has {size}, from 0")));
+        return Err(Failure::finding(format!(
+            "there is no entry {index}: the ledger has {size}, from 0"
+        )));
     }
     let read = |index| read_entry(&*ledger.files, size, index).map_err(read_failure);
     let mut first = index;
     // A change in parts is read from its first.
-    while einhorn_core::model::entry::part_number(&read(first)?).is_some_and(|part| part > 0) && first > 0 {
+    while einhorn_core::model::entry::part_number(&read(first)?).is_some_and(|part| part > 0)
+        && first > 0
+    {
         first -= 1;
     }
     let mut assembler = Assembler::default();
     for at in first..size {
         let entry = assembler.next(&read(at)?);
-        if let Some(entry) = entry.map_err(|error| Failure::finding(format!("entry {at}: {error}")))? {
+        if let Some(entry) =
+            entry.map_err(|error| Failure::finding(format!("entry {at}: {error}")))?
+        {
             return Ok((at, entry));
         }
     }
@@ -329,7 +358,9 @@ fn show(index: u64, source: &source::Arguments, json: bool) -> Outcome {
     }
     print(describe::text(last, &entry))?;
     // Beside the log, on the node itself, as long as it is kept.
-    if let Some(Ok(client)) = source.data.as_ref().map(|data| ask(data, &control::Command::Audit { index: last })) {
+    if let Some(Ok(client)) =
+        source.data.as_ref().map(|data| ask(data, &control::Command::Audit { index: last }))
+    {
         print(format_args!("  client {client}"))?;
     }
     Ok(())
@@ -337,25 +368,42 @@ fn show(index: u64, source: &source::Arguments, json: bool) -> Outcome {
 
 fn proof(index: u64, source: &source::Arguments, output: Option<PathBuf>) -> Outcome {
     let ledger = source.open()?;
-    let (entry, mut proof) = prove_entry(&*ledger.files, &ledger.key, index).map_err(|error| match error {
-        ReadError::Range => Failure::finding(format!("there is no entry {index} under the checkpoint")),
-        error => read_failure(error),
-    })?;
+    let (entry, mut proof) =
+        prove_entry(&*ledger.files, &ledger.key, index).map_err(|error| match error {
+            ReadError::Range => {
+                Failure::finding(format!("there is no entry {index} under the checkpoint"))
+            }
+            error => read_failure(error),
+        })?;
     // With the entry inside, the file is all that anyone needs.
     proof.extra = Some(entry);
     let output = output.unwrap_or_else(|| format!("entry-{index}.tlog-proof").into());
     std::fs::write(&output, proof.to_string())
         .map_err(|error| Failure::finding(format!("cannot write {}: {error}", output.display())))?;
-    print(format_args!("proof of entry {index} written to {}\ncheck it anywhere: einhorn ledger check-proof {} --vkey {}", output.display(), output.display(), ledger.key))
+    print(format_args!(
+        "proof of entry {index} written to {}\ncheck it anywhere: einhorn ledger check-proof {} --vkey {}",
+        output.display(),
+        output.display(),
+        ledger.key
+    ))
 }
 
 fn check_proof(file: &Path, vkey: &str) -> Outcome {
-    let key = VerifierKey::parse(vkey).map_err(|error| Failure::usage(format!("--vkey: {error}")))?;
-    let text = std::fs::read(file).map_err(|error| Failure::unreachable(format!("{}: {error}", file.display())))?;
-    let proof = TlogProof::parse(&text).map_err(|error| Failure::finding(format!("{}: {error}", file.display())))?;
-    let entry = proof.extra.as_deref().ok_or_else(|| Failure::finding("the proof does not carry its entry"))?;
+    let key =
+        VerifierKey::parse(vkey).map_err(|error| Failure::usage(format!("--vkey: {error}")))?;
+    let text = std::fs::read(file)
+        .map_err(|error| Failure::unreachable(format!("{}: {error}", file.display())))?;
+    let proof = TlogProof::parse(&text)
+        .map_err(|error| Failure::finding(format!("{}: {error}", file.display())))?;
+    let entry = proof
+        .extra
+        .as_deref()
+        .ok_or_else(|| Failure::finding("the proof does not carry its entry"))?;
     let checkpoint = proof.verify(entry, &key).map_err(Failure::finding)?;
-    print(format_args!("proved: entry {} of {} is in the log, at size {}", proof.index, checkpoint.origin, checkpoint.size))?;
+    print(format_args!(
+        "proved: entry {} of {} is in the log, at size {}",
+        proof.index, checkpoint.origin, checkpoint.size
+    ))?;
     match Assembler::default().next(entry) {
         Ok(Some(entry)) => print(describe::text(proof.index, &entry)),
         Ok(None) => print("it is one part of a longer change"),
@@ -365,9 +413,14 @@ fn check_proof(file: &Path, vkey: &str) -> Outcome {
 
 fn rollback(zone: String, to: &str, name: Option<String>, dry_run: bool, data: &Path) -> Outcome {
     let serial = to.parse().ok();
-    let time = to.parse::<jiff::Timestamp>().ok().and_then(|time| u64::try_from(time.as_millisecond()).ok());
+    let time = to
+        .parse::<jiff::Timestamp>()
+        .ok()
+        .and_then(|time| u64::try_from(time.as_millisecond()).ok());
     if serial.is_none() && time.is_none() {
-        return Err(Failure::usage(format!("--to {to}: give a serial, or a time such as 2026-11-22T15:00:00Z")));
+        return Err(Failure::usage(format!(
+            "--to {to}: give a serial, or a time such as 2026-11-22T15:00:00Z"
+        )));
     }
     let command = control::Command::Rollback { zone, serial, time_ms: time, name, dry_run };
     print(ask(data, &command)?.trim_end())

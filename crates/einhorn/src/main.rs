@@ -84,7 +84,9 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Ledger(command) => ledger::run(command),
         Command::Zone(command) => zone::run(command),
-        Command::Reload { data } => source::ask(&data, &einhorn_ingress::control::Command::Reload).and_then(print),
+        Command::Reload { data } => {
+            source::ask(&data, &einhorn_ingress::control::Command::Reload).and_then(print)
+        }
     };
     let (code, reason) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,

@@ -53,7 +53,12 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     if let Some(reason) = &node.read_only {
         eprintln!("einhorn: READ ONLY, no update will be acknowledged: {reason}");
     }
-    eprintln!("einhorn: ready, {} serves DNS on {}{}", config.site, addresses.join(" "), http.unwrap_or_default());
+    eprintln!(
+        "einhorn: ready, {} serves DNS on {}{}",
+        config.site,
+        addresses.join(" "),
+        http.unwrap_or_default()
+    );
     until_stopped(&node)?;
     node.stop();
     Ok(())
@@ -66,10 +71,15 @@ pub(crate) fn log_to_stderr() {
 
 /// Waits for SIGTERM or SIGINT; SIGHUP reloads.
 pub(crate) fn until_stopped(node: &Node) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::finding)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::finding)?;
     runtime.block_on(async {
-        let listen = |kind| signal(kind).map_err(|error| Failure::finding(format!("signals: {error}")));
-        let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        let listen =
+            |kind| signal(kind).map_err(|error| Failure::finding(format!("signals: {error}")));
+        let (mut terminate, mut interrupt) =
+            (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
         let mut hangup: Signal = listen(SignalKind::hangup())?;
         loop {
             tokio::select! {
@@ -85,7 +95,9 @@ pub(crate) fn until_stopped(node: &Node) -> Outcome {
 }
 
 fn without_file(arguments: Arguments) -> Result<Config, Failure> {
-    let missing = |what: &str| Failure::usage(format!("serve needs --config FILE, or {what}; see `einhorn serve --help`"));
+    let missing = |what: &str| {
+        Failure::usage(format!("serve needs --config FILE, or {what}; see `einhorn serve --help`"))
+    };
     if arguments.listen.is_empty() {
         return Err(missing("--listen ADDR:PORT"));
     }
@@ -107,7 +119,9 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         .collect::<Result<_, _>>()?;
     let grants = keys
         .iter()
-        .flat_map(|key| zones.iter().map(|zone| Grant::everything(key.name().clone(), zone.name.clone())))
+        .flat_map(|key| {
+            zones.iter().map(|zone| Grant::everything(key.name().clone(), zone.name.clone()))
+        })
         .collect();
     Ok(Config {
         site: SITE_WITHOUT_CONFIG.to_owned(),
@@ -132,7 +146,10 @@ fn zone_list(list: &Path) -> Result<Vec<ZoneConfig>, Failure> {
     let text = std::fs::read_to_string(list)
         .map_err(|error| Failure::usage(format!("cannot read {}: {error}", list.display())))?;
     let folder = list.parent().unwrap_or(Path::new("."));
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
     lines
         .map(|(number, line)| {
             let place = format!("{}:{}", list.display(), number + 1);

@@ -41,19 +41,29 @@ impl Arguments {
             (Some(data), _) => {
                 let folder = data.join("ledger");
                 if !folder.is_dir() {
-                    return Err(Failure::unreachable(format!("there is no ledger in {}", data.display())));
+                    return Err(Failure::unreachable(format!(
+                        "there is no ledger in {}",
+                        data.display()
+                    )));
                 }
                 let files = OsFiles::open(&folder).map_err(Failure::unreachable)?;
                 (Box::new(files), self.vkey.clone().map_or_else(|| read_vkey(data), Ok)?)
             }
             (None, Some(url)) => {
                 let vkey = self.vkey.clone();
-                let vkey = vkey.ok_or_else(|| Failure::usage("a ledger from a URL needs --vkey: whom to trust"))?;
+                let vkey = vkey.ok_or_else(|| {
+                    Failure::usage("a ledger from a URL needs --vkey: whom to trust")
+                })?;
                 (Box::new(HttpSource::new(url)), vkey)
             }
-            (None, None) => return Err(Failure::usage("which ledger? Give --data DIR, or --url URL and --vkey KEY")),
+            (None, None) => {
+                return Err(Failure::usage(
+                    "which ledger? Give --data DIR, or --url URL and --vkey KEY",
+                ));
+            }
         };
-        let key = VerifierKey::parse(vkey.trim()).map_err(|error| Failure::usage(format!("--vkey: {error}")))?;
+        let key = VerifierKey::parse(vkey.trim())
+            .map_err(|error| Failure::usage(format!("--vkey: {error}")))?;
         Ok(Ledger { files, key })
     }
 }
@@ -61,7 +71,10 @@ impl Arguments {
 fn read_vkey(data: &Path) -> Result<String, Failure> {
     let path = data.join("ledger.vkey");
     std::fs::read_to_string(&path).map_err(|error| {
-        Failure::unreachable(format!("cannot read {}: {error}; give the key with --vkey", path.display()))
+        Failure::unreachable(format!(
+            "cannot read {}: {error}; give the key with --vkey",
+            path.display()
+        ))
     })
 }
 
@@ -73,7 +86,9 @@ struct HttpSource {
 
 impl HttpSource {
     fn new(url: &str) -> HttpSource {
-        let config = ureq::Agent::config_builder().timeout_global(Some(HTTP_TIMEOUT)).http_status_as_error(false);
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(HTTP_TIMEOUT))
+            .http_status_as_error(false);
         let base = format!("{}/", url.trim_end_matches('/'));
         HttpSource { base, agent: ureq::Agent::new_with_config(config.build()) }
     }
@@ -82,7 +97,11 @@ impl HttpSource {
 impl TileSource for HttpSource {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         let url = format!("{}{path}", self.base);
-        let mut response = self.agent.get(&url).call().map_err(|error| io::Error::other(format!("{url}: {error}")))?;
+        let mut response = self
+            .agent
+            .get(&url)
+            .call()
+            .map_err(|error| io::Error::other(format!("{url}: {error}")))?;
         match response.status().as_u16() {
             200 => {
                 let body = response.body_mut().with_config().limit(FILE_OCTETS_MAX).read_to_vec();
@@ -99,6 +118,9 @@ pub(crate) fn ask(data: &Path, command: &Command) -> Result<String, Failure> {
     match control::ask(data, command) {
         Ok(Answer::Done { text, .. }) => Ok(text),
         Ok(Answer::Failed { reason }) => Err(Failure::finding(reason)),
-        Err(error) => Err(Failure::unreachable(format!("no node answers in {}: {error}; is it running?", data.display()))),
+        Err(error) => Err(Failure::unreachable(format!(
+            "no node answers in {}: {error}; is it running?",
+            data.display()
+        ))),
     }
 }

@@ -34,8 +34,10 @@ pub(crate) fn run(command: Command) -> Outcome {
             print(ask(&data, &control::Command::ExportZone { zone })?.trim_end())
         }
         Command::Check { zone, file } => {
-            let apex: Name = zone.parse().map_err(|error| Failure::usage(format!("{zone}: {error}")))?;
-            let records = zonefile::load(&file, &apex, &mut |path| std::fs::read(path)).map_err(Failure::finding)?;
+            let apex: Name =
+                zone.parse().map_err(|error| Failure::usage(format!("{zone}: {error}")))?;
+            let records = zonefile::load(&file, &apex, &mut |path| std::fs::read(path))
+                .map_err(Failure::finding)?;
             let count = records.len();
             let names = names_of_zone(&apex, records)
                 .map_err(|error| Failure::finding(format!("{}: {error}", file.display())))?;

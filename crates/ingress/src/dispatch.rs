@@ -3,7 +3,9 @@
 
 use crate::reply::Echo;
 use crate::{Access, Ingress};
-use einhorn_core::model::request::{Action, Commitment, Identity, Operation, Prerequisite, Request, RequestId};
+use einhorn_core::model::request::{
+    Action, Commitment, Identity, Operation, Prerequisite, Request, RequestId,
+};
 use einhorn_core::model::{Zone, Zones};
 use einhorn_core::rules::update::{self, Refusal};
 use einhorn_serve::answer::{self, Transport};
@@ -50,7 +52,12 @@ pub struct Transfer {
 }
 
 /// Looks at one message; replies are appended to `buffer`.
-pub fn dispatch(ingress: &Ingress, octets: &[u8], arrival: Arrival, buffer: &mut Vec<u8>) -> Dispatch {
+pub fn dispatch(
+    ingress: &Ingress,
+    octets: &[u8],
+    arrival: Arrival,
+    buffer: &mut Vec<u8>,
+) -> Dispatch {
     match Header::parse(octets) {
         None => return Dispatch::Ignore,
         Some(header) if header.is_response() => return Dispatch::Ignore,
@@ -113,7 +120,9 @@ fn query(
     buffer: &mut Vec<u8>,
 ) -> Dispatch {
     let question = message.question().filter(|_| message.header.counts[0] == 1);
-    if let Some(question) = question.filter(|q| matches!(q.rtype, RecordType::AXFR | RecordType::IXFR)) {
+    if let Some(question) =
+        question.filter(|q| matches!(q.rtype, RecordType::AXFR | RecordType::IXFR))
+    {
         return transfer(zones, access, message, question, signed, arrival, buffer);
     }
     let base = buffer.len();
@@ -137,14 +146,20 @@ fn transfer(
     let zone = zones.get(&question.name.to_name()).filter(|_| question.class == Class::IN);
     let refusal = match (zone, &signed) {
         // AXFR is not defined over UDP (RFC 5936 §4.2); IXFR may always be asked again over TCP.
-        _ if arrival.transport == Transport::Udp => Refusal::new(Rcode::FORMERR, "transfers are sent over TCP"),
+        _ if arrival.transport == Transport::Udp => {
+            Refusal::new(Rcode::FORMERR, "transfers are sent over TCP")
+        }
         (None, _) => Refusal::new(Rcode::NOTAUTH, "no such zone here"),
-        (Some(zone), Some(signed)) if access.policy.may_transfer(signed.key().name(), &zone.apex) => {
+        (Some(zone), Some(signed))
+            if access.policy.may_transfer(signed.key().name(), &zone.apex) =>
+        {
             let (zone, id) = (Arc::clone(zone), message.header.id);
             let signed = Some(signed.clone());
             return Dispatch::Transfer(Box::new(Transfer { zone, id, question, signed }));
         }
-        (Some(_), _) => Refusal::new(Rcode::REFUSED, "a transfer needs a key that may transfer this zone"),
+        (Some(_), _) => {
+            Refusal::new(Rcode::REFUSED, "a transfer needs a key that may transfer this zone")
+        }
     };
     tracing::info!(peer = %arrival.peer, %refusal, "transfer refused");
     let echo = Echo::new(message, arrival.transport, signed);
@@ -163,15 +178,22 @@ fn update(
     arrival: Arrival,
 ) -> Result<Request, Refusal> {
     let format_error = |reason: String| Refusal::new(Rcode::FORMERR, reason);
-    let section = message.question().filter(|zone| message.header.counts[0] == 1 && zone.rtype == RecordType::SOA);
-    let section = section.ok_or_else(|| format_error("the zone section must be one SOA question".to_owned()))?;
+    let section = message
+        .question()
+        .filter(|zone| message.header.counts[0] == 1 && zone.rtype == RecordType::SOA);
+    let section = section
+        .ok_or_else(|| format_error("the zone section must be one SOA question".to_owned()))?;
     let apex = section.name.to_name();
     let zone = zones.get(&apex).filter(|_| section.class == Class::IN);
-    let zone = zone.ok_or_else(|| Refusal::new(Rcode::NOTAUTH, format!("zone {apex} is not served here")))?;
-    let records = |section| message.records(section).map_err(|error| format_error(error.to_string()));
+    let zone = zone
+        .ok_or_else(|| Refusal::new(Rcode::NOTAUTH, format!("zone {apex} is not served here")))?;
+    let records =
+        |section| message.records(section).map_err(|error| format_error(error.to_string()));
     let prerequisites = update::prerequisites(&apex, records(Section::Answer)?)?;
     match operations(access, zone, signed, records(Section::Authority)) {
-        Ok((signed, operations)) => Ok(request(ingress, zone, signed, prerequisites, operations, arrival)),
+        Ok((signed, operations)) => {
+            Ok(request(ingress, zone, signed, prerequisites, operations, arrival))
+        }
         Err(refusal) => {
             update::prerequisites_hold(zone, &prerequisites)?;
             Err(refusal)

@@ -28,9 +28,14 @@ pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
 ///
 /// # Errors
 /// What the listener says.
-pub async fn serve(listener: tokio::net::TcpListener, site: &str, read: ReadLedger) -> std::io::Result<()> {
-    let router =
-        Router::new().route(&format!("/ledger/{site}/{{*path}}"), get(ledger_file)).with_state(read);
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    site: &str,
+    read: ReadLedger,
+) -> std::io::Result<()> {
+    let router = Router::new()
+        .route(&format!("/ledger/{site}/{{*path}}"), get(ledger_file))
+        .with_state(read);
     axum::serve(listener, router).await
 }
 

@@ -56,7 +56,9 @@ pub struct Submission {
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Another program has the address.
-    #[error("{protocol} {address} is in use: stop the program that listens there, or choose another address")]
+    #[error(
+        "{protocol} {address} is in use: stop the program that listens there, or choose another address"
+    )]
     InUse {
         /// `UDP`, `TCP` or `HTTP`.
         protocol: &'static str,

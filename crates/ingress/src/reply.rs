@@ -58,7 +58,9 @@ impl Echo {
         writer.set_rcode(rcode);
         if let Some(edns) = self.edns {
             // Where the text does not fit, the code alone does.
-            let fits = |error: &&ExtendedError| writer.len() + OPT_OCTETS + error.octets() + reserved <= 512;
+            let fits = |error: &&ExtendedError| {
+                writer.len() + OPT_OCTETS + error.octets() + reserved <= 512
+            };
             let error = error.as_ref().filter(fits);
             let written = edns::write(&mut writer, edns, rcode, error);
             debug_assert!(written.is_ok(), "an OPT record fits the smallest message");
@@ -66,7 +68,13 @@ impl Echo {
     }
 
     /// Appends a response without records to `buffer`, signed if the request was.
-    pub fn write(&self, rcode: Rcode, reason: Option<&str>, now_seconds: u64, buffer: &mut Vec<u8>) {
+    pub fn write(
+        &self,
+        rcode: Rcode,
+        reason: Option<&str>,
+        now_seconds: u64,
+        buffer: &mut Vec<u8>,
+    ) {
         let base = buffer.len();
         self.write_unsigned(rcode, reason, buffer);
         if let Some(signed) = &self.signed {
@@ -77,7 +85,9 @@ impl Echo {
     fn write_outcome(&self, outcome: &Outcome, now_seconds: u64, buffer: &mut Vec<u8>) {
         match outcome {
             Outcome::Done { .. } => self.write(Rcode::NOERROR, None, now_seconds, buffer),
-            Outcome::Refused { rcode, reason } => self.write(*rcode, Some(reason), now_seconds, buffer),
+            Outcome::Refused { rcode, reason } => {
+                self.write(*rcode, Some(reason), now_seconds, buffer)
+            }
         }
     }
 }

@@ -75,7 +75,8 @@ async fn connection(ingress: Arc<Ingress>, stream: TcpStream, peer: SocketAddr) 
     let (mut read, write) = stream.into_split();
     let (outgoing, replies) = mpsc::channel(UNDER_WAY_MAX + REPLIES_WAITING_MAX);
     let writer = tokio::spawn(write_replies(write, replies));
-    let mut session = Session { ingress, peer, outgoing, permits: Arc::new(Semaphore::new(UNDER_WAY_MAX)) };
+    let mut session =
+        Session { ingress, peer, outgoing, permits: Arc::new(Semaphore::new(UNDER_WAY_MAX)) };
     let mut buffer = Vec::with_capacity(READ_OCTETS);
     // A client that does not take its replies stops the writer, which ends the session.
     while let Ok(Ok(count)) = timeout(IDLE, read.read_buf(&mut buffer)).await {
@@ -136,13 +137,22 @@ impl Session {
             Dispatch::Ignore => return true,
             Dispatch::Reply => {}
             Dispatch::Submit(request, echo) => {
-                let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else { return false };
+                let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
+                    return false;
+                };
                 let reply = Reply::Tcp { outgoing: self.outgoing.clone(), permit, echo };
                 match self.ingress.submissions.try_send(Submission { request: *request, reply }) {
                     Ok(()) => return true,
                     Err(rejected) => {
-                        let Reply::Tcp { echo, .. } = rejected.into_inner().reply else { return false };
-                        echo.write(Rcode::SERVFAIL, Some("too many updates are waiting"), now_seconds, &mut frame);
+                        let Reply::Tcp { echo, .. } = rejected.into_inner().reply else {
+                            return false;
+                        };
+                        echo.write(
+                            Rcode::SERVFAIL,
+                            Some("too many updates are waiting"),
+                            now_seconds,
+                            &mut frame,
+                        );
                     }
                 }
             }

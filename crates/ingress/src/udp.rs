@@ -36,7 +36,9 @@ fn open(address: SocketAddr) -> io::Result<UdpSocket> {
         socket.set_only_v6(true)?;
     }
     // Root may pass the system's limit; anyone else gets as much as that allows.
-    if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER_OCTETS).is_err() {
+    if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER_OCTETS)
+        .is_err()
+    {
         socket.set_recv_buffer_size(RECEIVE_BUFFER_OCTETS)?;
     }
     socket.bind(&address.into())?;
@@ -49,7 +51,11 @@ fn open(address: SocketAddr) -> io::Result<UdpSocket> {
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub fn serve(ingress: Arc<Ingress>, socket: Arc<UdpSocket>, stop: Arc<AtomicBool>) -> io::Result<thread::JoinHandle<()>> {
+pub fn serve(
+    ingress: Arc<Ingress>,
+    socket: Arc<UdpSocket>,
+    stop: Arc<AtomicBool>,
+) -> io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("udp".to_owned()).spawn(move || {
         let mut received = vec![0; usize::from(u16::MAX)];
         let mut reply = Vec::with_capacity(4096);
@@ -61,14 +67,22 @@ pub fn serve(ingress: Arc<Ingress>, socket: Arc<UdpSocket>, stop: Arc<AtomicBool
             };
             reply.clear();
             handle(&ingress, &socket, &received[..length], peer, &mut reply);
-            if !reply.is_empty() && let Err(error) = socket.send_to(&reply, peer) {
+            if !reply.is_empty()
+                && let Err(error) = socket.send_to(&reply, peer)
+            {
                 tracing::debug!(%peer, %error, "a reply could not be sent");
             }
         }
     })
 }
 
-fn handle(ingress: &Ingress, socket: &Arc<UdpSocket>, octets: &[u8], peer: SocketAddr, reply: &mut Vec<u8>) {
+fn handle(
+    ingress: &Ingress,
+    socket: &Arc<UdpSocket>,
+    octets: &[u8],
+    peer: SocketAddr,
+    reply: &mut Vec<u8>,
+) {
     let now_seconds = now_ms() / 1000;
     let arrival = Arrival { peer, transport: Transport::Udp, now_seconds };
     match dispatch(ingress, octets, arrival, reply) {
@@ -79,7 +93,12 @@ fn handle(ingress: &Ingress, socket: &Arc<UdpSocket>, octets: &[u8], peer: Socke
             if let Err(rejected) = ingress.submissions.try_send(submission)
                 && let Reply::Udp { echo, .. } = rejected.into_inner().reply
             {
-                echo.write(Rcode::SERVFAIL, Some("too many updates are waiting"), now_seconds, reply);
+                echo.write(
+                    Rcode::SERVFAIL,
+                    Some("too many updates are waiting"),
+                    now_seconds,
+                    reply,
+                );
             }
         }
     }

@@ -130,8 +130,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
         Config::parse(path, &text)
     }
 
@@ -142,8 +142,12 @@ impl Config {
         })?;
         let checker = Checker { path, folder: path.parent().unwrap_or(Path::new(".")) };
         checker.site_name(&raw.site)?;
-        let keys: Vec<Vec<Key>> =
-            raw.keys.iter().enumerate().map(|(i, key)| checker.keys(i, key)).collect::<Result<_, _>>()?;
+        let keys: Vec<Vec<Key>> = raw
+            .keys
+            .iter()
+            .enumerate()
+            .map(|(i, key)| checker.keys(i, key))
+            .collect::<Result<_, _>>()?;
         let config = Config {
             ledger_name: raw.ledger_name.unwrap_or_else(|| ledger_name(&raw.site)),
             site: raw.site,
@@ -152,7 +156,11 @@ impl Config {
             http: raw.http,
             zones: raw.zones.iter().map(|zone| checker.zone(zone)).collect::<Result<_, _>>()?,
             keys: keys.into_iter().flatten().collect(),
-            grants: raw.grants.iter().map(|grant| checker.grant(grant)).collect::<Result<_, _>>()?,
+            grants: raw
+                .grants
+                .iter()
+                .map(|grant| checker.grant(grant))
+                .collect::<Result<_, _>>()?,
             path: Some(path.to_owned()),
         };
         checker.references(&config)?;
@@ -176,7 +184,11 @@ pub fn ledger_name(site: &str) -> String {
 
 /// Adds "did you mean" to the parser's complaint about an unknown key.
 fn with_suggestion(error: &str) -> String {
-    let mut quoted = error.split("unknown field").nth(1).into_iter().flat_map(|rest| rest.split('`').skip(1).step_by(2));
+    let mut quoted = error
+        .split("unknown field")
+        .nth(1)
+        .into_iter()
+        .flat_map(|rest| rest.split('`').skip(1).step_by(2));
     let Some(unknown) = quoted.next() else { return error.to_owned() };
     let likeness = |known: &str| strsim::jaro_winkler(unknown, known);
     let best = quoted.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
@@ -194,7 +206,11 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn wrong(&self, place: impl Into<String>, reason: impl ToString) -> ConfigError {
-        ConfigError::Value { path: self.path.into(), place: place.into(), reason: reason.to_string() }
+        ConfigError::Value {
+            path: self.path.into(),
+            place: place.into(),
+            reason: reason.to_string(),
+        }
     }
 
     fn site_name(&self, site: &str) -> Result<(), ConfigError> {
@@ -202,7 +218,10 @@ impl Checker<'_> {
         if !site.is_empty() && site.len() <= 63 && site.chars().all(good) {
             return Ok(());
         }
-        Err(self.wrong(format!("site = \"{site}\""), "use 1 to 63 of a-z, 0-9 and -, since it is part of paths"))
+        Err(self.wrong(
+            format!("site = \"{site}\""),
+            "use 1 to 63 of a-z, 0-9 and -, since it is part of paths",
+        ))
     }
 
     fn name(&self, place: &str, text: &str) -> Result<Name, ConfigError> {
@@ -210,7 +229,10 @@ impl Checker<'_> {
     }
 
     fn zone(&self, raw: &RawZone) -> Result<ZoneConfig, ConfigError> {
-        Ok(ZoneConfig { name: self.name("zone.name", &raw.name)?, file: self.folder.join(&raw.file) })
+        Ok(ZoneConfig {
+            name: self.name("zone.name", &raw.name)?,
+            file: self.folder.join(&raw.file),
+        })
     }
 
     fn keys(&self, index: usize, raw: &RawKey) -> Result<Vec<Key>, ConfigError> {
@@ -220,14 +242,19 @@ impl Checker<'_> {
                 let path = self.folder.join(file);
                 let text = std::fs::read_to_string(&path)
                     .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-                key_file::parse(&text).map_err(|error| self.wrong(path.display().to_string(), error))?
+                key_file::parse(&text)
+                    .map_err(|error| self.wrong(path.display().to_string(), error))?
             }
             RawKey { file: None, name: Some(name), algorithm, secret: Some(secret), .. } => {
                 let algorithm = algorithm.as_deref().unwrap_or("hmac-sha256").parse();
                 let key = algorithm.and_then(|algorithm| Key::from_text(name, algorithm, secret));
                 vec![key.map_err(|error| self.wrong(place(), error))?]
             }
-            _ => return Err(self.wrong(place(), "give either `file`, or `name`, `algorithm` and `secret`")),
+            _ => {
+                return Err(
+                    self.wrong(place(), "give either `file`, or `name`, `algorithm` and `secret`")
+                );
+            }
         };
         if let Some(octets) = raw.mac_octets_min {
             keys.iter_mut().for_each(|key| key.set_mac_octets_min(octets));
@@ -237,9 +264,12 @@ impl Checker<'_> {
 
     fn grant(&self, raw: &RawGrant) -> Result<Grant, ConfigError> {
         let pattern = |text: &String| {
-            text.parse::<NamePattern>().map_err(|error| self.wrong(format!("grant.names: \"{text}\""), error))
+            text.parse::<NamePattern>()
+                .map_err(|error| self.wrong(format!("grant.names: \"{text}\""), error))
         };
-        let rtype = |text: &String| text.parse::<RecordType>().map_err(|error| self.wrong("grant.types", error));
+        let rtype = |text: &String| {
+            text.parse::<RecordType>().map_err(|error| self.wrong("grant.types", error))
+        };
         Ok(Grant {
             key: self.name("grant.key", &raw.key)?.to_lowercase(),
             zone: self.name("grant.zone", &raw.zone)?,
@@ -253,10 +283,14 @@ impl Checker<'_> {
     fn references(&self, config: &Config) -> Result<(), ConfigError> {
         for grant in &config.grants {
             if !config.keys.iter().any(|key| *key.name() == grant.key) {
-                return Err(self.wrong(format!("grant.key = \"{}\"", grant.key), "there is no such [[key]]"));
+                return Err(self
+                    .wrong(format!("grant.key = \"{}\"", grant.key), "there is no such [[key]]"));
             }
             if !config.zones.iter().any(|zone| zone.name == grant.zone) {
-                return Err(self.wrong(format!("grant.zone = \"{}\"", grant.zone), "there is no such [[zone]]"));
+                return Err(self.wrong(
+                    format!("grant.zone = \"{}\"", grant.zone),
+                    "there is no such [[zone]]",
+                ));
             }
         }
         Ok(())
@@ -300,14 +334,24 @@ types = ["A", "AAAA", "TYPE65280"]
     #[test]
     fn mistakes_are_named_with_their_place() {
         let misspelt = error(&GOOD.replace("listen", "lisen"));
-        assert!(misspelt.contains("line 4") && misspelt.ends_with("did you mean `listen`?"), "{misspelt}");
+        assert!(
+            misspelt.contains("line 4") && misspelt.ends_with("did you mean `listen`?"),
+            "{misspelt}"
+        );
         assert!(error(&GOOD.replace("types", "typos")).ends_with("did you mean `types`?"));
         assert!(!error(&GOOD.replace("types", "quux")).contains("did you mean"));
         assert!(error(&GOOD.replace("127.0.0.1:5300", "localhost")).contains("line 4"));
-        assert!(error(&GOOD.replace("key = \"phone.\"", "key = \"fone.\"")).contains("there is no such [[key]]"));
+        assert!(
+            error(&GOOD.replace("key = \"phone.\"", "key = \"fone.\""))
+                .contains("there is no such [[key]]")
+        );
         assert!(error(&GOOD.replace("c2VjcmV0", "%")).contains("key number 1"));
-        assert!(error(&GOOD.replace("\"AAAA\"", "\"AAAAA\"")).contains("`AAAAA` is not a record type"));
+        assert!(
+            error(&GOOD.replace("\"AAAA\"", "\"AAAAA\"")).contains("`AAAAA` is not a record type")
+        );
         assert!(error(&GOOD.replace("berlin", "Berlin!")).contains("a-z"));
-        assert!(error(&GOOD.replace("secret = ", "file = \"x\"\nsecret = ")).contains("either `file`"));
+        assert!(
+            error(&GOOD.replace("secret = ", "file = \"x\"\nsecret = ")).contains("either `file`")
+        );
     }
 }

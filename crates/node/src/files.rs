@@ -44,7 +44,11 @@ pub(crate) fn prepare(folder: &Path) -> Result<(), FolderError> {
 }
 
 /// The log's signing key; a new log gets a new one.
-pub(crate) fn signer(folder: &Path, ledger_name: &str, log_is_new: bool) -> Result<SignerKey, FolderError> {
+pub(crate) fn signer(
+    folder: &Path,
+    ledger_name: &str,
+    log_is_new: bool,
+) -> Result<SignerKey, FolderError> {
     let path = folder.join(KEY_FILE);
     let unusable = |source| FolderError::Unusable { path: path.clone(), source };
     let bad = |reason: String| FolderError::Key { path: path.clone(), reason };
@@ -88,7 +92,8 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 pub(crate) fn random(octets: &mut [u8]) -> io::Result<()> {
     let mut filled = 0;
     while filled < octets.len() {
-        filled += rustix::rand::getrandom(&mut octets[filled..], rustix::rand::GetRandomFlags::empty())?;
+        filled +=
+            rustix::rand::getrandom(&mut octets[filled..], rustix::rand::GetRandomFlags::empty())?;
     }
     Ok(())
 }

@@ -54,8 +54,10 @@ impl Operator {
     /// Reads keys and grants again; everything else needs a restart.
     pub(crate) fn reload(&self) -> Result<Answer, String> {
         let path = self.config_path.as_ref();
-        let path = path.ok_or("this node was started without a config file, so there is nothing to reload")?;
-        let config = Config::load(path).map_err(|error| format!("kept the old keys and grants: {error}"))?;
+        let path = path
+            .ok_or("this node was started without a config file, so there is nothing to reload")?;
+        let config =
+            Config::load(path).map_err(|error| format!("kept the old keys and grants: {error}"))?;
         let (keys, grants) = (config.keys.len(), config.grants.len());
         self.ingress.access.store(Arc::new(config.access()));
         let text = format!("{keys} keys and {grants} grants are in force now");
@@ -73,7 +75,8 @@ impl Operator {
         let zone = self.zone(zone)?;
         let records: Vec<_> = transfer::records(&zone).collect();
         let mut text = Vec::new();
-        zonefile::write(&mut text, &zone.apex, records.iter()).map_err(|error| error.to_string())?;
+        zonefile::write(&mut text, &zone.apex, records.iter())
+            .map_err(|error| error.to_string())?;
         done(String::from_utf8_lossy(&text))
     }
 
@@ -83,7 +86,8 @@ impl Operator {
     ) -> Result<T, String> {
         // A panic while reading leaves nothing half done.
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let reader = reader.as_mut().ok_or("the log could not be opened; see the node's messages")?;
+        let reader =
+            reader.as_mut().ok_or("the log could not be opened; see the node's messages")?;
         work(&mut **reader)
     }
 
@@ -93,8 +97,10 @@ impl Operator {
     }
 
     fn audit(&self, index: u64) -> Result<Answer, String> {
-        let audit = self.with_reader(|reader| reader.audit(index).map_err(|error| error.to_string()))?;
-        let audit = audit.filter(|audit| audit.len() > SALT_OCTETS).ok_or("none is kept for this entry")?;
+        let audit =
+            self.with_reader(|reader| reader.audit(index).map_err(|error| error.to_string()))?;
+        let audit =
+            audit.filter(|audit| audit.len() > SALT_OCTETS).ok_or("none is kept for this entry")?;
         done(String::from_utf8_lossy(&audit[SALT_OCTETS..]))
     }
 
@@ -112,11 +118,13 @@ impl Operator {
             (None, Some(time_ms)) => Target::TimeMs(time_ms),
             _ => return Err("name either a serial or a time to roll back to".to_owned()),
         };
-        let name: Option<Name> =
-            name.map(|name| name.parse().map_err(|error| format!("{name}: {error}"))).transpose()?;
+        let name: Option<Name> = name
+            .map(|name| name.parse().map_err(|error| format!("{name}: {error}")))
+            .transpose()?;
         let mut planner = Planner::new(zone.apex.clone(), target);
         self.with_reader(|reader| {
-            read_log(reader, &mut |index, entry| planner.next(index, entry)).map_err(|error| error.to_string())
+            read_log(reader, &mut |index, entry| planner.next(index, entry))
+                .map_err(|error| error.to_string())
         })?;
         let plan = planner.plan(&zone, name.as_ref()).map_err(|error| error.to_string())?;
         let mut text = describe(&plan);
@@ -124,7 +132,8 @@ impl Operator {
             return done(text);
         }
         let zone = zone.apex.clone();
-        let index = submit(&self.ingress, operator_request(&self.ingress, zone, plan.into_action())?)?;
+        let index =
+            submit(&self.ingress, operator_request(&self.ingress, zone, plan.into_action())?)?;
         _ = writeln!(text, "rolled back in entry {index}");
         Ok(Answer::Done { text, index: Some(index) })
     }
@@ -132,7 +141,11 @@ impl Operator {
 
 /// A diff: what goes and what comes.
 fn describe(plan: &Plan) -> String {
-    let mut text = format!("{} names differ from the state after entry {}\n", plan.names.len(), plan.target_index);
+    let mut text = format!(
+        "{} names differ from the state after entry {}\n",
+        plan.names.len(),
+        plan.target_index
+    );
     let mut lines = |sign: char, owner: &Name, set: &RrSet| {
         for data in set.rdatas() {
             let data = rdata::Presentation { rtype: set.rtype, rdata: data };
@@ -140,14 +153,24 @@ fn describe(plan: &Plan) -> String {
         }
     };
     for name in &plan.names {
-        name.now.iter().filter(|set| !name.then.contains(set)).for_each(|set| lines('-', &name.owner, set));
-        name.then.iter().filter(|set| !name.now.contains(set)).for_each(|set| lines('+', &name.owner, set));
+        name.now
+            .iter()
+            .filter(|set| !name.then.contains(set))
+            .for_each(|set| lines('-', &name.owner, set));
+        name.then
+            .iter()
+            .filter(|set| !name.now.contains(set))
+            .for_each(|set| lines('+', &name.owner, set));
     }
     text
 }
 
 /// A request of the operator: each is its own.
-pub(crate) fn operator_request(ingress: &Ingress, zone: Name, action: Action) -> Result<Request, String> {
+pub(crate) fn operator_request(
+    ingress: &Ingress,
+    zone: Name,
+    action: Action,
+) -> Result<Request, String> {
     let mut id = [0; 32];
     crate::files::random(&mut id).map_err(|error| format!("no random numbers: {error}"))?;
     Ok(Request {
@@ -174,6 +197,8 @@ pub(crate) fn submit(ingress: &Ingress, request: Request) -> Result<u64, String>
     match told.recv_timeout(OPERATOR_TIMEOUT) {
         Ok(Outcome::Done { index }) => Ok(index),
         Ok(Outcome::Refused { rcode, reason }) => Err(format!("{rcode}: {reason}")),
-        Err(_) => Err(format!("no answer within {} s; it may still be done", OPERATOR_TIMEOUT.as_secs())),
+        Err(_) => {
+            Err(format!("no answer within {} s; it may still be done", OPERATOR_TIMEOUT.as_secs()))
+        }
     }
 }

@@ -102,15 +102,23 @@ impl Pump {
         out.clear();
     }
 
-    fn append(&mut self, batch: &einhorn_core::commit::Batch, out: &mut Vec<Output<Reply>>, scratch: &mut Scratch) {
+    fn append(
+        &mut self,
+        batch: &einhorn_core::commit::Batch,
+        out: &mut Vec<Output<Reply>>,
+        scratch: &mut Scratch,
+    ) {
         scratch.batch.clear();
-        let pushed = batch.entries().try_for_each(|(entry, audit)| scratch.batch.push(entry, audit));
+        let pushed =
+            batch.entries().try_for_each(|(entry, audit)| scratch.batch.push(entry, audit));
         let appended = match (pushed, &mut self.engine) {
             (Err(error), _) => Err(error.to_string()),
             (Ok(()), None) => Err("the log is not open".to_owned()),
             (Ok(()), Some(engine)) => {
                 let epoch = engine.epoch();
-                engine.append(batch.first_index, epoch, &scratch.batch).map_err(|error| error.to_string())
+                engine
+                    .append(batch.first_index, epoch, &scratch.batch)
+                    .map_err(|error| error.to_string())
             }
         };
         match appended {
@@ -128,13 +136,17 @@ impl Pump {
 
     fn save_snapshot(&mut self) {
         let state = self.commit.state();
-        let Some(engine) = self.engine.as_mut().filter(|_| self.commit.failure().is_none()) else { return };
+        let Some(engine) = self.engine.as_mut().filter(|_| self.commit.failure().is_none()) else {
+            return;
+        };
         if state.next_index - self.snapshot_index < SNAPSHOT_ENTRIES_MIN {
             return;
         }
         match engine.save_snapshot(state.next_index, &snapshot::encode(state)) {
             Ok(()) => tracing::info!(index = state.next_index, "snapshot saved"),
-            Err(error) => tracing::warn!(%error, "no snapshot was saved; the next start folds more of the log"),
+            Err(error) => {
+                tracing::warn!(%error, "no snapshot was saved; the next start folds more of the log")
+            }
         }
     }
 }

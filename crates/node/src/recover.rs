@@ -9,7 +9,7 @@ use einhorn_core::ledger::note::VerifierKey;
 use einhorn_core::model::entry::{Assembler, Entry};
 use einhorn_core::model::{State, snapshot};
 use einhorn_store::engine::{EngineError, EngineReader};
-use einhorn_store::ledger::{TileSource, Options, verify};
+use einhorn_store::ledger::{Options, TileSource, verify};
 
 /// Octets of entries read at once.
 const READ_OCTETS: usize = 4 << 20;
@@ -29,7 +29,9 @@ pub enum LogError {
         reason: String,
     },
     /// Fewer entries than were once signed for.
-    #[error("the engine holds {entries} entries, but a checkpoint over {signed} was signed: some were lost; restore the newest copy of the data folder")]
+    #[error(
+        "the engine holds {entries} entries, but a checkpoint over {signed} was signed: some were lost; restore the newest copy of the data folder"
+    )]
     Short {
         /// Entries in the engine.
         entries: u64,
@@ -73,8 +75,13 @@ pub(crate) fn from_engine(reader: &mut dyn EngineReader) -> (Folder, u64, Result
         if let Some((index, octets)) = reader.latest_snapshot()? {
             match snapshot::decode(&octets) {
                 Ok(state) if state.next_index == index => folder.state = state,
-                Ok(_) => tracing::warn!(index, "a snapshot does not fit its place; folding the whole log"),
-                Err(error) => tracing::warn!(index, %error, "a snapshot is unreadable; folding the whole log"),
+                Ok(_) => tracing::warn!(
+                    index,
+                    "a snapshot does not fit its place; folding the whole log"
+                ),
+                Err(error) => {
+                    tracing::warn!(index, %error, "a snapshot is unreadable; folding the whole log")
+                }
             }
         }
         fold_from(reader, &mut folder)

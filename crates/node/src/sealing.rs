@@ -80,7 +80,8 @@ impl Sealing {
                 ends.push(octets.len());
             })?;
             let starts = std::iter::once(0).chain(ends.iter().copied());
-            let entries: Vec<&[u8]> = starts.zip(&ends).map(|(start, end)| &octets[start..*end]).collect();
+            let entries: Vec<&[u8]> =
+                starts.zip(&ends).map(|(start, end)| &octets[start..*end]).collect();
             self.sealer.seal(first, &entries)?;
         }
         Ok(())

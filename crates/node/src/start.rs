@@ -155,7 +155,19 @@ impl Node {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
         let sockets = sockets.serve(config, &ingress, ledger, &runtime, &stop)?;
-        Ok(Node { dns, http, verifier_key, read_only, entries, operator, stop, sockets, committing, sealing, runtime })
+        Ok(Node {
+            dns,
+            http,
+            verifier_key,
+            read_only,
+            entries,
+            operator,
+            stop,
+            sockets,
+            committing,
+            sealing,
+            runtime,
+        })
     }
 
     /// Reads keys and grants again; the answer is for people.
@@ -200,7 +212,8 @@ struct Sockets {
 impl Sockets {
     fn bind(config: &Config) -> Result<Sockets, StartError> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        let mut sockets = Sockets { tcp: Vec::new(), udp: Vec::new(), addresses: Vec::new(), http: None };
+        let mut sockets =
+            Sockets { tcp: Vec::new(), udp: Vec::new(), addresses: Vec::new(), http: None };
         for address in &config.listen {
             // TCP chooses the port where the configuration leaves it open, UDP follows.
             let listener = tcp::bind(*address)?;
@@ -231,7 +244,10 @@ impl Sockets {
     ) -> io::Result<Vec<JoinHandle<()>>> {
         let _inside = runtime.enter();
         for listener in self.tcp {
-            runtime.spawn(tcp::serve(Arc::clone(ingress), tokio::net::TcpListener::from_std(listener)?));
+            runtime.spawn(tcp::serve(
+                Arc::clone(ingress),
+                tokio::net::TcpListener::from_std(listener)?,
+            ));
         }
         if let Some(listener) = self.http {
             let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -247,7 +263,10 @@ impl Sockets {
                 }
             });
         }
-        self.udp.into_iter().map(|socket| udp::serve(Arc::clone(ingress), socket, Arc::clone(stop))).collect()
+        self.udp
+            .into_iter()
+            .map(|socket| udp::serve(Arc::clone(ingress), socket, Arc::clone(stop)))
+            .collect()
     }
 }
 
@@ -293,7 +312,8 @@ fn open(config: &Config) -> Result<Opened, StartError> {
     }
     let mut engine = engine.map(|engine| Box::new(engine) as Box<dyn Engine>);
     let mut snapshot_index = fold.state.next_index - folded.min(fold.state.next_index);
-    if folded >= 100 * SNAPSHOT_ENTRIES_MIN && problems.is_empty()
+    if folded >= 100 * SNAPSHOT_ENTRIES_MIN
+        && problems.is_empty()
         && let Some(engine) = &mut engine
     {
         // A long fold is not to be repeated by the next start, should this one end in a crash.
@@ -323,11 +343,13 @@ fn start_writers(
         // What was durable but not yet sealed when the last run ended.
         ledger.seal().map_err(|error| match error {
             SealingError::Engine(error) => StartError::Engine(error),
-            SealingError::Seal(source) => {
-                StartError::Ledger { folder: config.data.join(LEDGER_FOLDER).display().to_string(), source }
-            }
+            SealingError::Seal(source) => StartError::Ledger {
+                folder: config.data.join(LEDGER_FOLDER).display().to_string(),
+                source,
+            },
         })?;
-        sealing = Some(thread::Builder::new().name("ledger".to_owned()).spawn(move || ledger.run())?);
+        sealing =
+            Some(thread::Builder::new().name("ledger".to_owned()).spawn(move || ledger.run())?);
     }
     let agent = Box::new(Rules);
     let is_new = opened.state.next_index == 0;
@@ -336,7 +358,11 @@ fn start_writers(
         Some(reason) => Commit::read_only(opened.state, agent, reason),
     };
     if is_new && commit.failure().is_none() {
-        commit.begin_log(now_ms(), Origin { site: FIRST_SITE, generation: 1 }, config.ledger_name.clone());
+        commit.begin_log(
+            now_ms(),
+            Origin { site: FIRST_SITE, generation: 1 },
+            config.ledger_name.clone(),
+        );
     }
     let pump = Pump {
         commit,

@@ -36,7 +36,13 @@ impl Transport {
 
 /// Appends the answer to `query` to `buffer`. `reserve_octets` are left free at its end, for a
 /// signature.
-pub fn answer(zones: &Zones, query: &Message<'_>, transport: Transport, reserve_octets: usize, buffer: &mut Vec<u8>) {
+pub fn answer(
+    zones: &Zones,
+    query: &Message<'_>,
+    transport: Transport,
+    reserve_octets: usize,
+    buffer: &mut Vec<u8>,
+) {
     let edns = Edns::of(query);
     let mut writer = Writer::new(buffer, query.header.id, transport.limit(edns));
     writer.reserve(reserve_octets + if edns.is_some() { OPT_OCTETS } else { 0 });
@@ -114,11 +120,16 @@ impl<'z> Filler<'z, '_, '_> {
                 Found::Empty => return self.negative(Rcode::NOERROR),
                 Found::Records(record) => {
                     let alias = record.rrset(RecordType::CNAME);
-                    match alias.filter(|_| !matches!(self.qtype, RecordType::CNAME | RecordType::ANY)) {
+                    match alias
+                        .filter(|_| !matches!(self.qtype, RecordType::CNAME | RecordType::ANY))
+                    {
                         None => return self.records(&name, record),
                         Some(alias) => {
                             self.rrset(Section::Answer, name.as_wire(), alias)?;
-                            let target = alias.rdatas().next().and_then(|data| rdata::target(alias.rtype, data));
+                            let target = alias
+                                .rdatas()
+                                .next()
+                                .and_then(|data| rdata::target(alias.rtype, data));
                             match target.filter(|target| target.is_at_or_below(&self.zone.apex)) {
                                 Some(target) => name = target,
                                 None => return Ok(Rcode::NOERROR),
@@ -136,7 +147,9 @@ impl<'z> Filler<'z, '_, '_> {
         let key = name.canonical_key();
         let key = key.as_ref();
         let mut cut: Option<&'z NameRecord> = None;
-        let is_cut = |record: &NameRecord| record.rrset(RecordType::NS).is_some() && record.owner != zone.apex;
+        let is_cut = |record: &NameRecord| {
+            record.rrset(RecordType::NS).is_some() && record.owner != zone.apex
+        };
         let found = zone.names.descend(key, |record| {
             if cut.is_none() && is_cut(record) {
                 cut = Some(record);
@@ -147,12 +160,17 @@ impl<'z> Filler<'z, '_, '_> {
         }
         match found.value.map(|record| &**record).filter(|record| !record.rrsets.is_empty()) {
             // DS lives on the parent's side (RFC 4035 §3.1.4.1).
-            Some(record) if is_cut(record) && self.qtype != RecordType::DS => Found::Delegation(record),
+            Some(record) if is_cut(record) && self.qtype != RecordType::DS => {
+                Found::Delegation(record)
+            }
             Some(record) => Found::Records(record),
             None if found.exists => Found::Empty,
             None => {
                 // The closest encloser ends where the last matching label does (RFC 4592 §3.3.1).
-                let end = key[..found.matched].iter().rposition(|octet| *octet == 0).map_or(0, |at| at + 1);
+                let end = key[..found.matched]
+                    .iter()
+                    .rposition(|octet| *octet == 0)
+                    .map_or(0, |at| at + 1);
                 let mut wildcard = key[..end].to_vec();
                 wildcard.extend_from_slice(b"*\0");
                 match zone.names.get(&wildcard).map(|record| &**record) {
@@ -185,7 +203,13 @@ impl<'z> Filler<'z, '_, '_> {
         if let Some(soa) = self.zone.rrset(&self.zone.apex, RecordType::SOA) {
             let minimum = soa.rdatas().next().and_then(soa_numbers).map_or(0, |soa| soa.minimum);
             let owner = self.zone.apex.as_wire();
-            self.writer.rrset(Section::Authority, owner, soa.rtype, soa.ttl.min(minimum), soa.rdatas())?;
+            self.writer.rrset(
+                Section::Authority,
+                owner,
+                soa.rtype,
+                soa.ttl.min(minimum),
+                soa.rdatas(),
+            )?;
         }
         Ok(rcode)
     }

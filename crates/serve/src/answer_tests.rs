@@ -45,13 +45,17 @@ fn name(text: &str) -> Name {
 
 fn zones() -> Zones {
     let apex = name("example.");
-    let records = zonefile::load(Path::new("z"), &apex, &mut |_| Ok(ZONE.as_bytes().to_vec())).expect("records");
+    let records = zonefile::load(Path::new("z"), &apex, &mut |_| Ok(ZONE.as_bytes().to_vec()))
+        .expect("records");
     let request = Request {
         id: RequestId([1; 32]),
         remember_until_seconds: 0,
         who: Identity::Operator,
         zone: apex.clone(),
-        action: Action::LoadZone { names: names_of_zone(&apex, records).expect("zone"), source: [0; 32] },
+        action: Action::LoadZone {
+            names: names_of_zone(&apex, records).expect("zone"),
+            source: [0; 32],
+        },
         entered_site: 1,
         audit_commitment: Commitment([0; 32]),
         audit: Vec::new(),
@@ -62,7 +66,9 @@ fn zones() -> Zones {
     commit.request(0, &request, (), &mut out);
     commit.flush(0, &mut out);
     commit.appended(&mut out);
-    let publish = out.into_iter().find_map(|o| if let Output::Publish(zones) = o { Some(zones) } else { None });
+    let publish = out
+        .into_iter()
+        .find_map(|o| if let Output::Publish(zones) = o { Some(zones) } else { None });
     publish.expect("published")
 }
 
@@ -89,7 +95,10 @@ fn ask(query: &[u8], transport: Transport) -> Reply {
         truncated: message.header.flags & 0x0200 != 0,
         answer: records(Read::Answer),
         authority: records(Read::Authority),
-        additional: records(Read::Additional).into_iter().filter(|r| r.rtype != RecordType::OPT).collect(),
+        additional: records(Read::Additional)
+            .into_iter()
+            .filter(|r| r.rtype != RecordType::OPT)
+            .collect(),
         octets,
     }
 }
@@ -100,7 +109,9 @@ fn query(qname: &str, qtype: &str, edns: Option<Edns>) -> Vec<u8> {
     writer.question(name(qname).as_wire(), qtype.parse().expect("type"), Class::IN).expect("room");
     if let Some(Edns { udp_payload, version, .. }) = edns {
         let ttl = u32::from(version) << 16;
-        writer.record(Section::Additional, &[0], RecordType::OPT, Class(udp_payload), ttl, &[]).expect("room");
+        writer
+            .record(Section::Additional, &[0], RecordType::OPT, Class(udp_payload), ttl, &[])
+            .expect("room");
     }
     octets
 }
@@ -159,7 +170,10 @@ fn negative_answers_carry_the_soa_with_its_minimum_as_ttl() {
 #[test]
 fn outside_our_zones_we_refuse() {
     let reply = get("elsewhere.test.", "A");
-    assert_eq!((reply.rcode, reply.authoritative, reply.authority.len()), (Rcode::REFUSED, false, 0));
+    assert_eq!(
+        (reply.rcode, reply.authoritative, reply.authority.len()),
+        (Rcode::REFUSED, false, 0)
+    );
     let mut chaos = query("anna.example.", "A", None);
     *chaos.last_mut().expect("class") = 3;
     assert_eq!(ask(&chaos, Transport::Udp).rcode, Rcode::REFUSED);
@@ -168,7 +182,10 @@ fn outside_our_zones_we_refuse() {
 #[test]
 fn cnames_are_followed_as_far_as_the_zone_goes() {
     let chain = texts(&get("www.example.", "A").answer);
-    assert_eq!(chain, ["www.example. 300 IN CNAME anna.example.", "anna.example. 300 IN A 192.0.2.1"]);
+    assert_eq!(
+        chain,
+        ["www.example. 300 IN CNAME anna.example.", "anna.example. 300 IN A 192.0.2.1"]
+    );
     assert_eq!(get("www.example.", "CNAME").answer.len(), 1);
     assert_eq!(get("out.example.", "A").answer.len(), 1);
     assert_eq!(get("loop.example.", "A").rcode, Rcode::NOERROR);
@@ -178,7 +195,10 @@ fn cnames_are_followed_as_far_as_the_zone_goes() {
 
 #[test]
 fn wildcards_cover_what_does_not_exist() {
-    assert_eq!(texts(&get("x.y.wild.example.", "TXT").answer), ["x.y.wild.example. 300 IN TXT \"wildcard\""]);
+    assert_eq!(
+        texts(&get("x.y.wild.example.", "TXT").answer),
+        ["x.y.wild.example. 300 IN TXT \"wildcard\""]
+    );
     let nodata = get("x.wild.example.", "A");
     assert_eq!((nodata.rcode, nodata.answer.len()), (Rcode::NOERROR, 0));
     assert_eq!(get("real.wild.example.", "TXT").answer.len(), 0);
@@ -188,7 +208,11 @@ fn wildcards_cover_what_does_not_exist() {
 fn delegations_are_referred_with_glue() {
     for qname in ["sub.example.", "x.sub.example.", "ns.sub.example."] {
         let reply = get(qname, "A");
-        assert_eq!((reply.rcode, reply.authoritative, reply.answer.len()), (Rcode::NOERROR, false, 0), "{qname}");
+        assert_eq!(
+            (reply.rcode, reply.authoritative, reply.answer.len()),
+            (Rcode::NOERROR, false, 0),
+            "{qname}"
+        );
         assert_eq!(reply.authority.len(), 2);
         assert_eq!(texts(&reply.additional), ["ns.sub.example. 300 IN A 192.0.2.54"]);
     }
@@ -227,7 +251,9 @@ fn a_transfer_has_everything_between_two_soas() {
     let question = Message::parse(&octets).expect("query").question().expect("question");
     let mut all = Vec::new();
     transfer::axfr(zone, 1, &question, 100, |message| {
-        all.extend(Message::parse(&message).expect("message").records(Read::Answer).expect("records"));
+        all.extend(
+            Message::parse(&message).expect("message").records(Read::Answer).expect("records"),
+        );
         true
     });
     assert_eq!(all.first(), all.last());

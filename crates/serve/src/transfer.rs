@@ -10,7 +10,8 @@ const MESSAGE_OCTETS_MAX: usize = 16_384;
 
 /// All RRsets of the zone: the SOA first, then canonical order.
 pub fn rrsets(zone: &Zone) -> impl Iterator<Item = (&Name, &RrSet)> {
-    let all = zone.names.iter().flat_map(|record| record.rrsets.iter().map(|set| (&record.owner, set)));
+    let all =
+        zone.names.iter().flat_map(|record| record.rrsets.iter().map(|set| (&record.owner, set)));
     let soa = zone.rrset(&zone.apex, RecordType::SOA).map(|soa| (&zone.apex, soa));
     soa.into_iter().chain(all.filter(|(_, set)| set.rtype != RecordType::SOA))
 }
@@ -31,27 +32,45 @@ pub fn records(zone: &Zone) -> impl Iterator<Item = Record> {
 /// Writes the messages of an AXFR of `zone`: its records with the SOA first and last (RFC 5936
 /// §2.2). `send` gets each message and may add a signature of up to `reserve_octets`; a `false`
 /// from it ends the transfer.
-pub fn axfr(zone: &Zone, id: u16, question: &Question, reserve_octets: usize, mut send: impl FnMut(Vec<u8>) -> bool) {
+pub fn axfr(
+    zone: &Zone,
+    id: u16,
+    question: &Question,
+    reserve_octets: usize,
+    mut send: impl FnMut(Vec<u8>) -> bool,
+) {
     let soa = zone.rrset(&zone.apex, RecordType::SOA).map(|soa| (&zone.apex, soa));
-    let all = rrsets(zone).chain(soa).flat_map(|(owner, set)| set.rdatas().map(move |rdata| (owner, set, rdata)));
+    let all = rrsets(zone)
+        .chain(soa)
+        .flat_map(|(owner, set)| set.rdatas().map(move |rdata| (owner, set, rdata)));
     let mut all = all.peekable();
     let mut first = true;
     while all.peek().is_some() {
         // A record that alone is longer than our usual message gets one for itself.
-        let longest = all.peek().map_or(0, |(owner, _, rdata)| owner.as_wire().len() + rdata.len() + 300);
+        let longest =
+            all.peek().map_or(0, |(owner, _, rdata)| owner.as_wire().len() + rdata.len() + 300);
         let mut message = Vec::with_capacity(MESSAGE_OCTETS_MAX + 300);
         let limit = MESSAGE_OCTETS_MAX.max(longest + reserve_octets).min(usize::from(u16::MAX));
         let mut writer = Writer::new(&mut message, id, limit);
         writer.reserve(reserve_octets);
         writer.set_response(Opcode::QUERY, false);
         writer.set_authoritative();
-        if first && writer.question(question.name.as_slice(), question.rtype, question.class).is_err() {
+        if first
+            && writer.question(question.name.as_slice(), question.rtype, question.class).is_err()
+        {
             return;
         }
         first = false;
         let mut written = 0;
         while let Some((owner, set, rdata)) = all.peek() {
-            let record = writer.record(Section::Answer, owner.as_wire(), set.rtype, Class::IN, set.ttl, rdata);
+            let record = writer.record(
+                Section::Answer,
+                owner.as_wire(),
+                set.rtype,
+                Class::IN,
+                set.ttl,
+                rdata,
+            );
             if record.is_err() {
                 break;
             }

@@ -62,7 +62,12 @@ impl ExtendedError {
 ///
 /// # Errors
 /// [`NoRoom`].
-pub fn write(writer: &mut Writer<'_>, request: Edns, rcode: Rcode, error: Option<&ExtendedError>) -> Result<(), NoRoom> {
+pub fn write(
+    writer: &mut Writer<'_>,
+    request: Edns,
+    rcode: Rcode,
+    error: Option<&ExtendedError>,
+) -> Result<(), NoRoom> {
     let dnssec_ok = if request.dnssec_ok { 0x8000 } else { 0 };
     let ttl = u32::from(rcode.0 >> 4) << 24 | dnssec_ok;
     let mut options = Vec::new();
@@ -72,5 +77,12 @@ pub fn write(writer: &mut Writer<'_>, request: Edns, rcode: Rcode, error: Option
         options.extend_from_slice(&error.code.to_be_bytes());
         options.extend_from_slice(error.text.as_bytes());
     }
-    writer.record(Section::Additional, &[0], RecordType::OPT, Class(UDP_PAYLOAD_OURS), ttl, &options)
+    writer.record(
+        Section::Additional,
+        &[0],
+        RecordType::OPT,
+        Class(UDP_PAYLOAD_OURS),
+        ttl,
+        &options,
+    )
 }

@@ -51,8 +51,10 @@ pub fn parse(text: &str) -> Result<Vec<Key>, KeyFileError> {
             tokens.exactly(";")?;
         }
         tokens.exactly(";")?;
-        let algorithm = algorithm.ok_or(KeyFileError::Syntax { line, expected: "an `algorithm` in this clause" })?;
-        let secret = secret.ok_or(KeyFileError::Syntax { line, expected: "a `secret` in this clause" })?;
+        let algorithm = algorithm
+            .ok_or(KeyFileError::Syntax { line, expected: "an `algorithm` in this clause" })?;
+        let secret =
+            secret.ok_or(KeyFileError::Syntax { line, expected: "a `secret` in this clause" })?;
         let key = algorithm
             .parse::<Algorithm>()
             .and_then(|algorithm| Key::from_text(name, algorithm, secret))
@@ -77,7 +79,11 @@ impl<'a> Tokens<'a> {
     }
 
     fn exactly(&mut self, token: &'static str) -> Result<(), KeyFileError> {
-        if self.next()? == Some(token) { Ok(()) } else { Err(self.expected(if token == "{" { "`{`" } else { "`;`" })) }
+        if self.next()? == Some(token) {
+            Ok(())
+        } else {
+            Err(self.expected(if token == "{" { "`{`" } else { "`;`" }))
+        }
     }
 
     fn advance(&mut self, octets: usize) -> &'a str {

@@ -58,8 +58,8 @@ impl Rcode {
 impl fmt::Display for Rcode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMES: [&str; 11] = [
-            "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
-            "NXRRSET", "NOTAUTH", "NOTZONE",
+            "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN",
+            "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE",
         ];
         match NAMES.get(self.0 as usize) {
             Some(name) => f.write_str(name),
@@ -100,8 +100,13 @@ pub struct Header {
 impl Header {
     /// Reads the first twelve octets; `None` if there are fewer.
     pub fn parse(message: &[u8]) -> Option<Header> {
-        let word = |i: usize| Some(u16::from_be_bytes([*message.get(2 * i)?, *message.get(2 * i + 1)?]));
-        Some(Header { id: word(0)?, flags: word(1)?, counts: [word(2)?, word(3)?, word(4)?, word(5)?] })
+        let word =
+            |i: usize| Some(u16::from_be_bytes([*message.get(2 * i)?, *message.get(2 * i + 1)?]));
+        Some(Header {
+            id: word(0)?,
+            flags: word(1)?,
+            counts: [word(2)?, word(3)?, word(4)?, word(5)?],
+        })
     }
 
     /// Whether the message is a response.
@@ -174,7 +179,8 @@ pub fn read_name(message: &[u8], at: usize) -> Result<(NameBuffer, usize), Parse
             }
             1..=LABEL_OCTETS_MAX => {
                 let label = message.get(at..at + 1 + octet).ok_or(ParseError::Short)?;
-                let place = name.octets.get_mut(length..length + label.len()).ok_or(ParseError::BadName)?;
+                let place =
+                    name.octets.get_mut(length..length + label.len()).ok_or(ParseError::BadName)?;
                 place.copy_from_slice(label);
                 length += label.len();
                 at += label.len();
@@ -274,7 +280,13 @@ impl RawRecord {
         } else {
             crate::rdata::decode(self.rtype, message, self.rdata_start, self.end)?
         };
-        Ok(Record { owner: self.owner.to_name(), rtype: self.rtype, class: self.class, ttl: self.ttl, rdata })
+        Ok(Record {
+            owner: self.owner.to_name(),
+            rtype: self.rtype,
+            class: self.class,
+            ttl: self.ttl,
+            rdata,
+        })
     }
 }
 
@@ -325,7 +337,9 @@ impl<'a> Message<'a> {
                 let last = section == 3 && index + 1 == header.counts[3];
                 match record.rtype {
                     RecordType::TSIG if last => message.tsig = Some(record),
-                    RecordType::OPT if section == 3 && message.opt.is_none() => message.opt = Some(record),
+                    RecordType::OPT if section == 3 && message.opt.is_none() => {
+                        message.opt = Some(record)
+                    }
                     RecordType::TSIG | RecordType::OPT => return Err(ParseError::Misplaced),
                     _ => {}
                 }
@@ -343,7 +357,10 @@ impl<'a> Message<'a> {
     }
 
     /// The records of a section, OPT and TSIG included.
-    pub fn section(&self, section: Section) -> impl Iterator<Item = Result<RawRecord, ParseError>> + '_ {
+    pub fn section(
+        &self,
+        section: Section,
+    ) -> impl Iterator<Item = Result<RawRecord, ParseError>> + '_ {
         let mut at = self.section_starts[section as usize];
         (0..self.header.counts[section as usize]).map(move |_| {
             let record = RawRecord::read(self.octets, at)?;
@@ -392,7 +409,10 @@ mod tests {
         };
         let opt = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00";
         assert!(Message::parse(&header([0, 0, 0, 0])).is_ok());
-        assert_eq!(Message::parse(&[header([0; 4]), vec![0]].concat()).err(), Some(ParseError::Trailing));
+        assert_eq!(
+            Message::parse(&[header([0; 4]), vec![0]].concat()).err(),
+            Some(ParseError::Trailing)
+        );
         assert!(Message::parse(&[header([0, 0, 0, 1]), opt.to_vec()].concat()).is_ok());
         let twice = [header([0, 0, 0, 2]), opt.to_vec(), opt.to_vec()].concat();
         assert_eq!(Message::parse(&twice).err(), Some(ParseError::Misplaced));

@@ -166,7 +166,8 @@ fn parse_labels(text: &str) -> Result<(Vec<u8>, bool), NameError> {
             match rest {
                 [] | [b'.', ..] => break,
                 [b'\\', a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', tail @ ..] => {
-                    let value = [a, b, c].iter().fold(0u16, |sum, d| sum * 10 + u16::from(*d - b'0'));
+                    let value =
+                        [a, b, c].iter().fold(0u16, |sum, d| sum * 10 + u16::from(*d - b'0'));
                     wire.push(u8::try_from(value).map_err(|_| NameError::BadEscape)?);
                     rest = tail;
                 }
@@ -352,9 +353,11 @@ mod tests {
     }
 
     pub(crate) fn any_name() -> impl Strategy<Value = Name> {
-        proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..12), 0..6).prop_map(|labels| {
-            labels.iter().fold(Name::root(), |name, label| name.prepend(label).expect("short"))
-        })
+        proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..12), 0..6).prop_map(
+            |labels| {
+                labels.iter().fold(Name::root(), |name, label| name.prepend(label).expect("short"))
+            },
+        )
     }
 
     #[test]
@@ -382,8 +385,15 @@ mod tests {
     #[test]
     fn orders_canonically() {
         let sorted = [
-            "example.", "a.example.", "yljkjljk.a.example.", "Z.a.example.", "zABC.a.EXAMPLE.",
-            "z.example.", "\\001.z.example.", "*.z.example.", "\\200.z.example.",
+            "example.",
+            "a.example.",
+            "yljkjljk.a.example.",
+            "Z.a.example.",
+            "zABC.a.EXAMPLE.",
+            "z.example.",
+            "\\001.z.example.",
+            "*.z.example.",
+            "\\200.z.example.",
         ];
         for pair in sorted.windows(2) {
             assert!(name(pair[0]) < name(pair[1]), "{pair:?}");

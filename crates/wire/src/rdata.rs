@@ -55,7 +55,7 @@ pub(crate) fn layout_of(rtype: RecordType) -> Option<Layout> {
         30 => layout(&[Name, Rest], false),           // NXT
         33 => layout(&[Octets(6), Name], false),      // SRV
         35 => layout(&[Octets(4), CharacterString, CharacterString, CharacterString, Name], false), // NAPTR
-        39 => layout(&[Name], false),                 // DNAME
+        39 => layout(&[Name], false), // DNAME
         _ => None,
     }
 }
@@ -64,7 +64,12 @@ pub(crate) fn layout_of(rtype: RecordType) -> Option<Layout> {
 ///
 /// # Errors
 /// [`ParseError`] when it is not well-formed data of its type; unknown types always are.
-pub fn decode(rtype: RecordType, message: &[u8], start: usize, end: usize) -> Result<Box<[u8]>, ParseError> {
+pub fn decode(
+    rtype: RecordType,
+    message: &[u8],
+    start: usize,
+    end: usize,
+) -> Result<Box<[u8]>, ParseError> {
     let bytes = message.get(start..end).ok_or(ParseError::Short)?;
     match (rtype, bytes.len()) {
         (RecordType::A, 4) | (RecordType::AAAA, 16) => return Ok(bytes.into()),
@@ -86,10 +91,14 @@ pub fn decode(rtype: RecordType, message: &[u8], start: usize, end: usize) -> Re
                 continue;
             }
             Field::Octets(count) => count,
-            Field::CharacterString => 1 + *message[..end].get(at).ok_or(ParseError::BadRdata(rtype))? as usize,
+            Field::CharacterString => {
+                1 + *message[..end].get(at).ok_or(ParseError::BadRdata(rtype))? as usize
+            }
             Field::Rest => end - at,
         };
-        out.extend_from_slice(message[..end].get(at..at + taken).ok_or(ParseError::BadRdata(rtype))?);
+        out.extend_from_slice(
+            message[..end].get(at..at + taken).ok_or(ParseError::BadRdata(rtype))?,
+        );
         at += taken;
     }
     if at != end {
@@ -144,7 +153,10 @@ pub fn canonical(rtype: RecordType, rdata: &[u8]) -> Cow<'_, [u8]> {
 
 /// Whether two rdata of one type are the same data (RFC 2136 §1.1.1).
 pub fn same(rtype: RecordType, a: &[u8], b: &[u8]) -> bool {
-    a == b || (a.len() == b.len() && layout_of(rtype).is_some() && canonical(rtype, a) == canonical(rtype, b))
+    a == b
+        || (a.len() == b.len()
+            && layout_of(rtype).is_some()
+            && canonical(rtype, a) == canonical(rtype, b))
 }
 
 /// The name at the start of the rdata of types such as NS, CNAME, PTR and DNAME.
@@ -201,7 +213,13 @@ pub struct SoaNumbers {
 pub fn soa_numbers(rdata: &[u8]) -> Option<SoaNumbers> {
     let tail = rdata.get(rdata.len().checked_sub(20)?..)?;
     let word = |i: usize| Some(u32::from_be_bytes(tail.get(4 * i..4 * i + 4)?.try_into().ok()?));
-    Some(SoaNumbers { serial: word(0)?, refresh: word(1)?, retry: word(2)?, expire: word(3)?, minimum: word(4)? })
+    Some(SoaNumbers {
+        serial: word(0)?,
+        refresh: word(1)?,
+        retry: word(2)?,
+        expire: word(3)?,
+        minimum: word(4)?,
+    })
 }
 
 /// The same SOA rdata with another serial.

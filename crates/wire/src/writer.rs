@@ -73,7 +73,9 @@ impl<'b> Writer<'b> {
 
     /// Sets QR, the opcode, and the RD bit of the request.
     pub fn set_response(&mut self, opcode: Opcode, recursion_desired: bool) {
-        self.set_flags(0x8000 | u16::from(opcode.0) << 11 | if recursion_desired { 0x0100 } else { 0 });
+        self.set_flags(
+            0x8000 | u16::from(opcode.0) << 11 | if recursion_desired { 0x0100 } else { 0 },
+        );
     }
 
     /// Sets QR=0 and the opcode.
@@ -281,12 +283,15 @@ mod tests {
     #[test]
     fn compresses_and_reads_back() {
         let name: Name = "a.b.example.".parse().expect("name");
-        let mx = [&[0, 10][..], "mail.b.example.".parse::<Name>().expect("name").as_wire()].concat();
+        let mx =
+            [&[0, 10][..], "mail.b.example.".parse::<Name>().expect("name").as_wire()].concat();
         let mut buffer = Vec::new();
         let mut writer = Writer::new(&mut buffer, 7, 512);
         writer.question(name.as_wire(), RecordType::MX, Class::IN).expect("room");
         for _ in 0..2 {
-            writer.record(Section::Answer, name.as_wire(), RecordType::MX, Class::IN, 60, &mx).expect("room");
+            writer
+                .record(Section::Answer, name.as_wire(), RecordType::MX, Class::IN, 60, &mx)
+                .expect("room");
         }
         assert_eq!(buffer.len(), 12 + 17 + (12 + 2 + 7) + (12 + 2 + 2));
         let message = Message::parse(&buffer).expect("a message");
@@ -299,7 +304,10 @@ mod tests {
     fn a_record_that_does_not_fit_leaves_no_trace() {
         let mut buffer = Vec::new();
         let mut writer = Writer::new(&mut buffer, 7, 12 + 10);
-        assert_eq!(writer.record(Section::Answer, &[0], RecordType::A, Class::IN, 0, &[1, 2, 3, 4]), Err(NoRoom));
+        assert_eq!(
+            writer.record(Section::Answer, &[0], RecordType::A, Class::IN, 0, &[1, 2, 3, 4]),
+            Err(NoRoom)
+        );
         assert_eq!(writer.len(), 12);
         assert_eq!(buffer[6..8], [0, 0]);
     }

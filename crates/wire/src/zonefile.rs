@@ -61,8 +61,8 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn file(&mut self, path: &Path, origin: &Name, depth: usize) -> Result<(), ZoneFileError> {
-        let mut text =
-            (self.read)(path).map_err(|source| ZoneFileError::Read { path: path.into(), source })?;
+        let mut text = (self.read)(path)
+            .map_err(|source| ZoneFileError::Read { path: path.into(), source })?;
         // The scanner wants the last entry ended.
         if !text.ends_with(b"\n") {
             text.push(b'\n');
@@ -73,7 +73,11 @@ impl Loader<'_> {
             zonefile.set_origin(origin);
         }
         loop {
-            let content = |line: String, reason: String| ZoneFileError::Content { path: path.into(), line, reason };
+            let content = |line: String, reason: String| ZoneFileError::Content {
+                path: path.into(),
+                line,
+                reason,
+            };
             let entry = zonefile.next_entry().map_err(|error| {
                 let (place, reason) = place_and_reason(&error.to_string());
                 content(place, reason)
@@ -90,12 +94,18 @@ impl Loader<'_> {
                 }
                 Some(Entry::Include { path: included, origin: new_origin }) => {
                     if depth == INCLUDE_DEPTH_MAX {
-                        return Err(content(line(), format!("$INCLUDE is nested deeper than {INCLUDE_DEPTH_MAX} files")));
+                        return Err(content(
+                            line(),
+                            format!("$INCLUDE is nested deeper than {INCLUDE_DEPTH_MAX} files"),
+                        ));
                     }
                     let base = path.parent().unwrap_or(Path::new("."));
                     let origin = match new_origin {
                         Some(origin) => Name::from_wire(origin.as_slice()).ok(),
-                        None => zonefile.origin().ok().and_then(|origin| Name::from_wire(origin.as_slice()).ok()),
+                        None => zonefile
+                            .origin()
+                            .ok()
+                            .and_then(|origin| Name::from_wire(origin.as_slice()).ok()),
                     };
                     let origin = origin.unwrap_or_else(|| self.zone.clone());
                     self.file(&base.join(&*included), &origin, depth + 1)?;
@@ -136,7 +146,8 @@ fn place_and_reason(text: &str) -> (String, String) {
     let parts = text.split_once(": ").and_then(|(place, reason)| {
         let (line, column) = place.split_once(':')?;
         let (line, column): (usize, usize) = (line.parse().ok()?, column.parse().ok()?);
-        let place = if column <= 1 { line.saturating_sub(1).max(1).to_string() } else { place.to_owned() };
+        let place =
+            if column <= 1 { line.saturating_sub(1).max(1).to_string() } else { place.to_owned() };
         Some((place, reason.to_owned()))
     });
     parts.unwrap_or_else(|| ("?".to_owned(), text.to_owned()))
@@ -188,8 +199,10 @@ mod tests {
 
     #[test]
     fn includes_other_files() {
-        let records =
-            load_text(&[("dir/z", "$INCLUDE more sub\nb 1 A 192.0.2.2"), ("dir/more", "a 1 A 192.0.2.1\n")]);
+        let records = load_text(&[
+            ("dir/z", "$INCLUDE more sub\nb 1 A 192.0.2.2"),
+            ("dir/more", "a 1 A 192.0.2.1\n"),
+        ]);
         let records = records.expect("a zone");
         assert_eq!(records[0].owner.to_string(), "a.sub.fleet.example.");
         assert_eq!(records[1].owner.to_string(), "b.fleet.example.");
@@ -198,8 +211,15 @@ mod tests {
     #[test]
     fn errors_name_file_and_line() {
         let error = |text: &str| load_text(&[("z", text)]).expect_err("broken");
-        assert!(error("a 1 A 192.0.2.1\nb 1 A 192.0.2\n").starts_with("z:2:"), "{}", error("b 1 A 1\n"));
-        assert_eq!(error("\n\na.example. 1 A 192.0.2.1\n"), "z:3: a.example. is not in the zone fleet.example.");
+        assert!(
+            error("a 1 A 192.0.2.1\nb 1 A 192.0.2\n").starts_with("z:2:"),
+            "{}",
+            error("b 1 A 1\n")
+        );
+        assert_eq!(
+            error("\n\na.example. 1 A 192.0.2.1\n"),
+            "z:3: a.example. is not in the zone fleet.example."
+        );
         assert!(error("a 1 CH A 192.0.2.1\n").starts_with("z:1"));
         assert!(error("$INCLUDE z\n").contains("nested deeper"));
         assert!(error("$INCLUDE gone\n").starts_with("gone: cannot read"));

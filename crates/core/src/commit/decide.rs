@@ -12,22 +12,32 @@ use einhorn_wire::message::Rcode;
 ///
 /// # Errors
 /// [`Refusal`] when it is not to be done.
-pub(super) fn change(state: &State, agent: &dyn Agent, now_ms: u64, request: &Request) -> Result<Change, Refusal> {
+pub(super) fn change(
+    state: &State,
+    agent: &dyn Agent,
+    now_ms: u64,
+    request: &Request,
+) -> Result<Change, Refusal> {
     let zone = state.zones.get(&request.zone);
-    let missing = || Refusal::new(Rcode::NOTAUTH, format!("zone {} is not served here", request.zone));
+    let missing =
+        || Refusal::new(Rcode::NOTAUTH, format!("zone {} is not served here", request.zone));
     match &request.action {
         Action::Update { prerequisites, operations } => {
             let zone = zone.ok_or_else(missing)?;
             prerequisites_hold(zone, prerequisites)?;
             let touched = apply(zone, operations);
             let known: Vec<_> = touched.iter().filter_map(|name| name.before.as_deref()).collect();
-            let advice = agent.advise(Observation { writer: request.who.tag(), now_ms, names: &known });
+            let advice =
+                agent.advise(Observation { writer: request.who.tag(), now_ms, names: &known });
             let names = touched.into_iter().map(|name| name_change(state, name)).collect();
             Ok(assemble(request, advice, Cause::Update, names))
         }
         Action::LoadZone { names, source } => {
             if zone.is_some() {
-                return Err(Refusal::new(Rcode::YXDOMAIN, format!("zone {} exists already", request.zone)));
+                return Err(Refusal::new(
+                    Rcode::YXDOMAIN,
+                    format!("zone {} exists already", request.zone),
+                ));
             }
             let new = |(owner, after): &(Name, Vec<RrSet>)| {
                 let touched = Touched { owner: owner.clone(), before: None, after: after.clone() };
@@ -57,7 +67,8 @@ fn rollback(
             let reason = format!("{owner} has changed since the rollback was planned; plan again");
             return Err(Refusal::new(Rcode::NXRRSET, reason));
         };
-        let touched = Touched { owner: owner.clone(), before: Some(before.clone()), after: after.clone() };
+        let touched =
+            Touched { owner: owner.clone(), before: Some(before.clone()), after: after.clone() };
         changes.push(name_change(state, touched));
     }
     let root_before = zone.state_root();

@@ -38,8 +38,10 @@ fn set_a(id: u8, owner: &str, octet: u8) -> Request {
 
 fn load() -> Request {
     let text = b"@ 60 SOA ns h 4294967290 2 3 4 5\n@ 60 NS ns\na 60 A 192.0.2.1\n".to_vec();
-    let records = zonefile::load(std::path::Path::new("z"), &name("example."), &mut |_| Ok(text.clone()));
-    let names = crate::rules::zone::names_of_zone(&name("example."), records.expect("records")).expect("zone");
+    let records =
+        zonefile::load(std::path::Path::new("z"), &name("example."), &mut |_| Ok(text.clone()));
+    let names = crate::rules::zone::names_of_zone(&name("example."), records.expect("records"))
+        .expect("zone");
     request(255, Action::LoadZone { names, source: [9; 32] })
 }
 
@@ -56,7 +58,13 @@ impl Site {
     fn new() -> Site {
         let mut commit = Commit::new(State::empty(), Box::new(Rules));
         commit.begin_log(1, ORIGIN, "test".to_owned());
-        let mut site = Site { commit, log: Vec::new(), zones: Zones::default(), answers: Vec::new(), now_ms: 10 };
+        let mut site = Site {
+            commit,
+            log: Vec::new(),
+            zones: Zones::default(),
+            answers: Vec::new(),
+            now_ms: 10,
+        };
         site.run(&[load()]);
         assert_eq!(site.take(), [(255, Outcome::Done { index: 1 })]);
         site
@@ -95,7 +103,9 @@ impl Site {
     fn entries(&self) -> Vec<(u64, Entry)> {
         let mut assembler = Assembler::default();
         let entries = self.log.iter().enumerate();
-        entries.filter_map(|(i, octets)| Some((i as u64, assembler.next(octets).expect("entry")?))).collect()
+        entries
+            .filter_map(|(i, octets)| Some((i as u64, assembler.next(octets).expect("entry")?)))
+            .collect()
     }
 
     fn restart(&self) -> State {
@@ -138,7 +148,8 @@ fn one_publication_per_batch_and_serials_go_around() {
         site.run(&[set_a(2 * i, "a.example.", i), set_a(2 * i + 1, "b.example.", i)]);
     }
     assert_eq!(serial(&site), 3, "six to the end, 0 left out, then 1, 2, 3");
-    let publications = site.entries().iter().filter(|(_, e)| matches!(e.body, Body::Publication { .. })).count();
+    let publications =
+        site.entries().iter().filter(|(_, e)| matches!(e.body, Body::Publication { .. })).count();
     assert_eq!(publications, 9);
     site.run(&[set_a(100, "a.example.", 7)]);
     assert_eq!(serial(&site), 3, "no change, no new serial");
@@ -192,12 +203,16 @@ fn a_refusal_that_rests_on_the_open_batch_waits_for_it() {
     out.clear();
     site.commit.append_failed("the disk is full".to_owned(), &mut out);
     for output in &out {
-        assert!(matches!(output, Output::Answer(_, outcome, _) if rcode(outcome) == Rcode::SERVFAIL));
+        assert!(
+            matches!(output, Output::Answer(_, outcome, _) if rcode(outcome) == Rcode::SERVFAIL)
+        );
     }
     assert_eq!(out.len(), 2);
     out.clear();
     site.commit.request(20, &set_a(3, "a.example.", 1), 3, &mut out);
-    let [Output::Answer(3, Outcome::Refused { rcode, reason }, _)] = &out[..] else { panic!("one refusal") };
+    let [Output::Answer(3, Outcome::Refused { rcode, reason }, _)] = &out[..] else {
+        panic!("one refusal")
+    };
     assert_eq!((*rcode, reason.as_str()), (Rcode::SERVFAIL, "the disk is full"));
     site.commit.flush(20, &mut out);
     assert_eq!(out.len(), 1, "nothing is written any more");
@@ -239,11 +254,16 @@ fn history_is_a_chain_and_deletion_does_not_break_it() {
     let operations = vec![Operation::DeleteName(owner.clone())];
     site.run(&[request(1, Action::Update { prerequisites: Vec::new(), operations })]);
     site.run(&[set_a(2, "A.example.", 2)]);
-    let mut next = site.zones.get(&name("example.")).and_then(|zone| zone.name(&owner)).map(|record| record.last);
+    let mut next = site
+        .zones
+        .get(&name("example."))
+        .and_then(|zone| zone.name(&owner))
+        .map(|record| record.last);
     let mut sequences = Vec::new();
     while let Some(position) = next {
         let entries = site.entries();
-        let (_, entry) = entries.iter().find(|(index, _)| *index == position.index).expect("the entry");
+        let (_, entry) =
+            entries.iter().find(|(index, _)| *index == position.index).expect("the entry");
         let Body::Change(change) = &entry.body else { panic!("a change") };
         let name = change.names.iter().find(|name| name.owner == owner).expect("the name");
         sequences.push(name.sequence);
@@ -305,7 +325,11 @@ fn rolls_back_and_rolls_the_rollback_back() {
     let Body::Change(change) = &entry.body else { panic!("a change") };
     assert_eq!(
         change.cause,
-        Cause::Rollback { target_index: back.target_index, root_before: root_1, root_after: root_0 }
+        Cause::Rollback {
+            target_index: back.target_index,
+            root_before: root_1,
+            root_after: root_0
+        }
     );
     site.run(&[request(11, plan(&site, serial_1).expect("a plan").into_action())]);
     assert_eq!(root(&site), root_1);
@@ -332,6 +356,8 @@ fn long_changes_are_appended_in_parts_and_fold_back() {
     assert!(site.log.len() > 6);
     assert_eq!(site.restart().next_index, site.log.len() as u64);
     let zone = site.restart().zones;
-    let sets: Option<&RrSet> = zone.get(&name("example.")).and_then(|z| z.rrset(&name("host2999.example."), RecordType::A));
+    let sets: Option<&RrSet> = zone
+        .get(&name("example."))
+        .and_then(|z| z.rrset(&name("host2999.example."), RecordType::A));
     assert!(sets.is_some());
 }

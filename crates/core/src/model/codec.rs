@@ -69,7 +69,8 @@ pub(super) struct Take<'a> {
 
 impl<'a> Take<'a> {
     pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or(Malformed("entry: it ends too early"))?;
+        let (taken, rest) =
+            self.rest.split_at_checked(count).ok_or(Malformed("entry: it ends too early"))?;
         self.rest = rest;
         Ok(taken)
     }

@@ -136,7 +136,10 @@ pub struct NameChange {
 impl NameChange {
     /// All RRsets of the name before.
     pub fn all_before(&self) -> Vec<RrSet> {
-        let unchanged = self.after.iter().filter(|set| !self.before.iter().any(|(rtype, _)| *rtype == set.rtype));
+        let unchanged = self
+            .after
+            .iter()
+            .filter(|set| !self.before.iter().any(|(rtype, _)| *rtype == set.rtype));
         let changed = self.before.iter().filter_map(|(_, set)| set.as_ref());
         unchanged.chain(changed).cloned().collect()
     }
@@ -231,12 +234,16 @@ impl Entry {
                 let origin = Origin { site: take.u16()?, generation: take.u16()? };
                 let length = take.u16()?;
                 let name = String::from_utf8(take.bytes(length.into())?.to_vec());
-                Body::Genesis { origin, name: name.map_err(|_| Malformed("origin text in an entry"))? }
+                Body::Genesis {
+                    origin,
+                    name: name.map_err(|_| Malformed("origin text in an entry"))?,
+                }
             }
             2 => Body::Change(Change::take(&mut take)?),
             3 => {
                 let (zone, serial) = (take.name()?, take.u32()?);
-                let covers = (0..take.count(12)?).map(|_| take.position()).collect::<Result<_, _>>()?;
+                let covers =
+                    (0..take.count(12)?).map(|_| take.position()).collect::<Result<_, _>>()?;
                 Body::Publication { zone, serial, covers }
             }
             _ => return Err(Malformed("entry: unknown kind, written by a newer version?")),
@@ -299,7 +306,9 @@ impl Change {
                 },
                 _ => return Err(Malformed("cause in an entry")),
             },
-            names: (0..take.count(30)?).map(|_| NameChange::take(take)).collect::<Result<_, _>>()?,
+            names: (0..take.count(30)?)
+                .map(|_| NameChange::take(take))
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -343,7 +352,16 @@ impl NameChange {
                 Ok((rtype, set))
             })
             .collect::<Result<_, Malformed>>()?;
-        Ok(NameChange { owner, home, epoch, version, sequence, previous, before, after: take.rrsets()? })
+        Ok(NameChange {
+            owner,
+            home,
+            epoch,
+            version,
+            sequence,
+            previous,
+            before,
+            after: take.rrsets()?,
+        })
     }
 }
 

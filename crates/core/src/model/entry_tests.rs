@@ -4,41 +4,38 @@ use super::*;
 use proptest::prelude::*;
 
 fn name() -> impl Strategy<Value = Name> {
-    proptest::collection::vec("[a-zA-Z0-9-]{1,9}", 0..4)
-        .prop_map(|labels| labels.iter().fold(Name::root(), |name, l| name.prepend(l.as_bytes()).expect("short")))
+    proptest::collection::vec("[a-zA-Z0-9-]{1,9}", 0..4).prop_map(|labels| {
+        labels.iter().fold(Name::root(), |name, l| name.prepend(l.as_bytes()).expect("short"))
+    })
 }
 
 fn rrset(rdata_octets_max: usize) -> impl Strategy<Value = RrSet> {
     let rdata = proptest::collection::vec(any::<u8>(), 0..rdata_octets_max);
-    (256u16..300, any::<u32>(), proptest::collection::vec(rdata, 1..4)).prop_map(|(rtype, ttl, rdatas)| {
-        RrSet::new(RecordType(rtype), ttl, rdatas.iter().map(Vec::as_slice)).expect("not empty")
-    })
+    (256u16..300, any::<u32>(), proptest::collection::vec(rdata, 1..4)).prop_map(
+        |(rtype, ttl, rdatas)| {
+            RrSet::new(RecordType(rtype), ttl, rdatas.iter().map(Vec::as_slice)).expect("not empty")
+        },
+    )
 }
 
 fn position() -> impl Strategy<Value = Position> {
-    (any::<u16>(), any::<u16>(), any::<u64>())
-        .prop_map(|(site, generation, index)| Position { origin: Origin { site, generation }, index })
+    (any::<u16>(), any::<u16>(), any::<u64>()).prop_map(|(site, generation, index)| Position {
+        origin: Origin { site, generation },
+        index,
+    })
 }
 
 fn name_change(rdata_octets_max: usize) -> impl Strategy<Value = NameChange> {
-    let before = proptest::option::of(rrset(rdata_octets_max)).prop_map(|set| {
-        (set.as_ref().map_or(RecordType::A, |set| set.rtype), set)
-    });
+    let before = proptest::option::of(rrset(rdata_octets_max))
+        .prop_map(|set| (set.as_ref().map_or(RecordType::A, |set| set.rtype), set));
     (
         (name(), any::<u16>(), any::<u32>(), any::<u64>(), any::<u64>()),
         proptest::option::of(position()),
         proptest::collection::vec(before, 0..3),
         proptest::collection::vec(rrset(rdata_octets_max), 0..3),
     )
-        .prop_map(|((owner, home, epoch, version, sequence), previous, before, after)| NameChange {
-            owner,
-            home,
-            epoch,
-            version,
-            sequence,
-            previous,
-            before,
-            after,
+        .prop_map(|((owner, home, epoch, version, sequence), previous, before, after)| {
+            NameChange { owner, home, epoch, version, sequence, previous, before, after }
         })
 }
 
@@ -46,37 +43,43 @@ fn cause() -> impl Strategy<Value = Cause> {
     prop_oneof![
         Just(Cause::Update),
         any::<[u8; 32]>().prop_map(|source| Cause::ZoneLoad { source }),
-        (any::<u64>(), any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(|(target_index, root_before, root_after)| {
-            Cause::Rollback { target_index, root_before, root_after }
-        }),
+        (any::<u64>(), any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(
+            |(target_index, root_before, root_after)| {
+                Cause::Rollback { target_index, root_before, root_after }
+            }
+        ),
     ]
 }
 
 fn entry(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Entry> {
     let who = prop_oneof![name().prop_map(Identity::Key), Just(Identity::Operator)];
-    let advice = Advice { path: Path::MultiPhase, reason: Reason::OtherWriter, model: *b"a model!" };
+    let advice =
+        Advice { path: Path::MultiPhase, reason: Reason::OtherWriter, model: *b"a model!" };
     let change = (
         (name(), any::<[u8; 32]>(), any::<u64>(), who, any::<u16>()),
         cause(),
         proptest::collection::vec(name_change(rdata_octets_max), 0..names_max),
     )
-        .prop_map(move |((zone, request, remember_until_seconds, who, entered_site), cause, names)| {
-            Body::Change(Change {
-                zone,
-                request: RequestId(request),
-                remember_until_seconds,
-                who,
-                entered_site,
-                audit_commitment: Commitment(request),
-                advice,
-                path: Path::Fast,
-                cause,
-                names,
-            })
-        });
+        .prop_map(
+            move |((zone, request, remember_until_seconds, who, entered_site), cause, names)| {
+                Body::Change(Change {
+                    zone,
+                    request: RequestId(request),
+                    remember_until_seconds,
+                    who,
+                    entered_site,
+                    audit_commitment: Commitment(request),
+                    advice,
+                    path: Path::Fast,
+                    cause,
+                    names,
+                })
+            },
+        );
     let publication = (name(), any::<u32>(), proptest::collection::vec(position(), 0..3))
         .prop_map(|(zone, serial, covers)| Body::Publication { zone, serial, covers });
-    let genesis = (position(), "[a-zä/.]{0,20}").prop_map(|(p, name)| Body::Genesis { origin: p.origin, name });
+    let genesis = (position(), "[a-zä/.]{0,20}")
+        .prop_map(|(p, name)| Body::Genesis { origin: p.origin, name });
     (any::<u64>(), prop_oneof![6 => change, 1 => publication, 1 => genesis])
         .prop_map(|(time_ms, body)| Entry { time_ms, body })
 }

@@ -1,11 +1,11 @@
 //! What the system knows: names, RRsets, requests, ledger entries, and the state they fold into.
 
-pub mod entry;
 mod codec;
+pub mod entry;
 pub mod request;
 mod rrset;
-mod state;
 pub mod snapshot;
+mod state;
 pub mod tree;
 
 pub use rrset::{NameRecord, RrSet, WriterTag, find};

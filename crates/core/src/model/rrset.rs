@@ -19,7 +19,11 @@ pub struct RrSet {
 impl RrSet {
     /// A set of the given rdata in uncompressed wire form. `None` if there is none: an RRset
     /// without records does not exist.
-    pub fn new<'a>(rtype: RecordType, ttl: u32, rdatas: impl IntoIterator<Item = &'a [u8]>) -> Option<RrSet> {
+    pub fn new<'a>(
+        rtype: RecordType,
+        ttl: u32,
+        rdatas: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Option<RrSet> {
         let mut data = Vec::new();
         for rdata in rdatas {
             // Rdata comes from messages and checked files, whose lengths have 16 bits.
@@ -76,7 +80,9 @@ impl RrSet {
 impl std::fmt::Debug for RrSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.ttl, self.rtype)?;
-        self.rdatas().try_for_each(|data| write!(f, " [{}]", rdata::Presentation { rtype: self.rtype, rdata: data }))
+        self.rdatas().try_for_each(|data| {
+            write!(f, " [{}]", rdata::Presentation { rtype: self.rtype, rdata: data })
+        })
     }
 }
 

@@ -54,8 +54,8 @@ pub fn decode(octets: &[u8]) -> Result<State, Malformed> {
     state.next_index = take.u64()?;
     state.last_time_ms = take.u64()?;
     let length = take.u16()?;
-    state.origin_name =
-        String::from_utf8(take.bytes(length.into())?.to_vec()).map_err(|_| Malformed("snapshot: origin"))?;
+    state.origin_name = String::from_utf8(take.bytes(length.into())?.to_vec())
+        .map_err(|_| Malformed("snapshot: origin"))?;
     for _ in 0..take.count(9)? {
         let (apex, serial) = (take.name()?, take.u32()?);
         let mut names = Tree::default();

@@ -45,7 +45,12 @@ impl Zone {
     ///
     /// # Errors
     /// [`FoldError::Sequence`].
-    pub(crate) fn fold(&mut self, change: &Change, last: Position, time_ms: u64) -> Result<(), FoldError> {
+    pub(crate) fn fold(
+        &mut self,
+        change: &Change,
+        last: Position,
+        time_ms: u64,
+    ) -> Result<(), FoldError> {
         let writer = change.who.tag();
         self.unpublished |= !change.names.is_empty();
         change.names.iter().try_for_each(|name| fold_name(self, name, last, writer, time_ms))
@@ -54,7 +59,9 @@ impl Zone {
     /// The serial of the next publication: the SOA's own if an update raised it, else the next
     /// number; never 0, which some secondaries take for "none".
     pub(crate) fn next_serial(&self) -> u32 {
-        let soa = self.rrset(&self.apex, RecordType::SOA).and_then(|set| soa_numbers(set.rdatas().next()?));
+        let soa = self
+            .rrset(&self.apex, RecordType::SOA)
+            .and_then(|set| soa_numbers(set.rdatas().next()?));
         match soa {
             Some(soa) if serial_greater(soa.serial, self.serial) => soa.serial,
             _ => self.serial.wrapping_add(1).max(1),
@@ -84,9 +91,14 @@ impl Zone {
                 hash.update(owner.as_wire());
                 hash.update(set.rtype.0.to_be_bytes());
                 hash.update(set.ttl.to_be_bytes());
-                let mut datas: Vec<_> = set.rdatas().map(|data| rdata::canonical(set.rtype, data).into_owned()).collect();
+                let mut datas: Vec<_> = set
+                    .rdatas()
+                    .map(|data| rdata::canonical(set.rtype, data).into_owned())
+                    .collect();
                 if set.rtype == RecordType::SOA {
-                    datas.iter_mut().for_each(|data| *data = rdata::with_serial(data, 0).into_vec());
+                    datas
+                        .iter_mut()
+                        .for_each(|data| *data = rdata::with_serial(data, 0).into_vec());
                 }
                 datas.sort();
                 hash.update((datas.len() as u32).to_be_bytes());
@@ -105,8 +117,10 @@ impl Zone {
         self.unpublished = false;
         self.names.modify(self.apex.canonical_key().as_ref(), |apex| {
             for set in apex.rrsets.iter_mut().filter(|set| set.rtype == RecordType::SOA) {
-                let datas: Vec<_> = set.rdatas().map(|data| rdata::with_serial(data, serial)).collect();
-                if let Some(new) = RrSet::new(set.rtype, set.ttl, datas.iter().map(|data| &**data)) {
+                let datas: Vec<_> =
+                    set.rdatas().map(|data| rdata::with_serial(data, serial)).collect();
+                if let Some(new) = RrSet::new(set.rtype, set.ttl, datas.iter().map(|data| &**data))
+                {
                     *set = new;
                 }
             }
@@ -179,7 +193,9 @@ impl Requests {
     }
 
     fn forget_before(&mut self, now_seconds: u64) {
-        while let Some(first) = self.until_seconds.first_entry().filter(|entry| *entry.key() < now_seconds) {
+        while let Some(first) =
+            self.until_seconds.first_entry().filter(|entry| *entry.key() < now_seconds)
+        {
             for id in first.remove() {
                 self.done.remove(&id);
             }
@@ -189,7 +205,8 @@ impl Requests {
     /// Id, until and index of each, in a fixed order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ShortId, u64, u64)> {
         self.until_seconds.iter().flat_map(|(until, ids)| {
-            let mut ids: Vec<_> = ids.iter().filter_map(|id| Some((*id, *until, *self.done.get(id)?))).collect();
+            let mut ids: Vec<_> =
+                ids.iter().filter_map(|id| Some((*id, *until, *self.done.get(id)?))).collect();
             ids.sort_unstable();
             ids
         })
@@ -308,7 +325,11 @@ impl State {
         let last = Position { origin: self.origin, index };
         let folded = self.zones.0.modify(key.as_ref(), |zone| zone.fold(change, last, time_ms));
         folded.unwrap_or_else(|| Err(FoldError::NoZone { index, zone: change.zone.clone() }))?;
-        self.requests.insert(Requests::short(&change.request), change.remember_until_seconds, index);
+        self.requests.insert(
+            Requests::short(&change.request),
+            change.remember_until_seconds,
+            index,
+        );
         Ok(())
     }
 }

@@ -86,7 +86,11 @@ impl<V: Live> Tree<V> {
 
     /// Goes towards `key`, showing `on_the_way` each live value whose key is a proper prefix of
     /// it, from the top down.
-    pub fn descend<'t>(&'t self, key: &[u8], mut on_the_way: impl FnMut(&'t Arc<V>)) -> Descent<'t, V> {
+    pub fn descend<'t>(
+        &'t self,
+        key: &[u8],
+        mut on_the_way: impl FnMut(&'t Arc<V>),
+    ) -> Descent<'t, V> {
         let mut found = Descent { value: None, matched: 0, exists: false };
         let mut next = self.root.as_deref();
         let mut depth = 0;
@@ -143,7 +147,13 @@ impl<V: Live> Tree<V> {
 impl<V: Live> Node<V> {
     fn leaf(path: &[u8], value: Arc<V>) -> Node<V> {
         let live = u32::from(value.is_live());
-        Node { path: path.into(), value: Some(value), live, first_octets: Vec::new(), children: Vec::new() }
+        Node {
+            path: path.into(),
+            value: Some(value),
+            live,
+            first_octets: Vec::new(),
+            children: Vec::new(),
+        }
     }
 
     fn child(&self, first_octet: u8) -> Option<&Node<V>> {
@@ -181,7 +191,11 @@ impl<V: Live> Node<V> {
     }
 
     /// As [`Tree::modify`], for a key that is there; returns the change of the live count too.
-    fn modify<R>(this: &mut Arc<Node<V>>, key: &[u8], change: impl FnOnce(&mut V) -> R) -> Option<(R, i32)>
+    fn modify<R>(
+        this: &mut Arc<Node<V>>,
+        key: &[u8],
+        change: impl FnOnce(&mut V) -> R,
+    ) -> Option<(R, i32)>
     where
         V: Clone,
     {
@@ -204,18 +218,28 @@ impl<V: Live> Node<V> {
     }
 
     fn add_live(&mut self, difference: i32) {
-        self.live = self.live.checked_add_signed(difference).unwrap_or_else(|| unreachable!("live counts balance"));
+        self.live = self
+            .live
+            .checked_add_signed(difference)
+            .unwrap_or_else(|| unreachable!("live counts balance"));
     }
 
     /// Cuts the path of `this` after `at` octets, putting a node without value in between.
     fn split(this: &mut Arc<Node<V>>, at: usize) {
         let (upper_path, lower_path) = this.path.split_at(at);
-        let (upper_path, lower_path): (Box<[u8]>, Box<[u8]>) = (upper_path.into(), lower_path.into());
+        let (upper_path, lower_path): (Box<[u8]>, Box<[u8]>) =
+            (upper_path.into(), lower_path.into());
         let live = this.live;
         let first_octets = vec![lower_path[0]];
         Arc::make_mut(this).path = lower_path;
         let lower = Arc::clone(this);
-        *this = Arc::new(Node { path: upper_path, value: None, live, first_octets, children: vec![lower] });
+        *this = Arc::new(Node {
+            path: upper_path,
+            value: None,
+            live,
+            first_octets,
+            children: vec![lower],
+        });
     }
 }
 

@@ -110,15 +110,23 @@ impl Policy {
     /// REFUSED, naming the first operation that no grant allows.
     pub fn check(&self, key: &Name, zone: &Name, operations: &[Operation]) -> Result<(), Refusal> {
         if self.of(key, zone).all(|grant| grant.names.is_empty()) {
-            return Err(Refusal::new(Rcode::REFUSED, format!("key {key} may not update zone {zone}")));
+            return Err(Refusal::new(
+                Rcode::REFUSED,
+                format!("key {key} may not update zone {zone}"),
+            ));
         }
-        let denied = |operation: &&Operation| !self.of(key, zone).any(|grant| grant.allows(operation));
+        let denied =
+            |operation: &&Operation| !self.of(key, zone).any(|grant| grant.allows(operation));
         match operations.iter().find(denied) {
             None => Ok(()),
             Some(operation) => {
-                let types = operation.rtype().map_or("all types".to_owned(), |rtype| rtype.to_string());
+                let types =
+                    operation.rtype().map_or("all types".to_owned(), |rtype| rtype.to_string());
                 let owner = operation.owner();
-                Err(Refusal::new(Rcode::REFUSED, format!("key {key} may not change {types} of {owner}")))
+                Err(Refusal::new(
+                    Rcode::REFUSED,
+                    format!("key {key} may not change {types} of {owner}"),
+                ))
             }
         }
     }

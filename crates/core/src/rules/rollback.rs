@@ -116,7 +116,8 @@ impl Planner {
                 Target::TimeMs(_) => "it did not exist at that time".to_owned(),
             },
         })?;
-        let wanted = self.at_target.into_iter().filter(|(owner, _)| only.is_none_or(|only| only == owner));
+        let wanted =
+            self.at_target.into_iter().filter(|(owner, _)| only.is_none_or(|only| only == owner));
         let names = wanted.filter_map(|(owner, then)| {
             let record = now.name(&owner)?;
             let then = with_serials_of(&record.rrsets, then);
@@ -136,8 +137,11 @@ impl Planner {
 fn with_serials_of(now: &[RrSet], mut then: Vec<RrSet>) -> Vec<RrSet> {
     use crate::model::find;
     use einhorn_wire::rdata::{soa_numbers, with_serial};
-    let serial = find(now, RecordType::SOA).and_then(|set| Some(soa_numbers(set.rdatas().next()?)?.serial));
-    if let (Some(serial), Some(set)) = (serial, then.iter_mut().find(|set| set.rtype == RecordType::SOA)) {
+    let serial =
+        find(now, RecordType::SOA).and_then(|set| Some(soa_numbers(set.rdatas().next()?)?.serial));
+    if let (Some(serial), Some(set)) =
+        (serial, then.iter_mut().find(|set| set.rtype == RecordType::SOA))
+    {
         let datas: Vec<_> = set.rdatas().map(|data| with_serial(data, serial)).collect();
         if let Some(new) = RrSet::new(set.rtype, set.ttl, datas.iter().map(|data| &**data)) {
             *set = new;

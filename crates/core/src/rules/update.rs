@@ -30,7 +30,10 @@ impl Refusal {
 }
 
 fn format_error(record: &Record, what: &str) -> Refusal {
-    Refusal::new(Rcode::FORMERR, format!("{} {} {}: {what}", record.owner, record.class, record.rtype))
+    Refusal::new(
+        Rcode::FORMERR,
+        format!("{} {} {}: {what}", record.owner, record.class, record.rtype),
+    )
 }
 
 fn in_zone(record: &Record, zone: &Name) -> Result<(), Refusal> {
@@ -121,7 +124,9 @@ fn operation(zone: &Name, record: Record) -> Result<Operation, Refusal> {
         }
         Class::ANY if is_any => Ok(Operation::DeleteName(record.owner)),
         Class::ANY => Ok(Operation::DeleteRrSet(record.owner, rtype)),
-        Class::NONE => Ok(Operation::DeleteRecord { owner: record.owner, rtype, rdata: record.rdata }),
+        Class::NONE => {
+            Ok(Operation::DeleteRecord { owner: record.owner, rtype, rdata: record.rdata })
+        }
         _ => Err(format_error(&record, "an update has class IN, ANY or NONE")),
     }
 }
@@ -136,14 +141,22 @@ pub fn prerequisites_hold(zone: &Zone, prerequisites: &[Prerequisite]) -> Result
         let (holds, rcode) = match prerequisite {
             Prerequisite::NameInUse(name) => (in_use(name), Rcode::NXDOMAIN),
             Prerequisite::NameNotInUse(name) => (!in_use(name), Rcode::YXDOMAIN),
-            Prerequisite::RrSetExists(name, rtype) => (zone.rrset(name, *rtype).is_some(), Rcode::NXRRSET),
-            Prerequisite::RrSetAbsent(name, rtype) => (zone.rrset(name, *rtype).is_none(), Rcode::YXRRSET),
+            Prerequisite::RrSetExists(name, rtype) => {
+                (zone.rrset(name, *rtype).is_some(), Rcode::NXRRSET)
+            }
+            Prerequisite::RrSetAbsent(name, rtype) => {
+                (zone.rrset(name, *rtype).is_none(), Rcode::YXRRSET)
+            }
             Prerequisite::RrSetEquals(name, set) => {
                 let ours = zone.rrset(name, set.rtype);
                 (ours.is_some_and(|ours| ours.same_records(set)), Rcode::NXRRSET)
             }
         };
-        if holds { Ok(()) } else { Err(Refusal::new(rcode, format!("prerequisite not met: {prerequisite}"))) }
+        if holds {
+            Ok(())
+        } else {
+            Err(Refusal::new(rcode, format!("prerequisite not met: {prerequisite}")))
+        }
     })
 }
 
@@ -222,7 +235,8 @@ pub(super) fn may_join_cname(rtype: RecordType) -> bool {
 /// Adds a record (RFC 2136 §3.4.2.2).
 fn add(sets: &mut Vec<RrSet>, rtype: RecordType, ttl: u32, rdata: &[u8]) {
     let has_cname = find(sets, RecordType::CNAME).is_some();
-    let has_other = sets.iter().any(|set| set.rtype != RecordType::CNAME && !may_join_cname(set.rtype));
+    let has_other =
+        sets.iter().any(|set| set.rtype != RecordType::CNAME && !may_join_cname(set.rtype));
     let crosses_cname = match rtype {
         RecordType::CNAME => has_other,
         _ => has_cname && !may_join_cname(rtype),
@@ -265,7 +279,8 @@ fn replaces(rtype: RecordType, new: &[u8], old: &[u8]) -> bool {
 
 fn delete_record(sets: &mut Vec<RrSet>, rtype: RecordType, rdata: &[u8], keep_last: bool) {
     let Some(at) = sets.iter().position(|set| set.rtype == rtype) else { return };
-    let kept: Vec<&[u8]> = sets[at].rdatas().filter(|old| !rdata::same(rtype, old, rdata)).collect();
+    let kept: Vec<&[u8]> =
+        sets[at].rdatas().filter(|old| !rdata::same(rtype, old, rdata)).collect();
     if kept.is_empty() && keep_last {
         return;
     }
@@ -280,7 +295,9 @@ fn delete_record(sets: &mut Vec<RrSet>, rtype: RecordType, rdata: &[u8], keep_la
 /// Whether two contents of a name are the same; the order of RRsets and records does not count.
 pub fn same_rrsets(a: &[RrSet], b: &[RrSet]) -> bool {
     a.len() == b.len()
-        && a.iter().all(|set| find(b, set.rtype).is_some_and(|other| other.ttl == set.ttl && other.same_records(set)))
+        && a.iter().all(|set| {
+            find(b, set.rtype).is_some_and(|other| other.ttl == set.ttl && other.same_records(set))
+        })
 }
 
 /// The types whose RRset differs, each with what it was.
@@ -288,8 +305,10 @@ pub fn changed_types(before: &[RrSet], after: &[RrSet]) -> Vec<(RecordType, Opti
     let same = |set: &RrSet, other: &[RrSet]| {
         find(other, set.rtype).is_some_and(|other| other.ttl == set.ttl && other.same_records(set))
     };
-    let gone_or_changed = before.iter().filter(|set| !same(set, after)).map(|set| (set.rtype, Some(set.clone())));
-    let new = after.iter().filter(|set| find(before, set.rtype).is_none()).map(|set| (set.rtype, None));
+    let gone_or_changed =
+        before.iter().filter(|set| !same(set, after)).map(|set| (set.rtype, Some(set.clone())));
+    let new =
+        after.iter().filter(|set| find(before, set.rtype).is_none()).map(|set| (set.rtype, None));
     gone_or_changed.chain(new).collect()
 }
 

@@ -16,7 +16,8 @@ fn name(text: &str) -> Name {
 }
 
 fn records(text: &str) -> Vec<Record> {
-    zonefile::load(Path::new("test"), &name("example."), &mut |_| Ok(text.as_bytes().to_vec())).expect("records")
+    zonefile::load(Path::new("test"), &name("example."), &mut |_| Ok(text.as_bytes().to_vec()))
+        .expect("records")
 }
 
 /// A zone with this content beside its SOA (serial 10) and NS.
@@ -58,7 +59,8 @@ fn after(zone: &Zone, updates: Vec<Record>, all: bool) -> Vec<String> {
     let touched = apply(zone, &operations(&zone.apex, updates).expect("valid"));
     let mut lines = Vec::new();
     for record in zone.names.iter() {
-        let sets = touched.iter().find(|t| t.owner == record.owner).map_or(&record.rrsets, |t| &t.after);
+        let sets =
+            touched.iter().find(|t| t.owner == record.owner).map_or(&record.rrsets, |t| &t.after);
         lines.extend(sets.iter().map(|set| (record.owner.clone(), set.clone())));
     }
     for new in touched.iter().filter(|t| t.before.is_none()) {
@@ -80,7 +82,11 @@ fn section_3_2_prerequisites() {
     let none = |owner, rtype| prereq(&zone, vec![bare(owner, rtype, Class::NONE)]);
     assert_eq!(any("A.example.", RecordType::ANY), Rcode::NOERROR);
     assert_eq!(any("x.example.", RecordType::ANY), Rcode::NXDOMAIN);
-    assert_eq!(any("ent.example.", RecordType::ANY), Rcode::NXDOMAIN, "an empty non-terminal is not in use");
+    assert_eq!(
+        any("ent.example.", RecordType::ANY),
+        Rcode::NXDOMAIN,
+        "an empty non-terminal is not in use"
+    );
     assert_eq!(any("a.example.", RecordType::A), Rcode::NOERROR);
     assert_eq!(any("a.example.", RecordType::TXT), Rcode::NXRRSET);
     assert_eq!(none("a.example.", RecordType::ANY), Rcode::YXDOMAIN);
@@ -122,7 +128,9 @@ fn section_3_4_1_prescan() {
     assert_eq!(one("a.example.", RecordType::A, Class::IN, 60, ADDRESS), Rcode::NOERROR);
     assert_eq!(one("a.other.", RecordType::A, Class::IN, 60, ADDRESS), Rcode::NOTZONE);
     assert_eq!(one("a.example.", RecordType::A, Class::IN, 60, &[]), Rcode::FORMERR);
-    for meta in [RecordType::ANY, RecordType::AXFR, RecordType::IXFR, RecordType::MAILA, RecordType::MAILB] {
+    for meta in
+        [RecordType::ANY, RecordType::AXFR, RecordType::IXFR, RecordType::MAILA, RecordType::MAILB]
+    {
         assert_eq!(one("a.example.", meta, Class::IN, 60, ADDRESS), Rcode::FORMERR);
         assert_eq!(one("a.example.", meta, Class::NONE, 0, &[]), Rcode::FORMERR);
     }
@@ -139,11 +147,16 @@ fn section_3_4_2_2_add() {
     let zone = zone("a 60 A 192.0.2.1\nc 60 CNAME a\n");
     let add = |text: &str| after(&zone, records(text), false);
     assert_eq!(add("a 60 A 192.0.2.1\n"), add(""), "the same record changes nothing");
-    assert!(add("a 30 A 192.0.2.2\n").contains(&"a.example. 30 A [192.0.2.1] [192.0.2.2]".to_owned()));
+    assert!(
+        add("a 30 A 192.0.2.2\n").contains(&"a.example. 30 A [192.0.2.1] [192.0.2.2]".to_owned())
+    );
     assert!(add("a 30 A 192.0.2.1\n").contains(&"a.example. 30 A [192.0.2.1]".to_owned()));
     assert_eq!(add("c 60 A 192.0.2.9\n"), add(""), "nothing beside a CNAME");
     assert_eq!(add("a 60 CNAME c\n"), add(""), "no CNAME beside others");
-    assert!(add("c 60 CNAME b\n").contains(&"c.example. 60 CNAME [b.example.]".to_owned()), "one CNAME, replaced");
+    assert!(
+        add("c 60 CNAME b\n").contains(&"c.example. 60 CNAME [b.example.]".to_owned()),
+        "one CNAME, replaced"
+    );
     assert!(add("n 60 TXT \"\"\n").contains(&"n.example. 60 TXT [\"\"]".to_owned()));
 }
 
@@ -152,7 +165,13 @@ fn section_3_4_2_2_add_soa() {
     let zone = zone("");
     let serial = |new: u32| {
         let all = after(&zone, records(&format!("@ 60 SOA ns h {new} 2 3 4 5\n")), true);
-        all.iter().find(|line| line.contains("SOA")).expect("SOA").split(' ').nth(5).expect("serial").to_owned()
+        all.iter()
+            .find(|line| line.contains("SOA"))
+            .expect("SOA")
+            .split(' ')
+            .nth(5)
+            .expect("serial")
+            .to_owned()
     };
     assert_eq!(serial(11), "11");
     assert_eq!(serial(10), "10");
@@ -166,7 +185,10 @@ fn section_3_4_2_2_add_soa() {
 fn sections_3_4_2_3_and_4_delete() {
     let zone = zone("a 60 A 192.0.2.1\na 60 A 192.0.2.2\na 60 TXT x\n@ 60 TXT y\n");
     let gone = |owner, rtype, all| after(&zone, vec![bare(owner, rtype, Class::ANY)], all);
-    assert_eq!(gone("a.example.", RecordType::A, false), ["example. 60 TXT [\"y\"]", "a.example. 60 TXT [\"x\"]"]);
+    assert_eq!(
+        gone("a.example.", RecordType::A, false),
+        ["example. 60 TXT [\"y\"]", "a.example. 60 TXT [\"x\"]"]
+    );
     assert_eq!(gone("a.example.", RecordType::ANY, false), ["example. 60 TXT [\"y\"]"]);
     assert_eq!(gone("example.", RecordType::ANY, true).len(), 4, "the apex keeps SOA and NS");
     assert_eq!(gone("example.", RecordType::NS, true).len(), 5);
@@ -184,7 +206,9 @@ fn sections_3_4_2_3_and_4_delete() {
 #[test]
 fn operations_are_done_in_order() {
     let zone = zone("a 60 A 192.0.2.1\n");
-    let replace = [vec![bare("a.example.", RecordType::A, Class::ANY)], records("a 60 A 192.0.2.7\n")].concat();
+    let replace =
+        [vec![bare("a.example.", RecordType::A, Class::ANY)], records("a 60 A 192.0.2.7\n")]
+            .concat();
     assert_eq!(after(&zone, replace.clone(), false), ["a.example. 60 A [192.0.2.7]"]);
     let reversed = replace.into_iter().rev().collect();
     assert!(after(&zone, reversed, false).is_empty());

@@ -27,7 +27,10 @@ pub enum ZoneError {
 ///
 /// # Errors
 /// The first [`ZoneError`] found.
-pub fn names_of_zone(apex: &Name, records: Vec<Record>) -> Result<Vec<(Name, Vec<RrSet>)>, ZoneError> {
+pub fn names_of_zone(
+    apex: &Name,
+    records: Vec<Record>,
+) -> Result<Vec<(Name, Vec<RrSet>)>, ZoneError> {
     type Sets = Vec<(RecordType, u32, Vec<Box<[u8]>>)>;
     // Keyed by canonical octets: comparing names would compute them at every step.
     let mut names: BTreeMap<Box<[u8]>, (Name, Sets)> = BTreeMap::new();
@@ -47,9 +50,9 @@ pub fn names_of_zone(apex: &Name, records: Vec<Record>) -> Result<Vec<(Name, Vec
     let names: Vec<(Name, Vec<RrSet>)> = names
         .into_values()
         .map(|(owner, sets)| {
-            let sets = sets
-                .iter()
-                .filter_map(|(rtype, ttl, datas)| RrSet::new(*rtype, *ttl, datas.iter().map(|data| &**data)));
+            let sets = sets.iter().filter_map(|(rtype, ttl, datas)| {
+                RrSet::new(*rtype, *ttl, datas.iter().map(|data| &**data))
+            });
             (owner, sets.collect())
         })
         .collect();
@@ -94,14 +97,19 @@ mod tests {
 
     #[test]
     fn groups_and_checks() {
-        let names = load(&format!("{HEAD}b 60 A 192.0.2.1\nb 30 A 192.0.2.2\nB 60 A 192.0.2.1\na 1 TXT x\n"));
+        let names = load(&format!(
+            "{HEAD}b 60 A 192.0.2.1\nb 30 A 192.0.2.2\nB 60 A 192.0.2.1\na 1 TXT x\n"
+        ));
         let names = names.expect("a zone");
         let owners: Vec<_> = names.iter().map(|(owner, _)| owner.to_string()).collect();
         assert_eq!(owners, ["example.", "a.example.", "b.example."]);
         assert_eq!((names[2].1[0].ttl, names[2].1[0].count()), (30, 2));
         assert!(matches!(load("@ 60 NS ns\n"), Err(ZoneError::Soa(_, 0))));
         assert!(matches!(load("@ 60 SOA ns h 1 2 3 4 5\n"), Err(ZoneError::NoNs(_))));
-        assert!(matches!(load(&format!("{HEAD}a 1 SOA ns h 1 2 3 4 5\n")), Err(ZoneError::StraySoa(_))));
+        assert!(matches!(
+            load(&format!("{HEAD}a 1 SOA ns h 1 2 3 4 5\n")),
+            Err(ZoneError::StraySoa(_))
+        ));
         let both = load(&format!("{HEAD}a 1 CNAME b\na 1 A 192.0.2.1\n"));
         assert!(matches!(both, Err(ZoneError::CnameBesideOthers(_))));
     }

@@ -9,9 +9,20 @@ use subtle::ConstantTimeEq;
 
 impl Key {
     /// Signs a request at `buffer[base..]`; the returned value verifies its response.
-    pub fn sign_request(self: &Arc<Self>, buffer: &mut Vec<u8>, base: usize, now: u64) -> PendingResponse {
+    pub fn sign_request(
+        self: &Arc<Self>,
+        buffer: &mut Vec<u8>,
+        base: usize,
+        now: u64,
+    ) -> PendingResponse {
         let original_id = u16::from_be_bytes([buffer[base], buffer[base + 1]]);
-        let fields = Fields { time: now, fudge: FUDGE_SECONDS, original_id, error: Rcode::NOERROR, other: &[] };
+        let fields = Fields {
+            time: now,
+            fudge: FUDGE_SECONDS,
+            original_id,
+            error: Rcode::NOERROR,
+            other: &[],
+        };
         let mac = self.append(buffer, base, &[], fields, false);
         let mac = MacBuffer::new(&mac.as_slice()[..self.algorithm.mac_octets()]);
         PendingResponse { key: Arc::clone(self), prior: mac, first: true, unsigned: Vec::new() }
@@ -58,9 +69,16 @@ impl PendingResponse {
         if parsed.mac.is_empty() && parsed.error != Rcode::NOERROR {
             return Err(ResponseError::Refused(parsed.error));
         }
-        let expected = parsed.expected_mac(message, &self.key, self.prior.as_slice(), &self.unsigned, !self.first);
+        let expected = parsed.expected_mac(
+            message,
+            &self.key,
+            self.prior.as_slice(),
+            &self.unsigned,
+            !self.first,
+        );
         let algorithm = self.key.algorithm;
-        let fits = (algorithm.mac_octets_min()..=algorithm.mac_octets()).contains(&parsed.mac.len())
+        let fits = (algorithm.mac_octets_min()..=algorithm.mac_octets())
+            .contains(&parsed.mac.len())
             && bool::from(expected.as_slice()[..parsed.mac.len()].ct_eq(parsed.mac));
         if !fits {
             return Err(ResponseError::BadSig);

@@ -61,9 +61,9 @@ impl Algorithm {
     /// Octets of the MACs we make.
     pub(super) fn mac_octets(self) -> usize {
         match self {
-            Algorithm::HmacSha256To128 | Algorithm::HmacSha384To192 | Algorithm::HmacSha512To256 => {
-                self.hash_octets() / 2
-            }
+            Algorithm::HmacSha256To128
+            | Algorithm::HmacSha384To192
+            | Algorithm::HmacSha512To256 => self.hash_octets() / 2,
             _ => self.hash_octets(),
         }
     }
@@ -98,7 +98,9 @@ impl FromStr for Algorithm {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// No such algorithm.
-    #[error("unknown algorithm `{0}`: use hmac-sha256, or hmac-md5, -sha1, -sha224, -sha384, -sha512")]
+    #[error(
+        "unknown algorithm `{0}`: use hmac-sha256, or hmac-md5, -sha1, -sha224, -sha384, -sha512"
+    )]
     Algorithm(String),
     /// The name is not a domain name.
     #[error("key name `{0}`: {1}")]
@@ -208,7 +210,13 @@ impl Key {
             .filter(|_| !secret.is_empty())
             .ok_or_else(|| KeyError::Secret(name.to_string()))?;
         let mac_octets_min = algorithm.mac_octets_min();
-        Ok(Key { name: name.to_lowercase(), algorithm, secret: secret.into(), keyed, mac_octets_min })
+        Ok(Key {
+            name: name.to_lowercase(),
+            algorithm,
+            secret: secret.into(),
+            keyed,
+            mac_octets_min,
+        })
     }
 
     /// A key from text, the secret in base64.
@@ -226,7 +234,8 @@ impl Key {
     /// Refuses MACs shorter than `octets` with BADTRUNC, where the algorithm alone would not
     /// (RFC 8945 §5.2.4).
     pub fn set_mac_octets_min(&mut self, octets: usize) {
-        self.mac_octets_min = octets.clamp(self.algorithm.mac_octets_min(), self.algorithm.mac_octets());
+        self.mac_octets_min =
+            octets.clamp(self.algorithm.mac_octets_min(), self.algorithm.mac_octets());
     }
 
     /// The key's name, in lower case.
@@ -252,7 +261,9 @@ impl FromStr for Key {
     fn from_str(text: &str) -> Result<Key, KeyError> {
         let mut parts = text.splitn(3, ':');
         match (parts.next(), parts.next(), parts.next()) {
-            (Some(algorithm), Some(name), Some(secret)) => Key::from_text(name, algorithm.parse()?, secret),
+            (Some(algorithm), Some(name), Some(secret)) => {
+                Key::from_text(name, algorithm.parse()?, secret)
+            }
             _ => Err(KeyError::Form),
         }
     }

@@ -66,7 +66,9 @@ pub enum TsigError {
         echo: Echo,
     },
     /// The clocks differ by more than the fudge.
-    #[error("BADTIME: signed {difference_seconds} s away from this server's clock (allowed: {fudge_seconds} s)")]
+    #[error(
+        "BADTIME: signed {difference_seconds} s away from this server's clock (allowed: {fudge_seconds} s)"
+    )]
     BadTime {
         /// Server's time minus the client's.
         difference_seconds: i64,
@@ -96,7 +98,11 @@ pub struct Echo {
 ///
 /// # Errors
 /// [`TsigError`], which also writes its answer.
-pub fn verify(message: &Message<'_>, keys: &KeyRing, now: u64) -> Result<Option<Signed>, TsigError> {
+pub fn verify(
+    message: &Message<'_>,
+    keys: &KeyRing,
+    now: u64,
+) -> Result<Option<Signed>, TsigError> {
     let Some(parsed) = Parsed::of(message) else { return Ok(None) };
     let parsed = parsed?;
     let echo = || Echo {
@@ -105,11 +111,15 @@ pub fn verify(message: &Message<'_>, keys: &KeyRing, now: u64) -> Result<Option<
         fudge: parsed.fudge,
         original_id: parsed.original_id,
     };
-    let key = keys
-        .get(&parsed.key_name)
-        .filter(|key| key.algorithm.wire_name().eq_ignore_ascii_case(parsed.algorithm_name.as_wire()));
+    let key = keys.get(&parsed.key_name).filter(|key| {
+        key.algorithm.wire_name().eq_ignore_ascii_case(parsed.algorithm_name.as_wire())
+    });
     let Some(key) = key else {
-        return Err(TsigError::BadKey { key: parsed.key_name.clone(), algorithm: parsed.algorithm_name.clone(), echo: echo() });
+        return Err(TsigError::BadKey {
+            key: parsed.key_name.clone(),
+            algorithm: parsed.algorithm_name.clone(),
+            echo: echo(),
+        });
     };
     // A full untruncated MAC on a truncating algorithm would be longer than its name says.
     if !(key.algorithm.mac_octets_min()..=key.algorithm.mac_octets()).contains(&parsed.mac.len()) {
@@ -150,7 +160,13 @@ impl TsigError {
     /// BADSIG, signed otherwise; none for a malformed request.
     pub fn finish_response(&self, buffer: &mut Vec<u8>, base: usize, now: u64) {
         let unsigned = |buffer: &mut Vec<u8>, key: &Name, echo: &Echo, error| {
-            let fields = Fields { time: echo.time, fudge: echo.fudge, original_id: echo.original_id, error, other: &[] };
+            let fields = Fields {
+                time: echo.time,
+                fudge: echo.fudge,
+                original_id: echo.original_id,
+                error,
+                other: &[],
+            };
             fields.write_unsigned(buffer, base, key, &echo.algorithm_wire);
         };
         match self {
@@ -212,7 +228,12 @@ impl Signed {
 
     /// A signer for a response of one or many messages (RFC 8945 §5.3.1).
     pub fn response_signer(&self) -> ResponseSigner {
-        ResponseSigner { key: Arc::clone(&self.key), prior: self.request_mac, original_id: self.original_id, first: true }
+        ResponseSigner {
+            key: Arc::clone(&self.key),
+            prior: self.request_mac,
+            original_id: self.original_id,
+            first: true,
+        }
     }
 }
 
@@ -232,7 +253,13 @@ impl ResponseSigner {
 
     /// Signs the next message, at `buffer[base..]`.
     pub fn sign(&mut self, buffer: &mut Vec<u8>, base: usize, now: u64) {
-        let fields = Fields { time: now, fudge: FUDGE_SECONDS, original_id: self.original_id, error: Rcode::NOERROR, other: &[] };
+        let fields = Fields {
+            time: now,
+            fudge: FUDGE_SECONDS,
+            original_id: self.original_id,
+            error: Rcode::NOERROR,
+            other: &[],
+        };
         let mac = self.key.append(buffer, base, self.prior.as_slice(), fields, !self.first);
         self.prior = MacBuffer::new(&mac.as_slice()[..self.key.algorithm.mac_octets()]);
         self.first = false;

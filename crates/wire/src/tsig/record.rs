@@ -2,20 +2,31 @@
 
 use super::TsigError;
 use super::key::{ALGORITHMS, Algorithm, Key, Keyed, MacBuffer};
-use crate::message::{HEADER_OCTETS, Message, Rcode, RawRecord, read_name};
+use crate::message::{HEADER_OCTETS, Message, RawRecord, Rcode, read_name};
 use crate::name::Name;
 use crate::record::{Class, RecordType};
 
 impl Key {
     /// Octets of the TSIG record that [`Key::append`] adds, without other data.
     pub(super) fn record_octets(&self) -> usize {
-        self.name.as_wire().len() + 10 + self.algorithm.wire_name().len() + 16 + self.algorithm.mac_octets()
+        self.name.as_wire().len()
+            + 10
+            + self.algorithm.wire_name().len()
+            + 16
+            + self.algorithm.mac_octets()
     }
 
     /// Appends a TSIG record to the message at `buffer[base..]` and returns its full MAC.
     /// `prior` is what the digest begins with: nothing, or the length and MAC of the message
     /// before; `timers_only` is for all but the first message of a sequence (RFC 8945 §5.3.1).
-    pub(super) fn append(&self, buffer: &mut Vec<u8>, base: usize, prior: &[u8], fields: Fields<'_>, timers_only: bool) -> MacBuffer {
+    pub(super) fn append(
+        &self,
+        buffer: &mut Vec<u8>,
+        base: usize,
+        prior: &[u8],
+        fields: Fields<'_>,
+        timers_only: bool,
+    ) -> MacBuffer {
         let mut mac = self.keyed.clone();
         if !prior.is_empty() {
             mac.update(&(prior.len() as u16).to_be_bytes());
@@ -64,7 +75,14 @@ impl Fields<'_> {
     }
 
     /// Appends the record and counts it.
-    fn write(&self, buffer: &mut Vec<u8>, base: usize, name: &Name, algorithm: Algorithm, mac: &[u8]) {
+    fn write(
+        &self,
+        buffer: &mut Vec<u8>,
+        base: usize,
+        name: &Name,
+        algorithm: Algorithm,
+        mac: &[u8],
+    ) {
         let algorithm = algorithm.wire_name();
         let length = algorithm.len() + 16 + mac.len() + self.other.len();
         buffer.extend_from_slice(name.as_wire());
@@ -87,9 +105,16 @@ impl Fields<'_> {
 }
 
 impl Fields<'_> {
-    pub(super) fn write_unsigned(&self, buffer: &mut Vec<u8>, base: usize, name: &Name, algorithm_wire: &[u8]) {
+    pub(super) fn write_unsigned(
+        &self,
+        buffer: &mut Vec<u8>,
+        base: usize,
+        name: &Name,
+        algorithm_wire: &[u8],
+    ) {
         // The algorithm may be one we do not know, so it is written as it came.
-        let known = ALGORITHMS.iter().find(|(_, _, wire)| wire.eq_ignore_ascii_case(algorithm_wire));
+        let known =
+            ALGORITHMS.iter().find(|(_, _, wire)| wire.eq_ignore_ascii_case(algorithm_wire));
         match known {
             Some((algorithm, ..)) => self.write(buffer, base, name, *algorithm, &[]),
             None => {
@@ -151,7 +176,14 @@ impl<'a> Parsed<'a> {
     }
 
     /// The MAC this message should have.
-    pub(super) fn expected_mac(&self, message: &Message<'_>, key: &Key, prior: &[u8], between: &[u8], timers_only: bool) -> MacBuffer {
+    pub(super) fn expected_mac(
+        &self,
+        message: &Message<'_>,
+        key: &Key,
+        prior: &[u8],
+        between: &[u8],
+        timers_only: bool,
+    ) -> MacBuffer {
         let mut mac = key.keyed.clone();
         if !prior.is_empty() {
             mac.update(&(prior.len() as u16).to_be_bytes());
@@ -167,7 +199,13 @@ impl<'a> Parsed<'a> {
         header[10..].copy_from_slice(&message.header.counts[3].wrapping_sub(1).to_be_bytes());
         mac.update(&header);
         mac.update(&message.octets[HEADER_OCTETS..end]);
-        let fields = Fields { time: self.time, fudge: self.fudge, original_id: 0, error: self.error, other: self.other };
+        let fields = Fields {
+            time: self.time,
+            fudge: self.fudge,
+            original_id: 0,
+            error: self.error,
+            other: self.other,
+        };
         fields.digest(&mut mac, key, timers_only);
         mac.finish()
     }

@@ -6,8 +6,15 @@ use crate::writer::Writer;
 
 const NOW: u64 = 1_800_000_000;
 const ALL: [&str; 9] = [
-    "hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha256-128", "hmac-sha384",
-    "hmac-sha384-192", "hmac-sha512", "hmac-sha512-256",
+    "hmac-md5",
+    "hmac-sha1",
+    "hmac-sha224",
+    "hmac-sha256",
+    "hmac-sha256-128",
+    "hmac-sha384",
+    "hmac-sha384-192",
+    "hmac-sha512",
+    "hmac-sha512-256",
 ];
 
 fn key(algorithm: &str) -> Arc<Key> {
@@ -64,7 +71,8 @@ fn any_flipped_bit_is_noticed() {
         changed[bit / 8] ^= 1 << (bit % 8);
         let Ok(message) = Message::parse(&changed) else { continue };
         let outcome = verify(&message, &ring(&key), NOW);
-        let case_only = outcome.as_ref().is_ok_and(|s| s.is_some()) && changed.eq_ignore_ascii_case(&buffer);
+        let case_only =
+            outcome.as_ref().is_ok_and(|s| s.is_some()) && changed.eq_ignore_ascii_case(&buffer);
         assert!(case_only || !matches!(outcome, Ok(Some(_))), "bit {bit}");
     }
 }
@@ -94,7 +102,10 @@ fn each_refusal_has_its_answer() {
     let error = verify(&message, &ring(&good), NOW + 301).expect_err("late");
     assert!(matches!(error, TsigError::BadTime { difference_seconds: 301, .. }));
     // The answer is signed, so the client may believe it and our time in it.
-    assert_eq!(pending.verify(&parse(&answer(&error))), Err(ResponseError::Refused(Rcode::BADTIME)));
+    assert_eq!(
+        pending.verify(&parse(&answer(&error))),
+        Err(ResponseError::Refused(Rcode::BADTIME))
+    );
     assert_eq!(error.rcode(), Rcode::NOTAUTH);
 }
 
@@ -107,7 +118,8 @@ fn cut_mac(buffer: &[u8], key: &Key, octets: usize) -> Vec<u8> {
     cut.extend_from_slice(&buffer[buffer.len() - tail..]);
     cut[mac_start - 2..mac_start].copy_from_slice(&(octets as u16).to_be_bytes());
     let length_at = mac_start - 2 - 8 - key.algorithm().wire_name().len() - 2;
-    let length = u16::from_be_bytes([buffer[length_at], buffer[length_at + 1]]) - (mac - octets) as u16;
+    let length =
+        u16::from_be_bytes([buffer[length_at], buffer[length_at + 1]]) - (mac - octets) as u16;
     cut[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
     cut
 }

@@ -1,0 +1,190 @@
+//! Starts the real program, and the real programs of others, for tests.
+//!
+//! Everything listens on loopback, lives in scratch folders and dies with the test. It must never
+//! be a dependency of anything that ships.
+
+mod client;
+mod peers;
+
+pub use client::{Client, Reply, update_message};
+pub use peers::{output, peer};
+
+use einhorn_wire::tsig::Key;
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long a site may take to become ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// The zone that [`Site::start`] serves.
+pub const ZONE: &str = "fleet.example.";
+/// The key that may change it: [`key`].
+pub const KEY: &str = "hmac-sha256:phone.:c2VjcmV0IG9mIHRoZSBwaG9uZSBhbmQgdGhlIHNpdGU=";
+/// The zone's content.
+pub const ZONE_FILE: &str = "$TTL 300
+@ SOA ns hostmaster 1 3600 600 86400 60
+@ NS ns
+ns A 192.0.2.53
+host A 192.0.2.1
+host AAAA 2001:db8::1
+alias CNAME host
+multi A 192.0.2.10
+multi A 192.0.2.11
+text TXT \"hello\"
+";
+
+/// The key of [`KEY`].
+pub fn key() -> Arc<Key> {
+    Arc::new(KEY.parse().expect("a key"))
+}
+
+/// A scratch folder that is removed with its owner.
+pub fn scratch() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("einhorn-test-").tempdir().expect("a scratch folder")
+}
+
+/// A running site. Killed when dropped.
+pub struct Site {
+    child: Child,
+    /// Where it answers DNS.
+    pub dns: SocketAddr,
+    /// Where its ledger is served, with a slash at the end.
+    pub ledger_url: String,
+    /// Its data folder.
+    pub data: PathBuf,
+    /// What it has said on standard error.
+    stderr: Arc<Mutex<Vec<String>>>,
+}
+
+/// How a site is to be started.
+pub struct Start<'a> {
+    /// The program: `env!("CARGO_BIN_EXE_einhorn")`.
+    pub program: &'a str,
+    /// Data folder and zone file are made in this folder if they are not there.
+    pub folder: &'a Path,
+}
+
+impl Start<'_> {
+    /// The command that starts a site with [`ZONE`] and [`KEY`] on free ports.
+    pub fn command(&self) -> Command {
+        let zone_file = self.folder.join("fleet.zone");
+        if !zone_file.exists() {
+            std::fs::write(&zone_file, ZONE_FILE).expect("the zone file is written");
+        }
+        let mut command = Command::new(self.program);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--key", KEY])
+            .arg("--data")
+            .arg(self.folder.join("data"))
+            .arg("--zone")
+            .arg(format!("{ZONE}={}", zone_file.display()));
+        command
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Errors
+    /// What it said, when it ended instead.
+    pub fn start(&self) -> Result<Site, String> {
+        Site::spawn(self.command(), self.folder.join("data"))
+    }
+}
+
+impl Site {
+    /// Runs `command`, which must be a kind of `serve`, and waits until it is ready.
+    ///
+    /// # Errors
+    /// What it said, when it ended instead.
+    pub fn spawn(mut command: Command, data: PathBuf) -> Result<Site, String> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let stderr = Arc::new(Mutex::new(Vec::new()));
+        let ready = read_lines(&mut child, Arc::clone(&stderr));
+        let Ok(line) = ready.recv_timeout(READY_TIMEOUT) else {
+            let ended = child.try_wait();
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(format!("{ended:?}: {}", stderr.lock().expect("lines").join("\n")));
+        };
+        // "einhorn: ready, SITE serves DNS on ADDRESS, ledger at URL"
+        let word_after = |mark: &str| {
+            let rest = line.split_once(mark).map(|(_, rest)| rest)?;
+            rest.split([' ', ',']).next().map(str::to_owned)
+        };
+        let dns = word_after("DNS on ")
+            .and_then(|text| text.parse().ok())
+            .expect("an address in the ready line");
+        Ok(Site {
+            child,
+            dns,
+            ledger_url: word_after("ledger at ").unwrap_or_default(),
+            data,
+            stderr,
+        })
+    }
+
+    /// A client of it.
+    pub fn client(&self) -> Client {
+        Client::new(self.dns)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().expect("lines").join("\n")
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid =
+            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(pid, signal).expect("the signal is sent");
+    }
+
+    /// Ends it in order and gives its exit code.
+    pub fn stop(mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        self.child.wait().expect("it ends").code()
+    }
+
+    /// Ends it at once.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it is killed");
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Keeps what the child says, and passes the ready line on.
+fn read_lines(child: &mut Child, lines: Arc<Mutex<Vec<String>>>) -> Receiver<String> {
+    let stderr = child.stderr.take().expect("standard error is piped");
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            if line.starts_with("einhorn: ready") {
+                let _ = tell.send(line.clone());
+            }
+            lines.lock().expect("lines").push(line);
+        }
+    });
+    told
+}

@@ -1,0 +1,1 @@
+//! What happens to the running program: crashes, full disks, bad input, operators.
