@@ -22,7 +22,7 @@ const ROOMS: [&str; 10] = [
 /// Drives all rooms in tests, and is never shipped.
 const SIMULATOR: &str = "einhorn-sim";
 /// Packages that are no rooms: they may use any room, and no room may use them.
-const TOOLS: [&str; 3] = ["xtask", "einhorn-bench", "einhorn-fuzz"];
+const TOOLS: [&str; 4] = ["xtask", "einhorn-bench", "einhorn-fuzz", "einhorn-harness"];
 /// The DNS library, and the only room that knows it.
 const DNS_LIBRARY: &str = "domain";
 const DNS_LIBRARY_ROOM: &str = ROOMS[0];
