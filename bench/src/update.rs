@@ -48,6 +48,9 @@ pub(crate) fn run(options: &Options, arguments: &[String]) -> Result<(), String>
             let server = &mut report.servers[(turn + round as usize) % count];
             let Some(program) = server.program.clone() else { continue };
             eprintln!("round {} of {}: {}", round + 1, options.rounds, server.peer.name);
+            // A folder for each start: a file system that still keeps track of many files just
+            // deleted is slower at creating new ones, which would be held against the next server.
+            let folder = folder.join(round.to_string());
             if let Err(message) = run_server(options, server, &program, &folder) {
                 eprintln!("  failed: {message}");
                 server.failures.push(message);

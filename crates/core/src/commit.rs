@@ -55,6 +55,15 @@ impl Batch {
         self.octets.len()
     }
 
+    fn with_room_for(other: &Batch) -> Batch {
+        Batch {
+            first_index: 0,
+            octets: Vec::with_capacity(other.octets.len()),
+            audit: Vec::with_capacity(other.audit.len()),
+            ends: Vec::with_capacity(other.ends.len()),
+        }
+    }
+
     fn push(&mut self, entry: &[u8], audit: &[u8]) {
         self.octets.extend_from_slice(entry);
         self.audit.extend_from_slice(audit);
@@ -222,7 +231,9 @@ impl<R> Commit<R> {
             self.stage(now_ms, Body::Publication { zone, serial, covers }, &[]);
         }
         self.mode = Mode::Appending;
-        out.push(Output::Append(std::mem::take(&mut self.batch)));
+        // The next batch will be about as large as this one.
+        let next = Batch::with_room_for(&self.batch);
+        out.push(Output::Append(std::mem::replace(&mut self.batch, next)));
     }
 
     /// The batch is durable: publishes it and answers.

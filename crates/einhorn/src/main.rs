@@ -14,6 +14,9 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Synchronised dynamic DNS for fleets of phones and the legacy systems that still know them.
 #[derive(Parser)]
 #[command(name = "einhorn", version, arg_required_else_help = true)]

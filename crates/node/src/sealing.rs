@@ -7,10 +7,17 @@ use einhorn_store::ledger::{SealError, Sealer};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// At most this long after a commit its entry is under a signed checkpoint, on an idle disk.
-const SEAL_INTERVAL: Duration = Duration::from_millis(50);
-/// How often full tiles are made durable.
-const SYNC_INTERVAL: Duration = Duration::from_secs(5);
+/// Pause between two checkpoints. On an idle machine the first entry after a pause does not wait.
+const SEAL_INTERVAL: Duration = Duration::from_millis(100);
+/// Entries of a full bundle and tile (C2SP tlog-tiles).
+const BUNDLE_ENTRIES: u64 = 256;
+/// Full tiles are made durable, and old partial ones removed, when nothing was appended for so
+/// long …
+const SYNC_WHEN_IDLE: Duration = Duration::from_secs(1);
+/// … and after so long in any case: it bounds what a restart reads again.
+const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// The files of one sync may go in the next.
+const SYNCS_TO_SETTLE: u32 = 2;
 /// Octets of entries sealed at once, which bounds memory when there is much to catch up with.
 const SEAL_OCTETS: usize = 8 << 20;
 
@@ -28,6 +35,8 @@ pub(crate) struct Sealing {
     pub(crate) reader: Box<dyn EngineReader>,
     pub(crate) appended: Receiver<()>,
     pub(crate) failed: Arc<OnceLock<String>>,
+    /// Durable entries were left for the next checkpoint.
+    pub(crate) again: bool,
 }
 
 impl Sealing {
@@ -43,13 +52,17 @@ impl Sealing {
     fn seal_until_stopped(&mut self) -> Result<(), SealingError> {
         let mut last_seal = Instant::now();
         let mut last_sync = Instant::now();
+        let mut syncs_due = SYNCS_TO_SETTLE;
         loop {
-            match self.appended.recv_timeout(SYNC_INTERVAL) {
+            let timeout = if self.again { SEAL_INTERVAL } else { SYNC_WHEN_IDLE };
+            match self.appended.recv_timeout(timeout) {
                 Ok(()) => {
                     // Under load many batches share one checkpoint.
                     std::thread::sleep(SEAL_INTERVAL.saturating_sub(last_seal.elapsed()));
-                    self.seal()?;
                     last_seal = Instant::now();
+                    self.again = false;
+                    self.seal_mostly()?;
+                    syncs_due = SYNCS_TO_SETTLE;
                 }
                 // The commit's thread has ended: what it appended last is sealed, then no more.
                 Err(RecvTimeoutError::Disconnected) => {
@@ -57,27 +70,54 @@ impl Sealing {
                     self.sealer.sync_full()?;
                     return Ok(());
                 }
+                Err(RecvTimeoutError::Timeout) if self.again => {
+                    self.again = false;
+                    self.seal()?;
+                }
+                Err(RecvTimeoutError::Timeout) if syncs_due > 0 => {
+                    self.sealer.sync_full()?;
+                    syncs_due -= 1;
+                    last_sync = Instant::now();
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if last_sync.elapsed() >= SYNC_INTERVAL {
+            if last_sync.elapsed() >= SYNC_INTERVAL_MAX && syncs_due > 0 {
                 self.sealer.sync_full()?;
                 last_sync = Instant::now();
             }
         }
     }
 
+    /// Seals what is durable: all of it, or under load only full bundles, since writing partial
+    /// ones each time would cost more than everything else. The rest comes with the next call.
+    fn seal_mostly(&mut self) -> Result<(), SealingError> {
+        let end = self.reader.next_index()?;
+        if end - self.sealer.sealed() < 2 * BUNDLE_ENTRIES {
+            return self.seal_to(end);
+        }
+        self.seal_to(end - end % BUNDLE_ENTRIES)?;
+        self.again = !end.is_multiple_of(BUNDLE_ENTRIES);
+        Ok(())
+    }
+
     /// Seals all that is durable.
     pub(crate) fn seal(&mut self) -> Result<(), SealingError> {
         let end = self.reader.next_index()?;
+        self.seal_to(end)
+    }
+
+    fn seal_to(&mut self, end: u64) -> Result<(), SealingError> {
         let mut octets = Vec::new();
         let mut ends = Vec::new();
         while self.sealer.sealed() < end {
             octets.clear();
             ends.clear();
             let first = self.sealer.sealed();
-            self.reader.read(first, SEAL_OCTETS, &mut |_, _, entry| {
-                octets.extend_from_slice(entry);
-                ends.push(octets.len());
+            self.reader.read(first, SEAL_OCTETS, &mut |index, _, entry| {
+                if index < end {
+                    octets.extend_from_slice(entry);
+                    ends.push(octets.len());
+                }
             })?;
             let starts = std::iter::once(0).chain(ends.iter().copied());
             let entries: Vec<&[u8]> =

@@ -339,7 +339,7 @@ fn start_writers(
     let mut sealing = None;
     if let (None, Some(sealer), Some(engine)) = (&opened.read_only, opened.sealer, &opened.engine) {
         let failed = Arc::clone(&sealing_failed);
-        let mut ledger = Sealing { sealer, reader: engine.reader()?, appended: wake, failed };
+        let mut ledger = Sealing { sealer, reader: engine.reader()?, appended: wake, failed, again: false };
         // What was durable but not yet sealed when the last run ended.
         ledger.seal().map_err(|error| match error {
             SealingError::Engine(error) => StartError::Engine(error),

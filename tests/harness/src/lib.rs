@@ -5,9 +5,16 @@
 
 mod client;
 mod peers;
+mod raw;
+mod run;
 
 pub use client::{Client, Reply, update_message};
 pub use peers::{output, peer};
+pub use raw::{
+    SignedRequest, Tsig, address, burst, framed, message_with_updates, now_seconds,
+    question_message, read_message, record, tsig_of, with_half_the_mac,
+};
+pub use run::{Ran, run};
 
 use einhorn_wire::tsig::Key;
 use rustix::process::{Pid, Signal, kill_process};

@@ -35,6 +35,15 @@ pub trait Files: TileSource + Send + Sync {
     /// I/O errors; the file may be old or new then.
     fn write_atomic(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
 
+    /// Writes a file that nobody looks for yet, so that nobody sees it half written. A file that
+    /// is there already is replaced as by [`Files::write_atomic`].
+    ///
+    /// # Errors
+    /// I/O errors; the file may then be there in part.
+    fn write_new(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        self.write_atomic(path, bytes)
+    }
+
     /// Replaces a file, so that even after a power cut it has the old contents or the new ones,
     /// and the new ones once this has returned.
     ///
@@ -61,6 +70,10 @@ pub trait Files: TileSource + Send + Sync {
     /// I/O errors.
     fn remove_folder(&self, path: &str) -> io::Result<()>;
 }
+
+/// From more files on it is cheaper to write everything that the file system has, and no less
+/// certain: since Linux 5.8 `syncfs` reports what could not be written.
+const SYNC_ONE_BY_ONE_MAX: usize = 16;
 
 /// A folder of the operating system.
 #[derive(Debug)]
@@ -143,19 +156,44 @@ impl Files for OsFiles {
         self.replace(path, bytes, false)
     }
 
+    // Without a temporary file and its renaming, which cost more than writing the bytes.
+    fn write_new(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let target = self.root.join(path);
+        let create = || File::options().write(true).create_new(true).open(&target);
+        let mut file = match create() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                fs::create_dir_all(target.parent().unwrap_or(&self.root))?;
+                create()?
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return self.replace(path, bytes, false);
+            }
+            file => file?,
+        };
+        file.write_all(bytes)
+    }
+
     fn write_durable(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
         self.replace(path, bytes, true)
     }
 
     fn sync(&self, paths: &[String]) -> io::Result<()> {
         let mut done = BTreeSet::new();
+        let all_at_once = paths.len() > SYNC_ONE_BY_ONE_MAX;
+        if all_at_once {
+            rustix::fs::syncfs(File::open(&self.root)?)?;
+        }
         for path in paths {
             let path = self.root.join(path);
             let file = File::open(&path)?;
-            file.sync_all()?;
+            if !all_at_once {
+                file.sync_all()?;
+            }
             // Drops the pages that are now clean. A file system that keeps them is not an error.
             let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
-            self.sync_folders(&path, &mut done)?;
+            if !all_at_once {
+                self.sync_folders(&path, &mut done)?;
+            }
         }
         Ok(())
     }

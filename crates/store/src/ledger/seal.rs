@@ -218,11 +218,11 @@ impl Sealer {
             });
             // A bundle is full exactly when its tile of level 0, the first in the list, is.
             if let Some((leaves, _)) = filled.first() {
-                self.files.write(&Bundle::full(leaves.index).path(), &grown.tail)?;
+                self.files.write_new(&Bundle::full(leaves.index).path(), &grown.tail)?;
                 grown.tail.clear();
             }
             for (tile, bytes) in filled.drain(..) {
-                self.files.write(&tile.path(), &bytes)?;
+                self.files.write_new(&tile.path(), &bytes)?;
                 grown.full.push(tile);
             }
             self.check_signed_root(&grown.frontier)?;
@@ -230,11 +230,11 @@ impl Sealer {
         for (tile, hashes) in grown.frontier.partial_tiles() {
             let unchanged = self.edge_written && Tile::edge(self.sealed()).any(|old| old == tile);
             if !unchanged {
-                self.files.write(&tile.path(), &encode_tile(hashes))?;
+                self.files.write_new(&tile.path(), &encode_tile(hashes))?;
             }
         }
         if let Some(bundle) = edge_bundle(grown.frontier.size()) {
-            self.files.write(&bundle.path(), &grown.tail)?;
+            self.files.write_new(&bundle.path(), &grown.tail)?;
         }
         Ok(grown)
     }
@@ -350,6 +350,11 @@ impl FilesHandle {
     pub(super) fn write(&self, path: &str, bytes: &[u8]) -> Result<(), SealError> {
         let error = |source| SealError::Io { path: path.to_owned(), source };
         self.0.write_atomic(path, bytes).map_err(error)
+    }
+
+    fn write_new(&self, path: &str, bytes: &[u8]) -> Result<(), SealError> {
+        let error = |source| SealError::Io { path: path.to_owned(), source };
+        self.0.write_new(path, bytes).map_err(error)
     }
 
     pub(super) fn read(&self, path: &str) -> Result<Option<Vec<u8>>, SealError> {

@@ -31,7 +31,8 @@ pub(super) struct SyncState {
 impl SyncState {
     /// The state after opening: durable up to a size, and full tiles found after it.
     pub(super) fn found(durable: u64, unsynced: Vec<Tile>) -> SyncState {
-        SyncState { unsynced, must_rewrite: true, durable, ..SyncState::default() }
+        let must_rewrite = !unsynced.is_empty();
+        SyncState { unsynced, must_rewrite, durable, ..SyncState::default() }
     }
 
     /// Full tiles that may not be durable yet.
@@ -54,7 +55,8 @@ impl Sealer {
 
     /// Makes all full tiles and bundles durable, reads them again from the disk and rehashes them.
     /// Returns [`Self::durable`], which rests while files are built anew below
-    /// [`Self::signed_size`] or after a failed seal, until the next checkpoint. The caller decides how often; seconds apart is a good rhythm.
+    /// [`Self::signed_size`] or after a failed seal, until the next checkpoint. The caller decides
+    /// how often; seconds apart is a good rhythm.
     ///
     /// # Errors
     /// `Io`: call again, the files are then written anew first. `Damaged`: open the ledger again.
