@@ -31,10 +31,7 @@ const CASES: [(&str, &str); 20] = [
     ("prereq yxrrset text.fleet.example. TXT \"hello\"", "NOERROR"),
     ("prereq yxrrset text.fleet.example. TXT \"Hello\"", "NXRRSET"),
     // All of several.
-    (
-        "prereq yxdomain host.fleet.example.\nprereq nxrrset host.fleet.example. AAAA",
-        "YXRRSET",
-    ),
+    ("prereq yxdomain host.fleet.example.\nprereq nxrrset host.fleet.example. AAAA", "YXRRSET"),
 ];
 
 #[test]
@@ -45,7 +42,8 @@ fn each_prerequisite_is_judged_and_its_rcode_reported() {
         let Some(updated) = tool.update(&site, KEY, below) else { continue };
         assert_eq!(updated.outcome(), "NOERROR");
         for (number, (condition, wanted)) in CASES.iter().enumerate() {
-            let lines = format!("{condition}\nupdate add mark{number}.fleet.example. 60 A 192.0.2.7");
+            let lines =
+                format!("{condition}\nupdate add mark{number}.fleet.example. 60 A 192.0.2.7");
             let updated = tool.update(&site, KEY, &lines).expect("it was there before");
             assert_eq!(updated.outcome(), *wanted, "{tool:?}, {condition}");
             // Nothing of a refused update is done.

@@ -15,7 +15,8 @@ const ALGORITHMS: [&str; 6] =
     ["hmac-md5", "hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512"];
 
 /// A secret that no site here has, and the same as a BIND key clause.
-const OTHER_SECRET: &str = "hmac-sha256:phone.:b3RoZXIgc2VjcmV0IG9mIHRoZSBwaG9uZSwgYSBsb25nIG9uZQ==";
+const OTHER_SECRET: &str =
+    "hmac-sha256:phone.:b3RoZXIgc2VjcmV0IG9mIHRoZSBwaG9uZSwgYSBsb25nIG9uZQ==";
 
 /// A configuration of the usual zone, with key files whose keys have the files' names and may do
 /// everything.
@@ -75,8 +76,7 @@ fn a_key_file_with_truncation_works_on_both_ends() {
     for name in names {
         let whole = name.rsplit_once('-').expect("bits").0;
         let clause = run(Command::new(&keygen).args(["-a", whole, name])).good();
-        let clause = clause
-            .replace(&format!("algorithm {whole};"), &format!("algorithm {name};"));
+        let clause = clause.replace(&format!("algorithm {whole};"), &format!("algorithm {name};"));
         assert!(clause.contains(&format!("algorithm {name};")), "{clause}");
         fs::write(folder.path().join(format!("{name}.key")), clause).expect("written");
     }
@@ -132,11 +132,14 @@ fn wrong_unknown_and_missing_signatures_are_told_apart() {
                 updated.text
             );
         }
-        if let Some(text) = dig(&site, &if key.is_empty() {
-            vec!["host.fleet.example.", "A"]
-        } else {
-            vec!["-y", key, "host.fleet.example.", "A"]
-        }) {
+        if let Some(text) = dig(
+            &site,
+            &if key.is_empty() {
+                vec!["host.fleet.example.", "A"]
+            } else {
+                vec!["-y", key, "host.fleet.example.", "A"]
+            },
+        ) {
             // A query needs no signature, but a wrong one is an error there too.
             let wanted = if key.is_empty() { "status: NOERROR" } else { "status: NOTAUTH" };
             assert!(text.contains(wanted), "{key}: {text}");

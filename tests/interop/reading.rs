@@ -61,11 +61,7 @@ const ANSWERS: [(&str, &str, &str); 19] = [
     ("away.fleet.example.", "A", "www.example.net.\n"),
     ("fleet.example.", "MX", "10 mail.fleet.example.\n"),
     ("fleet.example.", "NS", "ns.fleet.example.\n"),
-    (
-        "fleet.example.",
-        "SOA",
-        "ns.fleet.example. hostmaster.fleet.example. 7 3600 600 86400 60\n",
-    ),
+    ("fleet.example.", "SOA", "ns.fleet.example. hostmaster.fleet.example. 7 3600 600 86400 60\n"),
     ("1.2.0.192.in-addr.arpa.", "PTR", "host.fleet.example.\n"),
     ("_ipp._tcp.fleet.example.", "SRV", "0 5 631 host.fleet.example.\n"),
     ("text.fleet.example.", "TXT", "\"hello\" \"world; \\\"quoted\\\"\"\n"),
@@ -95,7 +91,11 @@ fn kdig_reads_the_same() {
     for (name, rtype, wanted) in ANSWERS {
         let Some(text) = kdig(&site, &["+short", name, rtype]) else { return };
         // It prints the parameters of SVCB and HTTPS without quotes.
-        assert_eq!(text.replace("alpn=\"", "alpn="), wanted.replace("alpn=\"", "alpn="), "{name}");
+        let plain = |text: &str| match rtype {
+            "HTTPS" | "SVCB" => text.replace('"', ""),
+            _ => text.to_owned(),
+        };
+        assert_eq!(plain(&text), plain(wanted), "{name}");
     }
 }
 

@@ -56,11 +56,8 @@ impl Tool {
     /// Does `lines` with these arguments of the tool.
     pub(crate) fn run(self, site: &Site, arguments: &[&str], lines: &str) -> Option<Updated> {
         let program = self.program()?;
-        let input = format!(
-            "server {} {}\nzone {ZONE}\n{lines}\nsend\n",
-            site.dns.ip(),
-            site.dns.port()
-        );
+        let input =
+            format!("server {} {}\nzone {ZONE}\n{lines}\nsend\n", site.dns.ip(), site.dns.port());
         let (code, text) = output(Command::new(program).args(arguments), &input);
         Some(Updated { code, text })
     }

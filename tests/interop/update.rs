@@ -77,9 +77,12 @@ fn every_kind_of_update_does_what_it_says() {
                 ),
                 ("update delete fleet.example.", "fleet.example.", "NS", &["ns.fleet.example."]),
                 // Nothing joins a CNAME, and a CNAME joins nothing (RFC 2136 §3.4.2.2).
-                ("update add alias.fleet.example. 60 TXT no", "alias.fleet.example.", "TXT", &[
-                    "host.fleet.example.",
-                ]),
+                (
+                    "update add alias.fleet.example. 60 TXT no",
+                    "alias.fleet.example.",
+                    "TXT",
+                    &["host.fleet.example."],
+                ),
                 (
                     "update add host.fleet.example. 60 CNAME text.fleet.example.",
                     "host.fleet.example.",

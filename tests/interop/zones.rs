@@ -47,7 +47,7 @@ fn after_updates_of_every_kind_export_and_transfer_still_agree() {
 update add n.fleet.example. 60 HTTPS 1 . alpn=h2 port=8443
 update add o.fleet.example. 61 TYPE65280 \\# 2 0a0b
 update add *.w.fleet.example. 62 A 192.0.2.3
-update add a\\.b.fleet.example. 63 MX 5 host.fleet.example.
+update add a\\.b.fleet.example. 63 TXT dot
 update add _x._udp.fleet.example. 64 SRV 1 2 3 host.fleet.example.
 update add c.fleet.example. 65 CAA 0 issue \"ca.example.net\"
 update delete multi.fleet.example. A 192.0.2.10
@@ -78,8 +78,7 @@ fn an_exported_file_is_a_zone_file_for_others_and_for_us() {
     // Of a package that the project's test command does not install.
     match kzonecheck() {
         Some(program) => {
-            let (code, text) =
-                output(Command::new(program).args(["-o", ZONE]).arg(&file), "");
+            let (code, text) = output(Command::new(program).args(["-o", ZONE]).arg(&file), "");
             assert_eq!(code, Some(0), "{text}");
         }
         None => eprintln!("SKIPPED: kzonecheck is not installed (Debian: knot-dnssecutils)"),
@@ -119,7 +118,10 @@ fn kdig_transfers_a_zone_of_many_messages() {
     // More than 64 KiB, so several messages, each signed over the one before.
     let Some(text) = kdig(&site, &["-y", KEY, ZONE, "AXFR"]) else { return };
     assert_eq!(text.matches("yyyy\"").count(), 1_500, "{}", &text[text.len() - 500..]);
-    let complaints: Vec<_> = text.lines().filter(|line| line.starts_with(";; WARNING") || line.starts_with(";; ERROR")).collect();
+    let complaints: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with(";; WARNING") || line.starts_with(";; ERROR"))
+        .collect();
     assert!(complaints.is_empty(), "{complaints:?}");
     let text = transfer(&site).unwrap_or_default();
     assert_eq!(text.matches("yyyy\"").count(), 1_500);

@@ -2,7 +2,7 @@
 //! or serves what it can prove and takes no updates, or does not start and says why. It never
 //! signs what contradicts an earlier checkpoint and never loses an acknowledged update silently.
 
-use crate::crash::check_acknowledged_are_in;
+use crate::crash::{check_acknowledged_are_in, missing_values};
 use crate::disk::try_update;
 use crate::load::{Client, Shared, Transport, clients, under_load};
 use crate::tlog::{Auditor, Source};
@@ -13,6 +13,10 @@ use einhorn_wire::message::Rcode;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long sealing may take after the last update.
+const SEALED_MAX: Duration = Duration::from_secs(10);
 
 /// A folder of a site that was ended, with everything acknowledged under a checkpoint.
 struct Base {
@@ -52,6 +56,21 @@ fn start(folder: &Path) -> Result<Site, String> {
     Start { program: env!("CARGO_BIN_EXE_einhorn"), folder }.start()
 }
 
+/// Waits until a checkpoint covers all that was acknowledged.
+fn wait_until_sealed(data: &Path, clients: &[Client]) {
+    let begun = Instant::now();
+    let mut source = Source::Folder(data.join("ledger"));
+    source.wait_for_checkpoint();
+    loop {
+        let audit = Auditor::of_folder(data).audit(&mut source).expect("a sound ledger");
+        let missing = missing_values(clients, &audit.entries);
+        if missing.is_empty() {
+            return;
+        }
+        assert!(begun.elapsed() < SEALED_MAX, "never sealed: {missing:?}");
+    }
+}
+
 impl Base {
     fn make(end: End) -> Base {
         let scratch = scratch();
@@ -74,10 +93,9 @@ impl Base {
             let mut ledger = Source::Folder(data.join("ledger"));
             match end {
                 End::Stopped => assert_eq!(site.stop(), Some(0)),
-                // A start seals all that the killed run left, and the next kill follows at once.
                 End::Killed => {
+                    wait_until_sealed(&data, &clients);
                     site.kill();
-                    start(&folder).expect("ready").kill();
                 }
             }
             notes.push(ledger.read("checkpoint").expect("readable").expect("a checkpoint"));

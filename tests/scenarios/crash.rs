@@ -181,6 +181,12 @@ fn audit(auditor: &mut Auditor, mut source: Source, context: &str) -> Vec<Vec<u8
 
 /// Every acknowledged value is in an entry, whatever became of it later.
 pub(crate) fn check_acknowledged_are_in(clients: &[Client], entries: &[Vec<u8>]) {
+    let missing = missing_values(clients, entries);
+    assert!(missing.is_empty(), "acknowledged, but in no entry: {missing:?}");
+}
+
+/// Acknowledged values that are in no entry.
+pub(crate) fn missing_values(clients: &[Client], entries: &[Vec<u8>]) -> Vec<u32> {
     let mut assembler = Assembler::default();
     let mut values = HashSet::new();
     for octets in entries {
@@ -189,12 +195,9 @@ pub(crate) fn check_acknowledged_are_in(clients: &[Client], entries: &[Vec<u8>])
         let sets = change.names.iter().flat_map(|name| &name.after);
         values.extend(sets.flat_map(|set| set.rdatas().map(<[u8]>::to_vec)));
     }
-    for name in clients.iter().flat_map(|client| &client.names) {
-        for sent in name.earlier.iter().chain(&name.acknowledged) {
-            let value = sent.value.to_be_bytes().to_vec();
-            assert!(values.contains(&value), "{}: {} is in no entry", name.owner, sent.value);
-        }
-    }
+    let names = clients.iter().flat_map(|client| &client.names);
+    let sent = names.flat_map(|name| name.earlier.iter().chain(&name.acknowledged));
+    sent.map(|sent| sent.value).filter(|value| !values.contains(&value.to_be_bytes()[..])).collect()
 }
 
 /// Whether a client of this test owns the name; the zone file's names have values of their own.

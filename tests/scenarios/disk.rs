@@ -64,6 +64,7 @@ fn fill(disk: &SmallDisk, size: &str) {
     let start = Start { program: env!("CARGO_BIN_EXE_einhorn"), folder: &disk.0 };
     let site = start.start().unwrap_or_else(|error| panic!("{size}: no start: {error}"));
     let mut auditor = Auditor::of_folder(&site.data);
+    Source::http(&site.ledger_url).wait_for_checkpoint();
     let shared = Shared::new();
     let mut clients = clients(&[Transport::Udp, Transport::Tcp, Transport::Tcp], 30);
     under_load(&mut clients, site.dns, &shared, || shared.wait_for(u64::MAX));

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) type Hash = [u8; 32];
 
@@ -20,6 +20,8 @@ pub(crate) type Hash = [u8; 32];
 const TILE_WIDTH: u64 = 256;
 /// How long a server may take to answer.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a new log may be without a checkpoint.
+const FIRST_CHECKPOINT_MAX: Duration = Duration::from_secs(10);
 
 /// Where a log's files are.
 pub(crate) enum Source {
@@ -56,6 +58,15 @@ impl Source {
                 Err(error) => Err(format!("{path}: {error}")),
             },
             Source::Http(http) => http.get(path).map_err(|error| format!("{path}: {error}")),
+        }
+    }
+
+    /// Waits for the first checkpoint of a new log, which comes with the first sealing.
+    pub(crate) fn wait_for_checkpoint(&mut self) {
+        let begun = Instant::now();
+        while self.read("checkpoint").expect("readable").is_none() {
+            assert!(begun.elapsed() < FIRST_CHECKPOINT_MAX, "a new log gets no checkpoint");
+            std::thread::yield_now();
         }
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         None => without_file(arguments)?,
     };
     let node = Node::start(&config).map_err(Failure::finding)?;
+    let signals = Signals::listen()?;
     let addresses: Vec<_> = node.dns.iter().map(SocketAddr::to_string).collect();
     let http = node.http.map(|http| format!(", ledger at http://{http}/ledger/{}/", config.site));
     if let Some(reason) = &node.read_only {
@@ -59,7 +60,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         addresses.join(" "),
         http.unwrap_or_default()
     );
-    until_stopped(&node)?;
+    signals.until_stopped(&node);
     node.stop();
     Ok(())
 }
@@ -69,29 +70,46 @@ pub(crate) fn log_to_stderr() {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
-/// Waits for SIGTERM or SIGINT; SIGHUP reloads.
-pub(crate) fn until_stopped(node: &Node) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::finding)?;
-    runtime.block_on(async {
+/// The signals that a running node heeds. Made before anybody is told that the node is ready:
+/// whoever is told may send one at once.
+pub(crate) struct Signals {
+    runtime: tokio::runtime::Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    pub(crate) fn listen() -> Result<Signals, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Failure::finding)?;
+        let inside = runtime.enter();
         let listen =
             |kind| signal(kind).map_err(|error| Failure::finding(format!("signals: {error}")));
-        let (mut terminate, mut interrupt) =
+        let (terminate, interrupt) =
             (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-        let mut hangup: Signal = listen(SignalKind::hangup())?;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
-                _ = hangup.recv() => match node.reload() {
-                    Ok(()) => eprintln!("einhorn: reloaded"),
-                    Err(reason) => eprintln!("einhorn: not reloaded: {reason}"),
-                },
+        let hangup = listen(SignalKind::hangup())?;
+        drop(inside);
+        Ok(Signals { runtime, terminate, interrupt, hangup })
+    }
+
+    /// Waits for SIGTERM or SIGINT; SIGHUP reloads.
+    pub(crate) fn until_stopped(mut self, node: &Node) {
+        self.runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = self.terminate.recv() => return,
+                    _ = self.interrupt.recv() => return,
+                    _ = self.hangup.recv() => match node.reload() {
+                        Ok(()) => eprintln!("einhorn: reloaded"),
+                        Err(reason) => eprintln!("einhorn: not reloaded: {reason}"),
+                    },
+                }
             }
-        }
-    })
+        });
+    }
 }
 
 fn without_file(arguments: Arguments) -> Result<Config, Failure> {

@@ -57,7 +57,9 @@ pub fn parse(text: &str) -> Result<Vec<Key>, KeyFileError> {
             secret.ok_or(KeyFileError::Syntax { line, expected: "a `secret` in this clause" })?;
         let key = algorithm
             .parse::<Algorithm>()
-            .and_then(|algorithm| Key::from_text(name, algorithm, secret))
+            // BIND cuts the MAC where the clause says so, but names the whole algorithm on the
+            // wire; the whole one takes MACs of half its length too.
+            .and_then(|algorithm| Key::from_text(name, algorithm.whole(), secret))
             .map_err(|error| KeyFileError::Key { line, error })?;
         keys.push(key);
     }

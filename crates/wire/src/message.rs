@@ -226,13 +226,24 @@ fn read_u16(message: &[u8], at: usize) -> Result<u16, ParseError> {
     Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
 }
 
-/// A record's place in a message; its rdata is not yet looked at.
-#[derive(Clone)]
+/// The offset behind the name at `at`, without following where its pointer leads.
+fn skip_name(message: &[u8], at: usize) -> Result<usize, ParseError> {
+    let mut at = at;
+    loop {
+        match *message.get(at).ok_or(ParseError::Short)? as usize {
+            0 => return Ok(at + 1),
+            octet @ 1..=LABEL_OCTETS_MAX => at += 1 + octet,
+            0xC0.. => return Ok(at + 2),
+            _ => return Err(ParseError::BadName),
+        }
+    }
+}
+
+/// A record's place in a message; its owner name and rdata are not yet looked at.
+#[derive(Debug, Clone, Copy)]
 pub struct RawRecord {
     /// Offset of the owner name.
     pub start: usize,
-    /// Owner name.
-    pub owner: NameBuffer,
     /// Type.
     pub rtype: RecordType,
     /// Class.
@@ -251,7 +262,7 @@ impl RawRecord {
     /// # Errors
     /// [`ParseError::Short`] or [`ParseError::BadName`].
     pub fn read(message: &[u8], at: usize) -> Result<RawRecord, ParseError> {
-        let (owner, fixed) = read_name(message, at)?;
+        let fixed = skip_name(message, at)?;
         let f = message.get(fixed..fixed + 10).ok_or(ParseError::Short)?;
         let rdata_start = fixed + 10;
         let end = rdata_start + u16::from_be_bytes([f[8], f[9]]) as usize;
@@ -260,13 +271,20 @@ impl RawRecord {
         }
         Ok(RawRecord {
             start: at,
-            owner,
             rtype: RecordType(u16::from_be_bytes([f[0], f[1]])),
             class: Class(u16::from_be_bytes([f[2], f[3]])),
             ttl: u32::from_be_bytes([f[4], f[5], f[6], f[7]]),
             rdata_start,
             end,
         })
+    }
+
+    /// The owner name.
+    ///
+    /// # Errors
+    /// [`ParseError::BadName`] and [`ParseError::Short`].
+    pub fn owner(&self, message: &[u8]) -> Result<Name, ParseError> {
+        Ok(read_name(message, self.start)?.0.to_name())
     }
 
     /// Decompresses and checks the rdata. Empty rdata of any type is let through, since an
@@ -281,7 +299,7 @@ impl RawRecord {
             crate::rdata::decode(self.rtype, message, self.rdata_start, self.end)?
         };
         Ok(Record {
-            owner: self.owner.to_name(),
+            owner: self.owner(message)?,
             rtype: self.rtype,
             class: self.class,
             ttl: self.ttl,

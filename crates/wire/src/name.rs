@@ -287,13 +287,18 @@ impl Ord for Name {
 #[derive(Clone)]
 pub struct CanonicalKey {
     length: usize,
-    // Every octet of a label may need two; length octets become terminators.
-    octets: [u8; 2 * NAME_OCTETS_MAX],
+    /// The key, if it is short, as nearly all are.
+    short: [u8; KEY_OCTETS_SHORT],
+    /// The whole key otherwise.
+    long: Vec<u8>,
 }
+
+/// Octets of a key that needs no memory of its own.
+const KEY_OCTETS_SHORT: usize = 64;
 
 impl AsRef<[u8]> for CanonicalKey {
     fn as_ref(&self) -> &[u8] {
-        &self.octets[..self.length]
+        if self.long.is_empty() { &self.short[..self.length] } else { &self.long }
     }
 }
 
@@ -321,7 +326,7 @@ impl CanonicalKey {
             count += 1;
             at += 1 + wire[at] as usize;
         }
-        let mut key = CanonicalKey { length: 0, octets: [0; 2 * NAME_OCTETS_MAX] };
+        let mut key = CanonicalKey { length: 0, short: [0; KEY_OCTETS_SHORT], long: Vec::new() };
         for &start in starts[..count].iter().rev() {
             let start = start as usize;
             for &octet in &wire[start + 1..start + 1 + wire[start] as usize] {
@@ -338,7 +343,15 @@ impl CanonicalKey {
     }
 
     fn push(&mut self, octet: u8) {
-        self.octets[self.length] = octet;
+        match self.short.get_mut(self.length) {
+            Some(place) => *place = octet,
+            None => {
+                if self.long.is_empty() {
+                    self.long.extend_from_slice(&self.short);
+                }
+                self.long.push(octet);
+            }
+        }
         self.length += 1;
     }
 }

@@ -1,6 +1,6 @@
 //! Messages as octets, for tests that must send what no well-behaved client would.
 
-use einhorn_wire::message::{Message, Opcode, Rcode, RawRecord, read_name};
+use einhorn_wire::message::{Message, Opcode, RawRecord, Rcode, read_name};
 use einhorn_wire::tsig::{Key, PendingResponse};
 use einhorn_wire::writer::{Section, Writer};
 use einhorn_wire::{Class, Name, Record, RecordType};
@@ -166,8 +166,7 @@ pub fn burst(server: SocketAddr, messages: &[Vec<u8>]) -> Vec<Vec<u8>> {
     socket.set_read_timeout(Some(BURST_TIMEOUT)).expect("a timeout");
     // It is the server that must lose nothing, not this client. Without the right to pass the
     // system's limit the reading thread has to be quick enough.
-    let _ =
-        rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, BURST_BUFFER_OCTETS);
+    let _ = rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, BURST_BUFFER_OCTETS);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut replies = Vec::with_capacity(messages.len());

@@ -46,6 +46,16 @@ impl Algorithm {
         ALGORITHMS[self as usize].2
     }
 
+    /// The algorithm whose MAC this one cuts short; itself where it cuts nothing.
+    pub(crate) fn whole(self) -> Algorithm {
+        match self {
+            Algorithm::HmacSha256To128 => Algorithm::HmacSha256,
+            Algorithm::HmacSha384To192 => Algorithm::HmacSha384,
+            Algorithm::HmacSha512To256 => Algorithm::HmacSha512,
+            whole => whole,
+        }
+    }
+
     /// Octets of the hash's output.
     pub(super) fn hash_octets(self) -> usize {
         match self {

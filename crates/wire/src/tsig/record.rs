@@ -164,7 +164,7 @@ impl<'a> Parsed<'a> {
         }
         let [a, b, c, d, e, f, g, h, ..] = *fixed else { return None };
         Some(Parsed {
-            key_name: record.owner.to_name(),
+            key_name: record.owner(octets).ok()?,
             algorithm_name: algorithm.to_name(),
             time: u64::from_be_bytes([0, 0, a, b, c, d, e, f]),
             fudge: u16::from_be_bytes([g, h]),

@@ -52,18 +52,13 @@ pub(super) fn preallocate_wal(database: &Path) -> Result<(), EngineError> {
     let path = PathBuf::from(path);
     let extend = || {
         let mut file = OpenOptions::new().append(true).open(&path)?;
-        let mut missing = WAL_KEPT_BYTES.saturating_sub(file.seek(SeekFrom::End(0))?);
-        if missing == 0 {
+        let before = file.seek(SeekFrom::End(0))?;
+        if before >= WAL_KEPT_BYTES {
             return Ok(());
         }
-        // Written, not reserved: turning reserved blocks into data would cost what it saves.
-        let zeros = [0; ZERO_CHUNK_BYTES];
-        while missing > 0 {
-            let chunk = missing.min(ZERO_CHUNK_BYTES as u64);
-            file.write_all(&zeros[..chunk as usize])?;
-            missing -= chunk;
-        }
-        file.sync_all()
+        // What was written so far would be the last room that others have.
+        fill_with_zeros(&mut file, WAL_KEPT_BYTES - before)
+            .inspect_err(|_| _ = file.set_len(before))
     };
     match extend() {
         Err(error) if error.kind() == ErrorKind::StorageFull => {
@@ -74,6 +69,17 @@ pub(super) fn preallocate_wal(database: &Path) -> Result<(), EngineError> {
         result => result
             .map_err(|error| EngineError::io(error, "make room for the write-ahead log", &path)),
     }
+}
+
+/// Appends zeros. Written, not reserved: turning reserved blocks into data would cost what it saves.
+fn fill_with_zeros(file: &mut File, mut missing: u64) -> std::io::Result<()> {
+    let zeros = [0; ZERO_CHUNK_BYTES];
+    while missing > 0 {
+        let chunk = missing.min(ZERO_CHUNK_BYTES as u64);
+        file.write_all(&zeros[..chunk as usize])?;
+        missing -= chunk;
+    }
+    file.sync_all()
 }
 
 /// Holds the folder until dropped, or until the process ends.
