@@ -332,10 +332,12 @@ fn damages(base: &Base) -> Vec<Damage<'_>> {
     ));
     damages.push((
         "another log's key",
-        Box::new(|data| change(&data.join("ledger.key"), |octets| {
-            let at = octets.len() - 10;
-            octets[at] = if octets[at] == b'A' { b'B' } else { b'A' };
-        })),
+        Box::new(|data| {
+            change(&data.join("ledger.key"), |octets| {
+                let at = octets.len() - 10;
+                octets[at] = if octets[at] == b'A' { b'B' } else { b'A' };
+            })
+        }),
     ));
     damages.push((
         "the end of the write-ahead log overwritten",

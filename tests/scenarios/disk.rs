@@ -19,7 +19,8 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     /// `None`, said loudly, where this user may not mount.
     fn mount(folder: &Path, size: &str) -> Option<SmallDisk> {
-        let mounted = mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "einhorn-test"], folder);
+        let mounted =
+            mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "einhorn-test"], folder);
         if let Err(reason) = mounted {
             eprintln!("SKIPPED: a small disk needs root to mount a tmpfs: {reason}");
             return None;

@@ -1,8 +1,10 @@
 //! What happens to the running program: crashes, full disks, bad input, operators.
 
+mod command_line;
 mod corruption;
 mod crash;
 mod disk;
+mod ledger_commands;
 mod load;
 mod tlog;
 mod verifier;

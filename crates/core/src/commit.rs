@@ -55,9 +55,9 @@ impl Batch {
         self.octets.len()
     }
 
-    fn with_room_for(other: &Batch) -> Batch {
+    fn with_room_for(other: &Batch, first_index: u64) -> Batch {
         Batch {
-            first_index: 0,
+            first_index,
             octets: Vec::with_capacity(other.octets.len()),
             audit: Vec::with_capacity(other.audit.len()),
             ends: Vec::with_capacity(other.ends.len()),
@@ -81,26 +81,30 @@ pub enum Output<R> {
     Answer(R, Outcome, Option<Advice>),
 }
 
-enum Mode {
-    /// Requests go into the open batch.
-    Open,
-    /// A batch is on its way to the disk.
-    Appending,
-    /// An append failed for this reason.
-    Failed(String),
+/// An answer that waits for a batch.
+type Waiting<R> = (R, Outcome, Option<Advice>);
+
+/// A batch on its way to the disk.
+struct InFlight<R> {
+    /// What every query may see once it is durable.
+    zones: Zones,
+    answers: Vec<Waiting<R>>,
 }
 
-/// The commit of one site.
+/// The commit of one site. One batch may be on its way to the disk while the next one fills.
 pub struct Commit<R> {
-    /// Includes the open batch. Written here alone.
+    /// Includes both batches. Written here alone.
     state: State,
     agent: Box<dyn Agent>,
-    mode: Mode,
+    /// Why nothing is acknowledged any more.
+    failure: Option<String>,
+    in_flight: Option<InFlight<R>>,
+    /// The open batch.
     batch: Batch,
     /// Zones changed in the open batch.
     changed_zones: Vec<Name>,
     /// Answers that wait for the open batch.
-    answers: Vec<(R, Outcome, Option<Advice>)>,
+    answers: Vec<Waiting<R>>,
     scratch: Vec<u8>,
 }
 
@@ -111,7 +115,8 @@ impl<R> Commit<R> {
             batch: Batch { first_index: state.next_index, ..Batch::default() },
             state,
             agent,
-            mode: Mode::Open,
+            failure: None,
+            in_flight: None,
             changed_zones: Vec::new(),
             answers: Vec::new(),
             scratch: Vec::new(),
@@ -120,9 +125,7 @@ impl<R> Commit<R> {
 
     /// A commit that refuses every change for `reason`, while queries see `state`.
     pub fn read_only(state: State, agent: Box<dyn Agent>, reason: String) -> Commit<R> {
-        let mut commit = Commit::new(state, agent);
-        commit.mode = Mode::Failed(reason);
-        commit
+        Commit { failure: Some(reason), ..Commit::new(state, agent) }
     }
 
     /// The state, the open batch included.
@@ -132,24 +135,26 @@ impl<R> Commit<R> {
 
     /// Why nothing is acknowledged any more, if so.
     pub fn failure(&self) -> Option<&str> {
-        match &self.mode {
-            Mode::Failed(reason) => Some(reason),
-            Mode::Open | Mode::Appending => None,
-        }
+        self.failure.as_deref()
     }
 
     /// Refuses every change from now on: something outside found that an acknowledgement could
-    /// not be kept. The first reason stays.
-    pub fn refuse_from_now_on(&mut self, reason: String) {
-        assert!(self.batch.is_empty() && self.answers.is_empty(), "between two batches");
-        if matches!(self.mode, Mode::Open) {
-            self.mode = Mode::Failed(reason);
+    /// not be kept. The first reason stays. A batch on its way to the disk is still answered for.
+    pub fn refuse_from_now_on(&mut self, reason: &str, out: &mut Vec<Output<R>>) {
+        if self.failure.is_none() {
+            self.failure = Some(reason.to_owned());
+            refuse(self.answers.drain(..), reason, out);
         }
     }
 
-    /// Entries in the open batch.
+    /// The open batch.
     pub fn batch(&self) -> &Batch {
         &self.batch
+    }
+
+    /// Whether a batch is on its way to the disk.
+    pub fn is_appending(&self) -> bool {
+        self.in_flight.is_some()
     }
 
     /// Begins a log: its first entry.
@@ -161,10 +166,8 @@ impl<R> Commit<R> {
     /// Takes a request into the open batch, or answers it at once.
     pub fn request(&mut self, now_ms: u64, request: &Request, reply: R, out: &mut Vec<Output<R>>) {
         let now_ms = now_ms.max(self.state.last_time_ms);
-        assert!(!matches!(self.mode, Mode::Appending), "requests wait while a batch is written");
-        if let Mode::Failed(reason) = &self.mode {
-            let refused = Outcome::Refused { rcode: Rcode::SERVFAIL, reason: reason.clone() };
-            out.push(Output::Answer(reply, refused, None));
+        if let Some(reason) = &self.failure {
+            refuse([(reply, (), None)], reason, out);
             return;
         }
         self.state.forget_before(now_ms / 1000);
@@ -175,11 +178,11 @@ impl<R> Commit<R> {
                 Err(Refusal { rcode, reason }) => (Outcome::Refused { rcode, reason }, None),
             },
         };
-        // What was seen may rest on the open batch, so the answer waits for it.
-        if self.batch.is_empty() {
-            out.push(Output::Answer(reply, outcome, advice));
-        } else {
-            self.answers.push((reply, outcome, advice));
+        // What was seen may rest on a batch that is not durable yet, so the answer waits for it.
+        match &mut self.in_flight {
+            _ if !self.batch.is_empty() => self.answers.push((reply, outcome, advice)),
+            Some(in_flight) => in_flight.answers.push((reply, outcome, advice)),
+            None => out.push(Output::Answer(reply, outcome, advice)),
         }
     }
 
@@ -217,9 +220,10 @@ impl<R> Commit<R> {
         self.state.next_index - 1
     }
 
-    /// Closes the open batch, if there is one, with a publication for each zone it changed.
+    /// Closes the open batch, with a publication for each zone it changed. Does nothing while
+    /// another batch is on its way, or when there is nothing to append.
     pub fn flush(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
-        if self.batch.is_empty() || !matches!(self.mode, Mode::Open) {
+        if self.batch.is_empty() || self.in_flight.is_some() || self.failure.is_some() {
             return;
         }
         for zone in std::mem::take(&mut self.changed_zones) {
@@ -230,35 +234,48 @@ impl<R> Commit<R> {
                 vec![Position { origin: self.state.origin, index: self.state.next_index - 1 }];
             self.stage(now_ms, Body::Publication { zone, serial, covers }, &[]);
         }
-        self.mode = Mode::Appending;
+        let zones = self.state.zones.clone();
+        self.in_flight = Some(InFlight { zones, answers: std::mem::take(&mut self.answers) });
         // The next batch will be about as large as this one.
-        let next = Batch::with_room_for(&self.batch);
+        let next = Batch::with_room_for(&self.batch, self.state.next_index);
         out.push(Output::Append(std::mem::replace(&mut self.batch, next)));
     }
 
     /// The batch is durable: publishes it and answers.
     pub fn appended(&mut self, out: &mut Vec<Output<R>>) {
-        assert!(matches!(self.mode, Mode::Appending), "no batch was being written");
-        self.mode = Mode::Open;
-        self.batch.first_index = self.state.next_index;
-        out.push(Output::Publish(self.state.zones.clone()));
+        let Some(in_flight) = self.in_flight.take() else {
+            unreachable!("no batch was being written")
+        };
+        out.push(Output::Publish(in_flight.zones));
         out.extend(
-            self.answers
-                .drain(..)
+            in_flight
+                .answers
+                .into_iter()
                 .map(|(reply, outcome, advice)| Output::Answer(reply, outcome, advice)),
         );
     }
 
     /// The batch may or may not be on disk: nothing of it is published, nobody is told it was
-    /// done, and no later change is accepted.
-    pub fn append_failed(&mut self, reason: String, out: &mut Vec<Output<R>>) {
-        assert!(matches!(self.mode, Mode::Appending), "no batch was being written");
-        for (reply, _, advice) in self.answers.drain(..) {
-            let refused = Outcome::Refused { rcode: Rcode::SERVFAIL, reason: reason.clone() };
-            out.push(Output::Answer(reply, refused, advice));
-        }
-        self.mode = Mode::Failed(reason);
+    /// done, and no later change is accepted, neither those that wait in the open batch.
+    pub fn append_failed(&mut self, reason: &str, out: &mut Vec<Output<R>>) {
+        let Some(in_flight) = self.in_flight.take() else {
+            unreachable!("no batch was being written")
+        };
+        refuse(in_flight.answers, reason, out);
+        self.refuse_from_now_on(reason, out);
     }
+}
+
+/// Answers SERVFAIL, whatever was found before.
+fn refuse<R, O>(
+    waiting: impl IntoIterator<Item = (R, O, Option<Advice>)>,
+    reason: &str,
+    out: &mut Vec<Output<R>>,
+) {
+    out.extend(waiting.into_iter().map(|(reply, _, advice)| {
+        let refused = Outcome::Refused { rcode: Rcode::SERVFAIL, reason: reason.to_owned() };
+        Output::Answer(reply, refused, advice)
+    }));
 }
 
 #[cfg(test)]

@@ -12,3 +12,7 @@ mod sealing;
 mod start;
 
 pub use start::{Node, StartError};
+
+#[cfg(test)]
+#[path = "../tests/simulated/mod.rs"]
+mod simulated;

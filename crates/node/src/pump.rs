@@ -1,21 +1,24 @@
-//! The commit's thread: carries requests in, batches to the engine, snapshots to readers and
-//! outcomes to whoever asked. The only writer of the engine.
+//! The commit's thread and the append's thread behind it. The first carries requests in, snapshots
+//! to readers and outcomes to whoever asked; the second is the only writer of the engine, so that
+//! the next batch is validated while the last one reaches the disk.
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
-use einhorn_core::commit::{Commit, Output};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use einhorn_core::commit::{Batch, Commit, Output};
 use einhorn_core::model::request::Outcome;
 use einhorn_core::model::snapshot;
 use einhorn_ingress::reply::Reply;
 use einhorn_ingress::{Submission, now_ms};
 use einhorn_serve::publish::Published;
-use einhorn_store::engine::{Batch, Engine};
-use std::sync::Arc;
+use einhorn_store::engine::{self, Engine};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// Requests in one batch at most: it bounds how long the first of them waits.
 const BATCH_REQUESTS_MAX: usize = 4_096;
-/// Octets of entries in one batch after which it is closed.
+/// Octets of entries in one batch after which no more requests are taken into it.
 const BATCH_OCTETS: usize = 4 << 20;
 /// How long the thread sleeps before it looks whether to stop.
 const STOP_LATENCY: Duration = Duration::from_millis(100);
@@ -25,135 +28,166 @@ pub(crate) const SNAPSHOT_ENTRIES_MIN: u64 = 1_000;
 /// What the commit's thread needs.
 pub(crate) struct Pump {
     pub(crate) commit: Commit<Reply>,
-    /// None when the log could not be opened: the node then only answers queries.
-    pub(crate) engine: Option<Box<dyn Engine>>,
     pub(crate) submissions: Receiver<Submission>,
     pub(crate) published: Published,
-    /// Wakes the ledger's sealing.
-    pub(crate) appended: crossbeam_channel::Sender<()>,
+    /// None when the log could not be opened: the node then only answers queries.
+    pub(crate) appender: Option<Appender>,
     /// Set when the ledger cannot be sealed: what cannot be proved is not acknowledged.
-    pub(crate) sealing_failed: Arc<std::sync::OnceLock<String>>,
+    pub(crate) sealing_failed: Arc<OnceLock<String>>,
     pub(crate) stop: Arc<AtomicBool>,
     /// Entries that the last snapshot includes.
     pub(crate) snapshot_index: u64,
+    /// Requests in the open batch.
+    pub(crate) open_requests: usize,
 }
 
 impl Pump {
     /// Runs until `stop`, and until all that was submitted before is answered.
     pub(crate) fn run(mut self) {
+        let nothing = never();
         let mut out = Vec::new();
-        let mut scratch = Scratch::default();
-        // The log's first entry may be waiting.
-        self.finish_batch(&mut out, &mut scratch);
+        let mut scratch = Vec::new();
         loop {
-            match self.submissions.recv_timeout(STOP_LATENCY) {
-                Ok(submission) => self.batch(submission, &mut out, &mut scratch),
-                Err(RecvTimeoutError::Timeout) if !self.stop.load(Ordering::Relaxed) => {}
-                Err(_) => break,
+            // The log's first entry may be waiting already.
+            self.commit.flush(now_ms(), &mut out);
+            self.act(&mut out, &mut scratch);
+            let full = self.open_requests >= BATCH_REQUESTS_MAX || self.commit.batch().octets() >= BATCH_OCTETS;
+            let submissions = if full { nothing.clone() } else { self.submissions.clone() };
+            let appended = self.appender.as_ref().map_or_else(never, |appender| appender.done.clone());
+            select! {
+                recv(appended) -> result => self.appended(result, &mut out),
+                recv(submissions) -> submission => match submission {
+                    Ok(submission) => self.requests(submission, &mut out),
+                    Err(_) => break,
+                },
+                default(STOP_LATENCY) => {
+                    if self.stop.load(Ordering::Relaxed) && !self.commit.is_appending() {
+                        break;
+                    }
+                }
             }
         }
         self.save_snapshot();
     }
 
-    fn batch(&mut self, first: Submission, out: &mut Vec<Output<Reply>>, scratch: &mut Scratch) {
+    /// Takes a request, and those that wait behind it, into the open batch.
+    fn requests(&mut self, first: Submission, out: &mut Vec<Output<Reply>>) {
         if let Some(reason) = self.sealing_failed.get() {
-            self.commit.refuse_from_now_on(reason.clone());
+            self.commit.refuse_from_now_on(reason, out);
         }
         let now_ms = now_ms();
         let mut next = Some(first);
-        let mut count = 0;
         while let Some(Submission { request, reply }) = next.take() {
             self.commit.request(now_ms, &request, reply, out);
-            count += 1;
-            if count < BATCH_REQUESTS_MAX && self.commit.batch().octets() < BATCH_OCTETS {
+            self.open_requests += 1;
+            if self.open_requests < BATCH_REQUESTS_MAX && self.commit.batch().octets() < BATCH_OCTETS {
                 next = self.submissions.try_recv().ok();
             }
         }
-        self.finish_batch(out, scratch);
-        // Nobody waits for this.
-        if let Some(engine) = &mut self.engine
-            && self.commit.failure().is_none()
-            && let Err(error) = engine.maintain()
-        {
-            tracing::error!(%error, "the log's housekeeping failed; nothing more will be acknowledged");
-            self.commit.refuse_from_now_on(error.to_string());
+    }
+
+    fn appended(&mut self, result: Result<Result<(), String>, crossbeam_channel::RecvError>, out: &mut Vec<Output<Reply>>) {
+        let result = result.unwrap_or_else(|_| Err("the append's thread has ended".to_owned()));
+        if !self.commit.is_appending() {
+            // Housekeeping failed after the append was answered, or the thread is gone.
+            if let Err(reason) = result {
+                tracing::error!(%reason, "the log's housekeeping failed: nothing more will be acknowledged");
+                self.commit.refuse_from_now_on(&reason, out);
+                self.appender = None;
+            }
+            return;
+        }
+        match result {
+            Ok(()) => self.commit.appended(out),
+            Err(reason) => {
+                tracing::error!(%reason, "an append failed: nothing more will be acknowledged; queries are still answered");
+                self.commit.append_failed(&reason, out);
+            }
         }
     }
 
-    fn finish_batch(&mut self, out: &mut Vec<Output<Reply>>, scratch: &mut Scratch) {
-        self.commit.flush(now_ms(), out);
+    /// Does what the commit says, in its order.
+    fn act(&mut self, out: &mut Vec<Output<Reply>>, scratch: &mut Vec<u8>) {
         let now_seconds = now_ms() / 1000;
-        // What an append leads to is done before anything else.
-        let mut at = 0;
-        while at < out.len() {
-            match std::mem::replace(&mut out[at], Output::Append(Default::default())) {
-                Output::Append(batch) if batch.is_empty() => {}
-                Output::Append(batch) => self.append(&batch, out, scratch),
+        for output in out.drain(..) {
+            match output {
+                Output::Append(batch) => {
+                    self.open_requests = 0;
+                    // One batch is under way at most, so there is room; a thread that has ended
+                    // is noticed by its silence at the other end.
+                    if let Some(appender) = &self.appender {
+                        let _ = appender.batches.send(batch);
+                    }
+                }
                 Output::Publish(zones) => self.published.publish(zones),
                 Output::Answer(reply, outcome, advice) => {
                     if let (Outcome::Done { index }, Some(advice)) = (&outcome, advice) {
                         tracing::debug!(index, path = %advice.path, reason = %advice.reason, "committed");
                     }
-                    reply.send(outcome, now_seconds, &mut scratch.reply);
+                    reply.send(outcome, now_seconds, scratch);
                 }
-            }
-            at += 1;
-        }
-        out.clear();
-    }
-
-    fn append(
-        &mut self,
-        batch: &einhorn_core::commit::Batch,
-        out: &mut Vec<Output<Reply>>,
-        scratch: &mut Scratch,
-    ) {
-        scratch.batch.clear();
-        let pushed =
-            batch.entries().try_for_each(|(entry, audit)| scratch.batch.push(entry, audit));
-        let appended = match (pushed, &mut self.engine) {
-            (Err(error), _) => Err(error.to_string()),
-            (Ok(()), None) => Err("the log is not open".to_owned()),
-            (Ok(()), Some(engine)) => {
-                let epoch = engine.epoch();
-                engine
-                    .append(batch.first_index, epoch, &scratch.batch)
-                    .map_err(|error| error.to_string())
-            }
-        };
-        match appended {
-            Ok(()) => {
-                self.commit.appended(out);
-                // A full channel means the sealing has been woken already.
-                let _ = self.appended.try_send(());
-            }
-            Err(reason) => {
-                tracing::error!(%reason, "an append failed: nothing more will be acknowledged; queries are still answered");
-                self.commit.append_failed(reason, out);
             }
         }
     }
 
     fn save_snapshot(&mut self) {
+        let Some(mut engine) = self.appender.take().and_then(Appender::stop) else { return };
         let state = self.commit.state();
-        let Some(engine) = self.engine.as_mut().filter(|_| self.commit.failure().is_none()) else {
-            return;
-        };
-        if state.next_index - self.snapshot_index < SNAPSHOT_ENTRIES_MIN {
+        if self.commit.failure().is_some() || state.next_index - self.snapshot_index < SNAPSHOT_ENTRIES_MIN {
             return;
         }
         match engine.save_snapshot(state.next_index, &snapshot::encode(state)) {
             Ok(()) => tracing::info!(index = state.next_index, "snapshot saved"),
-            Err(error) => {
-                tracing::warn!(%error, "no snapshot was saved; the next start folds more of the log")
-            }
+            Err(error) => tracing::warn!(%error, "no snapshot was saved; the next start folds more of the log"),
         }
     }
 }
 
-/// Memory used again from batch to batch.
-#[derive(Default)]
-struct Scratch {
-    batch: Batch,
-    reply: Vec<u8>,
+/// The append's thread, from outside.
+pub(crate) struct Appender {
+    batches: Sender<Batch>,
+    done: Receiver<Result<(), String>>,
+    thread: JoinHandle<Box<dyn Engine>>,
+}
+
+impl Appender {
+    /// Starts the thread. It wakes the ledger's sealing through `appended`.
+    pub(crate) fn start(mut engine: Box<dyn Engine>, appended: Sender<()>) -> io::Result<Appender> {
+        let (batches, receive) = bounded::<Batch>(1);
+        let (tell, done) = bounded(2);
+        let thread = thread::Builder::new().name("append".to_owned()).spawn(move || {
+            let mut scratch = engine::Batch::new();
+            for batch in receive {
+                let result = append(&mut *engine, &batch, &mut scratch);
+                let failed = result.is_err();
+                // Nobody listens any more only when the node has ended.
+                let _ = tell.send(result);
+                if failed {
+                    continue;
+                }
+                // A full channel means that the sealing has been woken already.
+                let _ = appended.try_send(());
+                // Nobody waits for this.
+                if let Err(error) = engine.maintain() {
+                    let _ = tell.send(Err(error.to_string()));
+                }
+            }
+            engine
+        })?;
+        Ok(Appender { batches, done, thread })
+    }
+
+    /// Ends the thread and gives its engine back; `None` if it had panicked.
+    fn stop(self) -> Option<Box<dyn Engine>> {
+        drop(self.batches);
+        drop(self.done);
+        self.thread.join().ok()
+    }
+}
+
+fn append(engine: &mut dyn Engine, batch: &Batch, scratch: &mut engine::Batch) -> Result<(), String> {
+    scratch.clear();
+    batch.entries().try_for_each(|(entry, audit)| scratch.push(entry, audit)).map_err(|error| error.to_string())?;
+    let epoch = engine.epoch();
+    engine.append(batch.first_index, epoch, scratch).map_err(|error| error.to_string())
 }

@@ -3,7 +3,7 @@
 use crate::config::{Config, ZoneConfig};
 use crate::files::{self, FolderError, LEDGER_FOLDER};
 use crate::operate::{self, Operator};
-use crate::pump::{Pump, SNAPSHOT_ENTRIES_MIN};
+use crate::pump::{Appender, Pump, SNAPSHOT_ENTRIES_MIN};
 use crate::recover::{self, Folder, LogError};
 use crate::sealing::{Sealing, SealingError};
 use arc_swap::ArcSwap;
@@ -20,11 +20,12 @@ use einhorn_ingress::{Ingress, ListenError, SUBMISSIONS_WAITING_MAX, http, now_m
 use einhorn_serve::publish::Published;
 use einhorn_store::engine::{Engine, EngineError, SqliteEngine};
 
-use einhorn_store::ledger::{OsFiles, SealError, Sealer, TileSource};
+use einhorn_store::ledger::{Files, OsFiles, SealError, Sealer};
 use einhorn_wire::zonefile::{self, ZoneFileError};
 use sha2::{Digest, Sha256};
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -103,14 +104,14 @@ pub struct Node {
 }
 
 /// Everything that the disk gave.
-struct Opened {
-    signer: SignerKey,
-    state: State,
-    engine: Option<Box<dyn Engine>>,
-    sealer: Option<Sealer>,
-    ledger: Arc<OsFiles>,
-    read_only: Option<String>,
-    snapshot_index: u64,
+pub(crate) struct Opened {
+    pub(crate) signer: SignerKey,
+    pub(crate) state: State,
+    pub(crate) engine: Option<Box<dyn Engine>>,
+    pub(crate) sealer: Option<Sealer>,
+    pub(crate) ledger: Arc<dyn Files>,
+    pub(crate) read_only: Option<String>,
+    pub(crate) snapshot_index: u64,
 }
 
 impl Node {
@@ -238,7 +239,7 @@ impl Sockets {
         self,
         config: &Config,
         ingress: &Arc<Ingress>,
-        ledger: Arc<OsFiles>,
+        ledger: Arc<dyn Files>,
         runtime: &tokio::runtime::Runtime,
         stop: &Arc<AtomicBool>,
     ) -> io::Result<Vec<JoinHandle<()>>> {
@@ -270,14 +271,27 @@ impl Sockets {
     }
 }
 
-/// Opens the log and its ledger. What is damaged makes the node read-only, as long as there is
-/// something to serve; what is another's, newer or misnamed is an error.
+/// Opens the log and its ledger in the configured folder.
 fn open(config: &Config) -> Result<Opened, StartError> {
     let folder = config.data.join(LEDGER_FOLDER);
-    let ledger_error = |source| StartError::Ledger { folder: folder.display().to_string(), source };
     let ledger = Arc::new(OsFiles::open(&folder).map_err(StartError::System)?);
+    open_from(SqliteEngine::open(&config.data), ledger, &folder, |is_new| {
+        files::signer(&config.data, &config.ledger_name, is_new)
+    })
+}
+
+/// Opens the log and its ledger, wherever they lie; `folder` is the ledger's, for people. What is
+/// damaged makes the node read-only, as long as there is something to serve; what is another's,
+/// newer or misnamed is an error.
+pub(crate) fn open_from(
+    engine: Result<SqliteEngine, EngineError>,
+    ledger: Arc<dyn Files>,
+    folder: &Path,
+    signer: impl FnOnce(bool) -> Result<SignerKey, FolderError>,
+) -> Result<Opened, StartError> {
+    let ledger_error = |source| StartError::Ledger { folder: folder.display().to_string(), source };
     let mut problems: Vec<String> = Vec::new();
-    let engine = match SqliteEngine::open(&config.data) {
+    let engine = match engine {
         Ok(engine) => Some(engine),
         Err(error @ EngineError::Corrupt { .. }) => {
             problems.push(error.to_string());
@@ -286,14 +300,14 @@ fn open(config: &Config) -> Result<Opened, StartError> {
         Err(error) => return Err(error.into()),
     };
     let is_new = engine.as_ref().is_some_and(|engine| engine.next_index() == 0);
-    let signer = files::signer(&config.data, &config.ledger_name, is_new)?;
+    let signer = signer(is_new)?;
     let (mut fold, folded, outcome) = match &engine {
         Some(engine) => recover::from_engine(&mut *engine.reader()?),
         None => (Folder::new(State::empty()), 0, Ok(())),
     };
     problems.extend(outcome.err().map(|error| error.to_string()));
 
-    let sealer = match Sealer::open(Arc::clone(&ledger) as _, signer.clone()) {
+    let sealer = match Sealer::open(Arc::clone(&ledger), signer.clone()) {
         Ok(sealer) => Some(sealer),
         Err(error @ SealError::Io { .. }) => return Err(ledger_error(error)),
         Err(error) => {
@@ -339,7 +353,8 @@ fn start_writers(
     let mut sealing = None;
     if let (None, Some(sealer), Some(engine)) = (&opened.read_only, opened.sealer, &opened.engine) {
         let failed = Arc::clone(&sealing_failed);
-        let mut ledger = Sealing { sealer, reader: engine.reader()?, appended: wake, failed, again: false };
+        let mut ledger =
+            Sealing { sealer, reader: engine.reader()?, appended: wake, failed, again: false };
         // What was durable but not yet sealed when the last run ended.
         ledger.seal().map_err(|error| match error {
             SealingError::Engine(error) => StartError::Engine(error),
@@ -366,13 +381,13 @@ fn start_writers(
     }
     let pump = Pump {
         commit,
-        engine: opened.engine,
         submissions,
         published: ingress.zones.clone(),
-        appended,
+        appender: opened.engine.map(|engine| Appender::start(engine, appended)).transpose()?,
         sealing_failed,
         stop: Arc::clone(stop),
         snapshot_index: opened.snapshot_index,
+        open_requests: 0,
     };
     Ok((thread::Builder::new().name("commit".to_owned()).spawn(move || pump.run())?, sealing))
 }

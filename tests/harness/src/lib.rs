@@ -7,6 +7,7 @@ mod client;
 mod peers;
 mod raw;
 mod run;
+mod store;
 
 pub use client::{Client, Reply, update_message};
 pub use peers::{output, peer};
@@ -15,6 +16,7 @@ pub use raw::{
     question_message, read_message, record, tsig_of, with_half_the_mac,
 };
 pub use run::{Ran, run};
+pub use store::{files_below, flip_bit, set_format};
 
 use einhorn_wire::tsig::Key;
 use rustix::process::{Pid, Signal, kill_process};

@@ -201,7 +201,7 @@ fn a_refusal_that_rests_on_the_open_batch_waits_for_it() {
     site.commit.flush(20, &mut out);
     assert!(matches!(&out[..], [Output::Append(_)]));
     out.clear();
-    site.commit.append_failed("the disk is full".to_owned(), &mut out);
+    site.commit.append_failed("the disk is full", &mut out);
     for output in &out {
         assert!(
             matches!(output, Output::Answer(_, outcome, _) if rcode(outcome) == Rcode::SERVFAIL)
@@ -216,6 +216,48 @@ fn a_refusal_that_rests_on_the_open_batch_waits_for_it() {
     assert_eq!((*rcode, reason.as_str()), (Rcode::SERVFAIL, "the disk is full"));
     site.commit.flush(20, &mut out);
     assert_eq!(out.len(), 1, "nothing is written any more");
+}
+
+#[test]
+fn the_next_batch_fills_while_one_is_written() {
+    let mut site = Site::new();
+    let mut out = Vec::new();
+    site.commit.request(20, &set_a(1, "a.example.", 7), 1, &mut out);
+    site.commit.flush(20, &mut out);
+    assert!(matches!(&out[..], [Output::Append(_)]));
+    out.clear();
+    // A retry waits for the batch that is being written, a new change opens the next one.
+    site.commit.request(21, &set_a(1, "a.example.", 7), 2, &mut out);
+    site.commit.request(21, &set_a(3, "a.example.", 8), 3, &mut out);
+    site.commit.flush(21, &mut out);
+    assert!(out.is_empty(), "one append at a time");
+    site.commit.appended(&mut out);
+    let [Output::Publish(zones), Output::Answer(1, ..), Output::Answer(2, ..)] = &out[..] else {
+        panic!("the first batch")
+    };
+    let zone = zones.get(&name("example.")).expect("zone");
+    let published = zone
+        .rrset(&name("a.example."), RecordType::A)
+        .and_then(|set| Some(set.rdatas().next()?.to_vec()));
+    assert_eq!(published, Some(vec![192, 0, 2, 7]), "the second batch is not visible yet");
+    out.clear();
+    site.commit.flush(21, &mut out);
+    let [Output::Append(batch)] = &out[..] else { panic!("the second batch") };
+    assert_eq!(batch.first_index, 5);
+    out.clear();
+    site.commit.request(22, &set_a(4, "a.example.", 9), 4, &mut out);
+    site.commit.append_failed("gone", &mut out);
+    let failed: Vec<_> = out
+        .iter()
+        .map(|o| {
+            if let Output::Answer(id, outcome, _) = o {
+                (*id, rcode(outcome))
+            } else {
+                panic!("answers")
+            }
+        })
+        .collect();
+    assert_eq!(failed, [(3, Rcode::SERVFAIL), (4, Rcode::SERVFAIL)]);
 }
 
 #[test]
