@@ -4,7 +4,9 @@
 //! JSON in, one line out, then close.
 
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -95,7 +97,7 @@ pub fn serve(folder: &Path, control: Arc<dyn Control>) -> Result<(), ControlErro
         Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(error(source)),
         _ => {}
     }
-    let listener = UnixListener::bind(&path).map_err(error)?;
+    let listener = in_folder(folder, |socket| UnixListener::bind(socket)).map_err(error)?;
     let accept = move || {
         for stream in listener.incoming().flatten() {
             let control = Arc::clone(&control);
@@ -111,6 +113,13 @@ pub fn serve(folder: &Path, control: Arc<dyn Control>) -> Result<(), ControlErro
     };
     thread::Builder::new().name("control".to_owned()).spawn(accept).map_err(error)?;
     Ok(())
+}
+
+/// Uses the socket in `folder` by a short path: the address of a Unix socket has room for some
+/// hundred octets, and folders lie deeper than that.
+fn in_folder<T>(folder: &Path, use_socket: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let open = File::open(folder)?;
+    use_socket(&PathBuf::from(format!("/proc/self/fd/{}/{SOCKET_FILE}", open.as_raw_fd())))
 }
 
 fn answer(stream: UnixStream, control: &dyn Control) -> io::Result<()> {
@@ -131,7 +140,7 @@ fn answer(stream: UnixStream, control: &dyn Control) -> io::Result<()> {
 /// # Errors
 /// [`io::Error`] when no node answers there.
 pub fn ask(folder: &Path, command: &Command) -> io::Result<Answer> {
-    let mut stream = UnixStream::connect(folder.join(SOCKET_FILE))?;
+    let mut stream = in_folder(folder, |socket| UnixStream::connect(socket))?;
     let mut line = serde_json::to_string(command)?;
     line.push('\n');
     stream.write_all(line.as_bytes())?;

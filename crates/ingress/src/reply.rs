@@ -1,5 +1,6 @@
 //! The way back to whoever asked for an update.
 
+use crate::outbox::Outbox;
 use einhorn_core::model::request::Outcome;
 use einhorn_serve::answer::Transport;
 use einhorn_wire::edns::{self, Edns, ExtendedError, OPT_OCTETS};
@@ -117,16 +118,13 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// Tells the outcome. `buffer` is scratch space. Never blocks: what a client does not take is
-    /// lost to it, as with any datagram, and it may ask again.
-    pub fn send(self, outcome: Outcome, now_seconds: u64, buffer: &mut Vec<u8>) {
+    /// Tells the outcome; datagrams wait in `outbox` until it is flushed. Never blocks: what a
+    /// client does not take is lost to it, and it may ask again.
+    pub fn send(self, outcome: Outcome, now_seconds: u64, outbox: &mut Outbox) {
         match self {
             Reply::Udp { socket, peer, echo } => {
-                buffer.clear();
-                echo.write_outcome(&outcome, now_seconds, buffer);
-                if let Err(error) = socket.send_to(buffer, peer) {
-                    tracing::debug!(%peer, %error, "an update's reply could not be sent");
-                }
+                outbox
+                    .push(socket, peer, |buffer| echo.write_outcome(&outcome, now_seconds, buffer));
             }
             Reply::Tcp { outgoing, permit, echo } => {
                 let mut frame = vec![0, 0];

@@ -6,6 +6,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use einhorn_core::commit::{Batch, Commit, Output};
 use einhorn_core::model::request::Outcome;
 use einhorn_core::model::snapshot;
+use einhorn_ingress::outbox::Outbox;
 use einhorn_ingress::reply::Reply;
 use einhorn_ingress::{Submission, now_ms};
 use einhorn_serve::publish::Published;
@@ -46,14 +47,16 @@ impl Pump {
     pub(crate) fn run(mut self) {
         let nothing = never();
         let mut out = Vec::new();
-        let mut scratch = Vec::new();
+        let mut outbox = Outbox::default();
         loop {
             // The log's first entry may be waiting already.
             self.commit.flush(now_ms(), &mut out);
-            self.act(&mut out, &mut scratch);
-            let full = self.open_requests >= BATCH_REQUESTS_MAX || self.commit.batch().octets() >= BATCH_OCTETS;
+            self.act(&mut out, &mut outbox);
+            let full = self.open_requests >= BATCH_REQUESTS_MAX
+                || self.commit.batch().octets() >= BATCH_OCTETS;
             let submissions = if full { nothing.clone() } else { self.submissions.clone() };
-            let appended = self.appender.as_ref().map_or_else(never, |appender| appender.done.clone());
+            let appended =
+                self.appender.as_ref().map_or_else(never, |appender| appender.done.clone());
             select! {
                 recv(appended) -> result => self.appended(result, &mut out),
                 recv(submissions) -> submission => match submission {
@@ -80,13 +83,19 @@ impl Pump {
         while let Some(Submission { request, reply }) = next.take() {
             self.commit.request(now_ms, &request, reply, out);
             self.open_requests += 1;
-            if self.open_requests < BATCH_REQUESTS_MAX && self.commit.batch().octets() < BATCH_OCTETS {
+            if self.open_requests < BATCH_REQUESTS_MAX
+                && self.commit.batch().octets() < BATCH_OCTETS
+            {
                 next = self.submissions.try_recv().ok();
             }
         }
     }
 
-    fn appended(&mut self, result: Result<Result<(), String>, crossbeam_channel::RecvError>, out: &mut Vec<Output<Reply>>) {
+    fn appended(
+        &mut self,
+        result: Result<Result<(), String>, crossbeam_channel::RecvError>,
+        out: &mut Vec<Output<Reply>>,
+    ) {
         let result = result.unwrap_or_else(|_| Err("the append's thread has ended".to_owned()));
         if !self.commit.is_appending() {
             // Housekeeping failed after the append was answered, or the thread is gone.
@@ -107,7 +116,7 @@ impl Pump {
     }
 
     /// Does what the commit says, in its order.
-    fn act(&mut self, out: &mut Vec<Output<Reply>>, scratch: &mut Vec<u8>) {
+    fn act(&mut self, out: &mut Vec<Output<Reply>>, outbox: &mut Outbox) {
         let now_seconds = now_ms() / 1000;
         for output in out.drain(..) {
             match output {
@@ -124,21 +133,26 @@ impl Pump {
                     if let (Outcome::Done { index }, Some(advice)) = (&outcome, advice) {
                         tracing::debug!(index, path = %advice.path, reason = %advice.reason, "committed");
                     }
-                    reply.send(outcome, now_seconds, scratch);
+                    reply.send(outcome, now_seconds, outbox);
                 }
             }
         }
+        outbox.flush();
     }
 
     fn save_snapshot(&mut self) {
         let Some(mut engine) = self.appender.take().and_then(Appender::stop) else { return };
         let state = self.commit.state();
-        if self.commit.failure().is_some() || state.next_index - self.snapshot_index < SNAPSHOT_ENTRIES_MIN {
+        if self.commit.failure().is_some()
+            || state.next_index - self.snapshot_index < SNAPSHOT_ENTRIES_MIN
+        {
             return;
         }
         match engine.save_snapshot(state.next_index, &snapshot::encode(state)) {
             Ok(()) => tracing::info!(index = state.next_index, "snapshot saved"),
-            Err(error) => tracing::warn!(%error, "no snapshot was saved; the next start folds more of the log"),
+            Err(error) => {
+                tracing::warn!(%error, "no snapshot was saved; the next start folds more of the log")
+            }
         }
     }
 }
@@ -185,9 +199,16 @@ impl Appender {
     }
 }
 
-fn append(engine: &mut dyn Engine, batch: &Batch, scratch: &mut engine::Batch) -> Result<(), String> {
+fn append(
+    engine: &mut dyn Engine,
+    batch: &Batch,
+    scratch: &mut engine::Batch,
+) -> Result<(), String> {
     scratch.clear();
-    batch.entries().try_for_each(|(entry, audit)| scratch.push(entry, audit)).map_err(|error| error.to_string())?;
+    batch
+        .entries()
+        .try_for_each(|(entry, audit)| scratch.push(entry, audit))
+        .map_err(|error| error.to_string())?;
     let epoch = engine.epoch();
     engine.append(batch.first_index, epoch, scratch).map_err(|error| error.to_string())
 }

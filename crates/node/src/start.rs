@@ -394,6 +394,11 @@ fn start_writers(
 
 /// Takes in the configured zones that the ledger does not have.
 fn load_new_zones(config: &Config, ingress: &Ingress) -> Result<(), StartError> {
+    for zone in ingress.zones.current().iter() {
+        if !config.zones.iter().any(|configured| configured.name == zone.apex) {
+            tracing::warn!(zone = %zone.apex, "is in the ledger but not in the configuration; it is still served");
+        }
+    }
     for zone in &config.zones {
         if ingress.zones.current().get(&zone.name).is_none() {
             let action = read_zone(zone)?;

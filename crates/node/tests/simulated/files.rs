@@ -126,6 +126,7 @@ impl Files for SimFiles {
         for name in self.disk.list(&self.path(&format!("{path}/"))) {
             self.disk.remove(&name).map_err(system)?;
         }
+        self.sync_folders(&format!("{path}/x")).map_err(system)?;
         Ok(())
     }
 }
