@@ -194,6 +194,10 @@ impl<R> Commit<R> {
                 "too many requests to remember; try again later",
             ));
         }
+        if !self.state.would_remember(request.remember_until_seconds) {
+            let reason = "too old to tell whether it was done before; sign it anew";
+            return Err(Refusal::new(Rcode::SERVFAIL, reason));
+        }
         let change = decide::change(&self.state, &*self.agent, now_ms, request)?;
         let (zone, advice, changes) =
             (change.zone.clone(), change.advice, !change.names.is_empty());

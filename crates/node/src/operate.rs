@@ -175,7 +175,7 @@ pub(crate) fn operator_request(
     crate::files::random(&mut id).map_err(|error| format!("no random numbers: {error}"))?;
     Ok(Request {
         id: RequestId(id),
-        remember_until_seconds: now_ms() / 1000,
+        remember_until_seconds: now_ms() / 1000 + OPERATOR_TIMEOUT.as_secs(),
         who: Identity::Operator,
         zone,
         action,

@@ -152,6 +152,7 @@ impl Node {
         if read_only.is_none() {
             load_new_zones(config, &ingress)?;
         }
+        let sealing = sealing.map(|sealing| start_sealing(config, sealing)).transpose()?;
         control::serve(&config.data, Arc::clone(&operator) as _)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
@@ -338,9 +339,9 @@ pub(crate) fn open_from(
     Ok(Opened { signer, state: fold.state, engine, sealer, ledger, read_only, snapshot_index })
 }
 
-type Writers = (JoinHandle<()>, Option<JoinHandle<()>>);
+type Writers = (JoinHandle<()>, Option<Sealing>);
 
-/// Starts the threads that write: the commit, and the ledger behind it.
+/// Starts the commit, with the ledger behind it caught up and ready to be started.
 fn start_writers(
     config: &Config,
     opened: Opened,
@@ -356,15 +357,8 @@ fn start_writers(
         let mut ledger =
             Sealing { sealer, reader: engine.reader()?, appended: wake, failed, again: false };
         // What was durable but not yet sealed when the last run ended.
-        ledger.seal().map_err(|error| match error {
-            SealingError::Engine(error) => StartError::Engine(error),
-            SealingError::Seal(source) => StartError::Ledger {
-                folder: config.data.join(LEDGER_FOLDER).display().to_string(),
-                source,
-            },
-        })?;
-        sealing =
-            Some(thread::Builder::new().name("ledger".to_owned()).spawn(move || ledger.run())?);
+        seal(config, &mut ledger)?;
+        sealing = Some(ledger);
     }
     let agent = Box::new(Rules);
     let is_new = opened.state.next_index == 0;
@@ -390,6 +384,23 @@ fn start_writers(
         open_requests: 0,
     };
     Ok((thread::Builder::new().name("commit".to_owned()).spawn(move || pump.run())?, sealing))
+}
+
+fn seal(config: &Config, ledger: &mut Sealing) -> Result<(), StartError> {
+    ledger.seal().map_err(|error| match error {
+        SealingError::Engine(error) => StartError::Engine(error),
+        SealingError::Seal(source) => StartError::Ledger {
+            folder: config.data.join(LEDGER_FOLDER).display().to_string(),
+            source,
+        },
+    })
+}
+
+/// Seals what the start itself has written, so that a ready node has a ledger to verify, and
+/// starts the ledger's thread.
+fn start_sealing(config: &Config, mut ledger: Sealing) -> Result<JoinHandle<()>, StartError> {
+    seal(config, &mut ledger)?;
+    Ok(thread::Builder::new().name("ledger".to_owned()).spawn(move || ledger.run())?)
 }
 
 /// Takes in the configured zones that the ledger does not have.

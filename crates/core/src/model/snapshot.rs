@@ -1,9 +1,10 @@
 //! The whole state as octets, so that a restart need not fold the whole log.
 //!
 //! A snapshot is a cache: the log alone is the truth, and a snapshot that cannot be read is
-//! skipped. Form: u8 version (1), u16 site, u16 generation, u64 next index, u64 last time, origin name (u16
-//! length), list of zones (name apex, u32 serial, u64 count of names, names), list of remembered
-//! requests (16 octets id, u64 until, u64 index). Integers are big-endian.
+//! skipped. Form, with big-endian integers: u8 version (1), u16 site, u16 generation, u64 next
+//! index, u64 last time, origin name (u16 length), list of zones (name apex, u32 serial, list of
+//! names), u64 latest second until which forgotten requests were remembered, list of remembered
+//! requests (16 octets id, u64 until, u64 index).
 
 use super::codec::{Malformed, Put, Take, put_name_record, take_name_record};
 use super::tree::Tree;
@@ -31,6 +32,7 @@ pub fn encode(state: &State) -> Vec<u8> {
         put.count(zone.names.iter().count());
         zone.names.iter().for_each(|record| put_name_record(&mut put, record));
     }
+    put.u64(state.requests.forgotten_until_seconds);
     put.count(state.remembered());
     for (id, until_seconds, index) in state.requests.iter() {
         put.bytes(&id);
@@ -67,6 +69,7 @@ pub fn decode(octets: &[u8]) -> Result<State, Malformed> {
         let zone = Zone { apex, names, serial, unpublished: false };
         state.zones.0.insert(key.as_ref(), Arc::new(zone));
     }
+    state.requests.forgotten_until_seconds = take.u64()?;
     for _ in 0..take.count(32)? {
         let (id, until_seconds, index) = (take.array()?, take.u64()?, take.u64()?);
         state.requests.insert(id, until_seconds, index);

@@ -177,6 +177,8 @@ pub(super) struct Requests {
     done: HashMap<ShortId, u64, BuildHasherDefault<FirstOctets>>,
     /// Ids by the second in which they may be forgotten.
     until_seconds: BTreeMap<u64, Vec<ShortId>>,
+    /// The latest such second of those that have been forgotten; 0 for none.
+    pub(super) forgotten_until_seconds: u64,
 }
 
 impl Requests {
@@ -196,6 +198,7 @@ impl Requests {
         while let Some(first) =
             self.until_seconds.first_entry().filter(|entry| *entry.key() < now_seconds)
         {
+            self.forgotten_until_seconds = self.forgotten_until_seconds.max(*first.key());
             for id in first.remove() {
                 self.done.remove(&id);
             }
@@ -277,6 +280,12 @@ impl State {
     /// The entry in which this request was done, if it is remembered.
     pub fn done(&self, id: &RequestId) -> Option<u64> {
         self.requests.done.get(&Requests::short(id)).copied()
+    }
+
+    /// Whether a request that could be repeated until then would still be remembered, had it been
+    /// done. A copy that waited too long, or a clock set back, brings requests that would not.
+    pub fn would_remember(&self, until_seconds: u64) -> bool {
+        until_seconds > self.requests.forgotten_until_seconds
     }
 
     /// Number of requests remembered.

@@ -6,11 +6,15 @@
 use einhorn_sim::disk::{DiskError, FileId, SimDisk};
 use einhorn_store::ledger::{Files, TileSource};
 use std::io;
+use std::sync::Mutex;
 
 /// A folder of the simulated disk.
 pub(super) struct SimFiles {
     disk: SimDisk,
     root: &'static str,
+    /// Folders removed whose parents were not synced since. The disk knows only files: when the
+    /// parent is synced, the folder is gone for good, and all files in it.
+    removed: Mutex<Vec<String>>,
 }
 
 fn system(error: DiskError) -> io::Error {
@@ -23,7 +27,7 @@ fn system(error: DiskError) -> io::Error {
 
 impl SimFiles {
     pub(super) fn new(disk: &SimDisk, root: &'static str) -> SimFiles {
-        SimFiles { disk: disk.clone(), root }
+        SimFiles { disk: disk.clone(), root, removed: Mutex::default() }
     }
 
     fn path(&self, path: &str) -> String {
@@ -53,6 +57,12 @@ impl SimFiles {
         while let Some((above, _)) = folder.rsplit_once('/').filter(|_| folder != self.root) {
             folder = above.to_owned();
             self.disk.sync_folder(&folder)?;
+            let mut removed = self.removed.lock().expect("no panic holds it");
+            for gone in
+                removed.extract_if(.., |gone| gone.rsplit_once('/').unwrap_or_default().0 == folder)
+            {
+                self.disk.sync_folder(&gone)?;
+            }
         }
         Ok(())
     }
@@ -126,7 +136,7 @@ impl Files for SimFiles {
         for name in self.disk.list(&self.path(&format!("{path}/"))) {
             self.disk.remove(&name).map_err(system)?;
         }
-        self.sync_folders(&format!("{path}/x")).map_err(system)?;
+        self.removed.lock().expect("no panic holds it").push(self.path(path));
         Ok(())
     }
 }

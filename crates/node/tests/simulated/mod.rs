@@ -12,7 +12,7 @@ use run::World;
 
 #[test]
 fn nothing_acknowledged_is_lost() {
-    run_seeds(23..24);
+    run_seeds(0..400);
 }
 
 #[test]

@@ -101,15 +101,14 @@ impl World {
         for _ in 0..4 + self.random.below(4) {
             figures.rounds += 1;
             self.schedule_trouble();
-            eprintln!("round {} mutations {}", figures.rounds, self.disk.mutations());
             match self.open() {
                 Ok(node) => self.work(node, figures),
-                Err(e) => {eprintln!("start failed {e}"); figures.failed_starts += 1}
+                Err(_) => figures.failed_starts += 1,
             }
             // Most troubles end with a power cut, the others with a kill of the process alone.
             if !self.random.one_in(3) {
                 figures.power_cuts += 1;
-                eprintln!("crash"); self.disk.crash();
+                self.disk.crash();
             }
             self.disk.halt_after(u64::MAX >> 1);
             self.disk.clear_faults();
@@ -130,8 +129,9 @@ impl World {
             1 => Happened::Persisted,
             _ => Happened::Torn,
         };
-        let file = ["", "", "log.db", "log.db-wal", "checkpoint.signed", "temporary", "000", "synced"]
-            [random.below(8) as usize];
+        let file =
+            ["", "", "log.db", "log.db-wal", "checkpoint.signed", "temporary", "000", "synced"]
+                [random.below(8) as usize];
         match random.below(6) {
             0 => {}
             1 | 2 => {
@@ -147,7 +147,6 @@ impl World {
                 let error = if random.one_in(3) { DiskError::NoSpace } else { DiskError::Io };
                 let mut fault = Fault::next(access).after(random.below(120)).on(file);
                 fault = fault.outcome(outcome).error(error);
-                eprintln!("{fault:?}");
                 self.disk.schedule(if random.one_in(3) { fault.lasting() } else { fault });
             }
         }
@@ -244,9 +243,8 @@ impl World {
         });
         if let Err(reason) = sealed {
             figures.failed_seals += 1;
-            eprintln!("seal failed {reason}"); let _ = node.sealing.failed.set(reason);
+            let _ = node.sealing.failed.set(reason);
         }
-        eprintln!("sealed {} durable {} sync {sync} mark {:?}", node.sealing.sealer.sealed(), node.sealing.sealer.durable(), node.ledger.read("synced").map(|b| b.map(|b| String::from_utf8_lossy(&b).lines().nth(1).map(str::to_owned))));
         self.look_at_checkpoints(&node.ledger);
     }
 
@@ -282,7 +280,6 @@ impl World {
         let mut reader = node.engine.reader().expect("a reader");
         let entries = self.model.check_log(&mut *reader);
         figures.entries = figures.entries.max(entries);
-        eprintln!("check open: sealed {} durable {} len {:?}", node.sealing.sealer.sealed(), node.sealing.sealer.durable(), node.ledger.read("tile/entries/003").map(|b| b.map(|b| b.len())));
         node.sealing.sealer.sync_full().expect("a sound disk");
         assert_eq!(node.sealing.sealer.sealed(), entries, "all that is durable is sealed");
         if entries > 0 {

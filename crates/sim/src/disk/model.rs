@@ -176,10 +176,8 @@ impl SimDisk {
     pub fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
         let mut model = self.lock();
         model.mutate(Access::Write, to).map_err(|(error, _)| error)?;
-        if !model.names.contains_key(from) {
-            return Err(DiskError::NotFound);
-        }
-        model.change_names(NameChange::Rename { from: from.to_owned(), to: to.to_owned() });
+        let Some(number) = model.names.get(from).copied() else { return Err(DiskError::NotFound) };
+        model.change_names(NameChange::Rename { from: from.to_owned(), to: to.to_owned(), number });
         Ok(())
     }
 
@@ -332,10 +330,21 @@ impl Model {
     }
 
     fn sync_folder(&mut self, folder: &str) {
-        let (now, later): (Vec<_>, Vec<_>) =
-            self.name_changes.drain(..).partition(|change| change.touches(folder));
-        self.name_changes = later;
-        for change in now {
+        // A change brings along the earlier ones of its names: a file that is renamed into the
+        // folder was made elsewhere before, and its old name goes with it.
+        let mut names = BTreeSet::new();
+        let (mut now, mut later) = (Vec::new(), Vec::new());
+        for change in std::mem::take(&mut self.name_changes).into_iter().rev() {
+            let paths = change.paths().map(str::to_owned);
+            if change.touches(folder) || paths.iter().any(|path| names.contains(path)) {
+                names.extend(paths);
+                now.push(change);
+            } else {
+                later.push(change);
+            }
+        }
+        self.name_changes = later.into_iter().rev().collect();
+        for change in now.into_iter().rev() {
             change.apply(&mut self.durable_names);
         }
     }

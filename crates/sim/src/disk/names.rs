@@ -9,14 +9,22 @@ use std::collections::BTreeMap;
 pub(super) enum NameChange {
     Link { path: String, number: u64 },
     Unlink { path: String },
-    Rename { from: String, to: String },
+    Rename { from: String, to: String, number: u64 },
 }
 
 impl NameChange {
     pub(super) fn touches(&self, folder: &str) -> bool {
         match self {
             Self::Link { path, .. } | Self::Unlink { path } => parent(path) == folder,
-            Self::Rename { from, to } => parent(from) == folder || parent(to) == folder,
+            Self::Rename { from, to, .. } => parent(from) == folder || parent(to) == folder,
+        }
+    }
+
+    /// The names it is about.
+    pub(super) fn paths(&self) -> [&str; 2] {
+        match self {
+            Self::Link { path, .. } | Self::Unlink { path } => [path, path],
+            Self::Rename { from, to, .. } => [from, to],
         }
     }
 
@@ -28,10 +36,9 @@ impl NameChange {
             Self::Unlink { path } => {
                 names.remove(path);
             }
-            Self::Rename { from, to } => {
-                if let Some(number) = names.remove(from) {
-                    names.insert(to.clone(), number);
-                }
+            Self::Rename { from, to, number } => {
+                names.remove(from);
+                names.insert(to.clone(), *number);
             }
         }
     }

@@ -4,6 +4,8 @@
 //! at the previous call already. So a reader who fetched a checkpoint still finds every path it
 //! names for at least one interval between two calls, and the full tile after that.
 
+use std::collections::BTreeMap;
+
 use einhorn_core::ledger::tile::encode_tile;
 use einhorn_core::ledger::tree::subtree_root;
 use einhorn_core::ledger::{Bundle, Checkpoint, Frontier, Hash, Tile};
@@ -88,6 +90,7 @@ impl Sealer {
                 self.files.0.remove_folder(&path).map_err(error)?;
             }
         }
+        self.sync_removals()?;
         if let Some(mark) = &self.sync.next_mark {
             let error = |source| SealError::Io { path: SYNCED.to_owned(), source };
             self.files.0.write_durable(SYNCED, mark.body().as_bytes()).map_err(error)?;
@@ -96,6 +99,18 @@ impl Sealer {
         self.sync.next_mark = (self.sync.durable != complete.size()).then(|| self.mark(&complete));
         self.sync.durable = complete.size();
         Ok(self.sync.durable)
+    }
+
+    /// Makes the removal of partial files durable: below the mark nobody looks for them again, and
+    /// one that came back after a power cut could be torn. A full tile stands for its folder.
+    fn sync_removals(&self) -> Result<(), SealError> {
+        let files = self.sync.retired.iter().flat_map(|tile| tile_files(*tile));
+        let in_folder =
+            |path: String| (path.rsplit_once('/').map(|(folder, _)| folder.to_owned()), path);
+        let folders: BTreeMap<_, _> = files.map(in_folder).collect();
+        let paths: Vec<String> = folders.into_values().collect();
+        let error = |source| SealError::Io { path: "tile".to_owned(), source };
+        self.files.0.sync(&paths).map_err(error)
     }
 
     fn mark(&self, tree: &Frontier) -> Checkpoint {
