@@ -234,7 +234,7 @@ impl EngineCopy {
         }
     }
 
-    /// Reads what is durable but not under the checkpoint yet.
+    /// Reads what is durable but not under the checkpoint yet, and what lies beside the log.
     fn finish(mut self) -> Option<String> {
         while self.problem.is_none() && !self.entries.is_empty() {
             let end = self.first + self.entries.len() as u64;
@@ -245,7 +245,8 @@ impl EngineCopy {
                 _ => break,
             }
         }
-        self.problem
+        let audit = self.reader.as_mut().map_or(Ok(()), SqliteReader::check_audit);
+        self.problem.or(audit.err().map(|error| format!("the audit values: {error}")))
     }
 }
 

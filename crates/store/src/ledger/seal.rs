@@ -8,6 +8,7 @@
 //! Reading back catches what goes wrong in memory and in the file system; the copy read is usually
 //! still in memory. [`Sealer::sync_full`] reads full tiles again after they reached the disk.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
@@ -123,6 +124,8 @@ struct Grown {
     tail: Vec<u8>,
     /// Tiles that became full, each level's in order.
     full: Vec<Tile>,
+    /// Bundles that became full, by index. Their entries are the ones hashed.
+    bundles: HashMap<u64, Vec<u8>>,
 }
 
 type ReadTiles = HashMap<(u8, u64), Vec<Hash>>;
@@ -205,8 +208,12 @@ impl Sealer {
     /// Adds the entries to a copy of the edge and writes every file that this completes or
     /// changes. Files at these paths that no checkpoint covers yet mean nothing to anyone.
     fn integrate<E: AsRef<[u8]>>(&self, entries: &[E]) -> Result<Grown, SealError> {
-        let mut grown =
-            Grown { frontier: self.frontier.clone(), tail: self.tail.clone(), full: Vec::new() };
+        let mut grown = Grown {
+            frontier: self.frontier.clone(),
+            tail: self.tail.clone(),
+            full: Vec::new(),
+            bundles: HashMap::new(),
+        };
         let mut filled: Vec<(Tile, Vec<u8>)> = Vec::new();
         for entry in entries {
             let entry = entry.as_ref();
@@ -219,7 +226,7 @@ impl Sealer {
             // A bundle is full exactly when its tile of level 0, the first in the list, is.
             if let Some((leaves, _)) = filled.first() {
                 self.files.write_new(&Bundle::full(leaves.index).path(), &grown.tail)?;
-                grown.tail.clear();
+                grown.bundles.insert(leaves.index, std::mem::take(&mut grown.tail));
             }
             for (tile, bytes) in filled.drain(..) {
                 self.files.write_new(&tile.path(), &bytes)?;
@@ -260,10 +267,7 @@ impl Sealer {
         for tile in grown.full.iter().copied().chain(Tile::edge(size)) {
             let hashes = &tiles[&(tile.level, tile.index)];
             let bundle = match tile.level {
-                0 => {
-                    let bundle = Bundle { index: tile.index, width: tile.width };
-                    Some(self.files.check_bundle(bundle, hashes)?)
-                }
+                0 => Some(self.check_bundle(tile, hashes, grown)?),
                 _ => None,
             };
             let is_new = Tile::in_tree(tile.level, tile.index, self.sealed()).is_none();
@@ -293,6 +297,24 @@ impl Sealer {
                 same_root(signed, prefix_root(size, signed.size, read).map_err(not_rebuilt)?)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// The bundle of a tile of level 0, as it lies on disk. Octets that are those hashed a moment
+    /// ago need no hashing again; all others do.
+    fn check_bundle<'g>(
+        &self,
+        tile: Tile,
+        leaves: &[Hash],
+        grown: &'g Grown,
+    ) -> Result<Cow<'g, [u8]>, SealError> {
+        let bundle = Bundle { index: tile.index, width: tile.width };
+        match grown.bundles.get(&tile.index) {
+            Some(bytes) if tile.is_full() => {
+                self.files.must_hold(&bundle.path(), bytes)?;
+                Ok(Cow::Borrowed(bytes))
+            }
+            _ => self.files.check_bundle(bundle, leaves).map(Cow::Owned),
         }
     }
 

@@ -12,6 +12,9 @@ use super::super::{EngineError, EngineReader, Visit};
 use super::format::{self, State, corrupt};
 use super::{Place, row};
 
+/// Rows of audit values checked in one read transaction.
+const AUDIT_ROWS_AT_ONCE: usize = 256;
+
 /// A reader with its own read-only connection.
 pub struct SqliteReader {
     pub(super) connection: Connection,
@@ -36,6 +39,27 @@ impl SqliteReader {
     /// [`EngineError::NotALog`], [`EngineError::Corrupt`], or the disk's failures.
     pub fn open(folder: &Path) -> Result<Self, EngineError> {
         Self::open_place(&Place { database: format::database_in(folder), vfs: None })
+    }
+
+    /// Checks the audit values, which no fold and no answer ever reads.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] where one is damaged.
+    pub fn check_audit(&mut self) -> Result<(), EngineError> {
+        let mut from = 0;
+        loop {
+            let (mut end, mut left) = (from, AUDIT_ROWS_AT_ONCE);
+            row::each(&self.connection, row::AUDIT, from, |row| {
+                end = row.end();
+                left -= 1;
+                left > 0
+            })
+            .map_err(|error| self.failed(error, "read the audit values"))?;
+            if end == from {
+                return Ok(());
+            }
+            from = end;
+        }
     }
 
     pub(super) fn open_place(place: &Place) -> Result<Self, EngineError> {
