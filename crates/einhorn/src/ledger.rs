@@ -2,7 +2,7 @@
 
 use crate::source::{self, Ledger, ask};
 use crate::{Failure, Outcome, describe, print};
-use einhorn_core::ledger::{TlogProof, VerifierKey, checkpoint};
+use einhorn_core::ledger::{SignerKey, TlogProof, VerifierKey, checkpoint};
 use einhorn_core::model::State;
 use einhorn_core::model::entry::{Assembler, Body, Entry};
 use einhorn_ingress::control;
@@ -127,6 +127,7 @@ fn verify_all(source: &source::Arguments, replay: bool) -> Outcome {
     if let Some(engine) = engine {
         findings.extend(engine.finish());
     }
+    findings.extend(source.data.as_deref().and_then(|data| secret_key_problem(data, &ledger.key)));
     let Some(checkpoint) = report.checkpoint.as_ref().filter(|_| findings.is_empty()) else {
         return Err(Failure::finding(format!(
             "{} problems found:\n{}",
@@ -142,6 +143,22 @@ fn verify_all(source: &source::Arguments, replay: bool) -> Outcome {
         checkpoint.root,
         report.entries as f64 / seconds.max(1e-9)
     ))
+}
+
+/// What is wrong with the log's secret key, which is only needed at the next start: better to
+/// know now. An auditor without the right to read it cannot tell.
+fn secret_key_problem(data: &Path, key: &VerifierKey) -> Option<String> {
+    let path = data.join("ledger.key");
+    let problem = match std::fs::read(&path) {
+        Ok(text) => match SignerKey::parse(String::from_utf8_lossy(&text).trim()) {
+            Ok(secret) if secret.verifier() == key => return None,
+            Ok(_) => "it is the key of another log".to_owned(),
+            Err(error) => error.to_string(),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return None,
+        Err(error) => error.to_string(),
+    };
+    Some(format!("{}: {problem}", path.display()))
 }
 
 /// What a report found, as lines; a source that cannot be reached is not a finding.

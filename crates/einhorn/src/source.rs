@@ -37,7 +37,7 @@ pub(crate) struct Ledger {
 impl Arguments {
     /// Opens the ledger.
     pub(crate) fn open(&self) -> Result<Ledger, Failure> {
-        let (files, vkey): (Box<dyn TileSource>, _) = match (&self.data, &self.url) {
+        let (files, key): (Box<dyn TileSource>, _) = match (&self.data, &self.url) {
             (Some(data), _) => {
                 let folder = data.join("ledger");
                 if !folder.is_dir() {
@@ -47,14 +47,13 @@ impl Arguments {
                     )));
                 }
                 let files = OsFiles::open(&folder).map_err(Failure::unreachable)?;
-                (Box::new(files), self.vkey.clone().map_or_else(|| read_vkey(data), Ok)?)
+                (Box::new(files), self.vkey.as_deref().map_or_else(|| read_vkey(data), parse_vkey)?)
             }
             (None, Some(url)) => {
-                let vkey = self.vkey.clone();
-                let vkey = vkey.ok_or_else(|| {
+                let vkey = self.vkey.as_deref().ok_or_else(|| {
                     Failure::usage("a ledger from a URL needs --vkey: whom to trust")
                 })?;
-                (Box::new(HttpSource::new(url)), vkey)
+                (Box::new(HttpSource::new(url)), parse_vkey(vkey)?)
             }
             (None, None) => {
                 return Err(Failure::usage(
@@ -62,20 +61,26 @@ impl Arguments {
                 ));
             }
         };
-        let key = VerifierKey::parse(vkey.trim())
-            .map_err(|error| Failure::usage(format!("--vkey: {error}")))?;
         Ok(Ledger { files, key })
     }
 }
 
-fn read_vkey(data: &Path) -> Result<String, Failure> {
+/// A public key as given on the command line.
+pub(crate) fn parse_vkey(text: &str) -> Result<VerifierKey, Failure> {
+    VerifierKey::parse(text.trim()).map_err(|error| Failure::usage(format!("--vkey: {error}")))
+}
+
+fn read_vkey(data: &Path) -> Result<VerifierKey, Failure> {
     let path = data.join("ledger.vkey");
-    std::fs::read_to_string(&path).map_err(|error| {
+    let text = std::fs::read(&path).map_err(|error| {
         Failure::unreachable(format!(
             "cannot read {}: {error}; give the key with --vkey",
             path.display()
         ))
-    })
+    })?;
+    let text = String::from_utf8_lossy(&text);
+    VerifierKey::parse(text.trim())
+        .map_err(|error| Failure::finding(format!("{}: {error}", path.display())))
 }
 
 /// A ledger served over HTTP.
