@@ -3,6 +3,7 @@
 
 mod conditions;
 mod keys;
+mod page;
 mod pipelining;
 mod policy;
 mod protocol;

@@ -183,6 +183,10 @@ fn every_answer_to_a_signed_request_is_signed() {
         (question(0, "nobody.fleet.example.", RecordType::A, Class::IN), Rcode::NXDOMAIN),
         (question(0, "example.net.", RecordType::A, Class::IN), Rcode::REFUSED),
         (question_message(5, Opcode(0), &[]), Rcode::FORMERR),
+        (
+            question_message(5, Opcode(0), &[(ZONE, SOA, Class::IN), (ZONE, SOA, Class::IN)]),
+            Rcode::FORMERR,
+        ),
         (question(0, ZONE, RecordType::AXFR, Class::IN), Rcode::FORMERR),
         (question(1, ZONE, RecordType::A, Class::IN), Rcode::NOTIMP),
         (question(2, ZONE, RecordType::A, Class::IN), Rcode::NOTIMP),

@@ -154,6 +154,26 @@ fn what_does_not_fit_is_truncated_and_asked_again_over_tcp() {
     }
 }
 
+/// The signature has its room in a truncated answer too, and `dig` checks it.
+#[test]
+fn a_signed_question_gets_signed_answers_of_every_size() {
+    let (_folder, site) = rich_site();
+    for (options, name, rtype, wanted) in [
+        (&["+ignore", "+noedns"][..], "big.fleet.example.", "TXT", "flags: qr aa tc"),
+        (&["+ignore", "+bufsize=1232"], "big.fleet.example.", "TXT", "flags: qr aa tc"),
+        (&["+tcp"], "big.fleet.example.", "TXT", "ANSWER: 40,"),
+        (&[], "host.fleet.example.", "A", "ANSWER: 1,"),
+        (&[], "nobody.fleet.example.", "A", "status: NXDOMAIN"),
+        (&[], "example.net.", "A", "status: REFUSED"),
+    ] {
+        let arguments = [options, &["+norecurse", "-y", KEY, name, rtype]].concat();
+        let Some(text) = dig(&site, &arguments) else { return };
+        assert!(text.contains(wanted), "{name} {options:?}: {text}");
+        assert!(text.contains("TSIG\thmac-sha256.") && text.contains("NOERROR 0"), "{text}");
+        assert!(!text.contains("verify") && !text.contains("WARNING"), "{text}");
+    }
+}
+
 #[test]
 fn edns_is_answered_as_asked() {
     let (_folder, site) = rich_site();

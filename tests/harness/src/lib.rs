@@ -10,13 +10,13 @@ mod run;
 mod store;
 
 pub use client::{Client, Reply, update_message};
-pub use peers::{output, peer};
+pub use peers::{optional_peer, output, peer};
 pub use raw::{
     SignedRequest, Tsig, address, burst, framed, message_with_updates, now_seconds,
     question_message, read_message, record, tsig_of, with_half_the_mac,
 };
 pub use run::{Ran, run};
-pub use store::{files_below, flip_bit, set_format};
+pub use store::{compact_log, files_below, flip_bit, set_format};
 
 use einhorn_wire::tsig::Key;
 use rustix::process::{Pid, Signal, kill_process};
