@@ -60,10 +60,7 @@ fn the_page_proves_what_is_true_and_nothing_else() {
     let vkey = std::fs::read_to_string(data.join("ledger.vkey")).expect("the key");
     let says = |vkey: &str, proof: &str| page_says(&browser, folder.path(), vkey.trim(), proof);
     let good = says(&vkey, &proof);
-    assert!(
-        good.contains("class=\"good\">PROVED: entry 3 is in the log einhorn/site"),
-        "{good}"
-    );
+    assert!(good.contains("class=\"good\">PROVED: entry 3 is in the log einhorn/site"), "{good}");
     for (vkey, proof) in [
         (vkey.clone(), proof.replace("index 3", "index 2")),
         (vkey.replace("site", "sine"), proof.clone()),

@@ -6,7 +6,6 @@ use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 const ANNA: &str = "hmac-sha256:anna.fleet.example.:YW5uYSdzIHNlY3JldCwgdmVyeSBzZWNyZXQ=";
 const LAB: &str = "hmac-sha256:lab.:c2VjcmV0IG9mIHRoZSBsYWIsIGFzIGxvbmcgYXMgb3RoZXJz";
@@ -89,15 +88,6 @@ fn reload(site: &Site) -> einhorn_harness::Ran {
     run(command.args(["reload", "--data"]).arg(&site.data))
 }
 
-/// Waits until the site has said `line`, counted from `seen` lines on.
-fn await_line(site: &Site, seen: usize, line: &str) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !site.stderr().lines().skip(seen).any(|said| said.contains(line)) {
-        assert!(Instant::now() < deadline, "no `{line}` in: {}", site.stderr());
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn a_reload_puts_keys_and_grants_into_force_and_takes_others_away() {
     let folder = scratch();
@@ -121,7 +111,7 @@ fn a_reload_puts_keys_and_grants_into_force_and_takes_others_away() {
     );
     write_config(folder.path(), &reader);
     site.signal(Signal::HUP);
-    await_line(&site, seen, "einhorn: reloaded");
+    site.await_line(seen, "einhorn: reloaded");
     assert_eq!(outcome(&site, LAB, in_lab).as_deref(), Some("REFUSED"));
     let anna = "update add anna.fleet.example. 60 A 192.0.2.7";
     assert_eq!(outcome(&site, ANNA, anna).as_deref(), Some("NOTAUTH(BADKEY)"));
@@ -145,7 +135,7 @@ fn a_broken_configuration_keeps_the_old_one() {
         assert!(said.contains("kept the old keys and grants") && said.contains(wanted), "{said}");
         let seen = site.stderr().lines().count();
         site.signal(Signal::HUP);
-        await_line(&site, seen, "einhorn: not reloaded");
+        site.await_line(seen, "einhorn: not reloaded");
         let line = "update add anna.fleet.example. 60 A 192.0.2.7";
         let Some(found) = outcome(&site, ANNA, line) else { return };
         assert_eq!(found, "NOERROR", "after: {said}");

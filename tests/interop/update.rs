@@ -14,90 +14,70 @@ fn nsupdate_changes_what_dig_sees() {
     assert_eq!(site.stop(), Some(0));
 }
 
-/// Runs steps of an update and what a name then has, as (lines, name, type, data).
-fn steps(tool: Tool, steps: &[(&str, &str, &str, &[&str])]) {
-    let (_folder, site) = site();
-    for (lines, name, rtype, wanted) in steps {
-        let Some(updated) = tool.update(&site, KEY, lines) else { return };
-        assert_eq!(updated.outcome(), "NOERROR", "{tool:?}, {lines}");
-        let Some(found) = short(&site, name, rtype) else { return };
-        assert_eq!(found, *wanted, "{tool:?} after {lines}");
-    }
-}
+/// Updates in order, and what a name then has: lines, name, type, data.
+const STEPS: &[(&str, &str, &str, &[&str])] = &[
+    (
+        "update add n.fleet.example. 60 A 192.0.2.1\nupdate add n.fleet.example. 60 A 192.0.2.2\nupdate add n.fleet.example. 60 TXT \"t\"",
+        "n.fleet.example.",
+        "A",
+        &["192.0.2.1", "192.0.2.2"],
+    ),
+    // One record of two.
+    ("update delete n.fleet.example. A 192.0.2.1", "n.fleet.example.", "A", &["192.0.2.2"]),
+    // A record that is not there: nothing, without an error.
+    ("update delete n.fleet.example. A 192.0.2.99", "n.fleet.example.", "A", &["192.0.2.2"]),
+    // One RRset; the other stays.
+    ("update delete n.fleet.example. A", "n.fleet.example.", "A", &[]),
+    ("update add x.fleet.example. 60 A 192.0.2.1", "n.fleet.example.", "TXT", &["\"t\""]),
+    // The whole name.
+    ("update delete n.fleet.example.", "n.fleet.example.", "TXT", &[]),
+    // Deletion and addition in order, in one message.
+    (
+        "update delete x.fleet.example. A\nupdate add x.fleet.example. 60 A 192.0.2.5",
+        "x.fleet.example.",
+        "A",
+        &["192.0.2.5"],
+    ),
+    // The apex keeps its SOA and last NS (RFC 2136 §3.4.2.3, §3.4.2.4).
+    (
+        "update delete fleet.example. NS ns.fleet.example.",
+        "fleet.example.",
+        "NS",
+        &["ns.fleet.example."],
+    ),
+    ("update delete fleet.example.", "fleet.example.", "NS", &["ns.fleet.example."]),
+    // Nothing joins a CNAME, and a CNAME joins nothing (RFC 2136 §3.4.2.2).
+    (
+        "update add alias.fleet.example. 60 TXT no",
+        "alias.fleet.example.",
+        "TXT",
+        &["host.fleet.example."],
+    ),
+    (
+        "update add host.fleet.example. 60 CNAME text.fleet.example.",
+        "host.fleet.example.",
+        "CNAME",
+        &[],
+    ),
+    // Data of a type that nobody knows (RFC 3597).
+    (
+        "update add odd.fleet.example. 60 TYPE65280 \\# 3 010203",
+        "odd.fleet.example.",
+        "TYPE65280",
+        &["\\# 3 010203"],
+    ),
+];
 
 #[test]
 fn every_kind_of_update_does_what_it_says() {
     for tool in Tool::ALL {
-        steps(
-            tool,
-            &[
-                (
-                    "update add n.fleet.example. 60 A 192.0.2.1\nupdate add n.fleet.example. 60 A 192.0.2.2\nupdate add n.fleet.example. 60 TXT \"t\"",
-                    "n.fleet.example.",
-                    "A",
-                    &["192.0.2.1", "192.0.2.2"],
-                ),
-                // One record of two.
-                (
-                    "update delete n.fleet.example. A 192.0.2.1",
-                    "n.fleet.example.",
-                    "A",
-                    &["192.0.2.2"],
-                ),
-                // A record that is not there: nothing, without an error.
-                (
-                    "update delete n.fleet.example. A 192.0.2.99",
-                    "n.fleet.example.",
-                    "A",
-                    &["192.0.2.2"],
-                ),
-                // One RRset; the other stays.
-                ("update delete n.fleet.example. A", "n.fleet.example.", "A", &[]),
-                (
-                    "update add x.fleet.example. 60 A 192.0.2.1",
-                    "n.fleet.example.",
-                    "TXT",
-                    &["\"t\""],
-                ),
-                // The whole name.
-                ("update delete n.fleet.example.", "n.fleet.example.", "TXT", &[]),
-                // Deletion and addition in order, in one message.
-                (
-                    "update delete x.fleet.example. A\nupdate add x.fleet.example. 60 A 192.0.2.5",
-                    "x.fleet.example.",
-                    "A",
-                    &["192.0.2.5"],
-                ),
-                // The apex keeps its SOA and last NS (RFC 2136 §3.4.2.3, §3.4.2.4).
-                (
-                    "update delete fleet.example. NS ns.fleet.example.",
-                    "fleet.example.",
-                    "NS",
-                    &["ns.fleet.example."],
-                ),
-                ("update delete fleet.example.", "fleet.example.", "NS", &["ns.fleet.example."]),
-                // Nothing joins a CNAME, and a CNAME joins nothing (RFC 2136 §3.4.2.2).
-                (
-                    "update add alias.fleet.example. 60 TXT no",
-                    "alias.fleet.example.",
-                    "TXT",
-                    &["host.fleet.example."],
-                ),
-                (
-                    "update add host.fleet.example. 60 CNAME text.fleet.example.",
-                    "host.fleet.example.",
-                    "CNAME",
-                    &[],
-                ),
-                // Data of a type that nobody knows (RFC 3597).
-                (
-                    "update add odd.fleet.example. 60 TYPE65280 \\# 3 010203",
-                    "odd.fleet.example.",
-                    "TYPE65280",
-                    &["\\# 3 010203"],
-                ),
-            ],
-        );
+        let (_folder, site) = site();
+        for (lines, name, rtype, wanted) in STEPS {
+            let Some(updated) = tool.update(&site, KEY, lines) else { break };
+            assert_eq!(updated.outcome(), "NOERROR", "{tool:?}, {lines}");
+            let Some(found) = short(&site, name, rtype) else { return };
+            assert_eq!(found, *wanted, "{tool:?} after {lines}");
+        }
     }
 }
 

@@ -87,6 +87,19 @@ fn a_bad_configuration_is_2_with_file_line_and_suggestion() {
         ("listen = [\"127.0.0.1:0\"]\n".to_owned(), &["missing field `data`"]),
         (format!("{good}http = \"localhost\"\n"), &["line 3", "socket address"]),
         (format!("{good}[[key]]\nfile = \"gone.key\"\n"), &["cannot read", "gone.key"]),
+        ("data = \"data\"\nlisten = []\n".to_owned(), &["listen = []", "give an address"]),
+        (
+            format!("{good}{0}{0}", "[[zone]]\nname = \"x.\"\nfile = \"x\"\n"),
+            &["zone \"x.\": is given twice"],
+        ),
+        (
+            format!(
+                "{good}{}{}",
+                "[[key]]\nname = \"a.\"\nsecret = \"YWJj\"\n",
+                "[[key]]\nname = \"A\"\nsecret = \"ZGVm\"\n"
+            ),
+            &["key \"a.\": is given twice"],
+        ),
         (
             format!("{good}[[grant]]\nkey = \"a.\"\nzone = \"b.\"\n"),
             &["grant.key = \"a.\"", "there is no such [[key]]"],

@@ -23,6 +23,7 @@ const PACKAGES: [Package; 5] = [
     Package { name: "bind9-utils", programs: &["named-checkzone"], service: None },
     Package { name: "knot", programs: &["knotd", "knotc"], service: Some("knot") },
     Package { name: "knot-dnsutils", programs: &["kdig", "knsupdate"], service: None },
+    Package { name: "knot-dnssecutils", programs: &["kzonecheck"], service: None },
 ];
 
 /// Debian asks this program before a package starts a service; exit code 101 forbids it.

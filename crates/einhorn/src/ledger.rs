@@ -130,7 +130,7 @@ fn verify_all(source: &source::Arguments, replay: bool) -> Outcome {
     findings.extend(source.data.as_deref().and_then(|data| secret_key_problem(data, &ledger.key)));
     let Some(checkpoint) = report.checkpoint.as_ref().filter(|_| findings.is_empty()) else {
         return Err(Failure::finding(format!(
-            "{} problems found:\n{}",
+            "{} found wrong:\n{}",
             findings.len(),
             findings.join("\n")
         )));
@@ -282,10 +282,10 @@ fn whole_entries(
             };
         }
     });
-    outcome?;
+    // A damaged file is named first: what could not be made of its entries follows from it.
     let findings = findings(&report)?;
     match report.checkpoint.filter(|_| findings.is_empty()) {
-        Some(checkpoint) => Ok(checkpoint.size),
+        Some(checkpoint) => outcome.map(|()| checkpoint.size),
         None => Err(Failure::finding(format!("the ledger is not sound:\n{}", findings.join("\n")))),
     }
 }

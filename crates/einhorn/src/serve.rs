@@ -6,6 +6,7 @@ use einhorn_node::Node;
 use einhorn_node::config::{Config, ZoneConfig, ledger_name};
 use einhorn_wire::Name;
 use einhorn_wire::tsig::Key;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -129,6 +130,10 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
     }
     if let Some(list) = &arguments.zones {
         zones.extend(zone_list(list)?);
+    }
+    let mut seen = HashSet::new();
+    if let Some(zone) = zones.iter().find(|zone| !seen.insert(&zone.name)) {
+        return Err(Failure::usage(format!("zone {} is given twice", zone.name)));
     }
     let keys: Vec<Key> = arguments
         .key

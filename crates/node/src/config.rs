@@ -5,6 +5,7 @@ use einhorn_ingress::Access;
 use einhorn_wire::tsig::{Key, KeyRing};
 use einhorn_wire::{Name, RecordType, key_file};
 use serde::Deserialize;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -164,6 +165,7 @@ impl Config {
             path: Some(path.to_owned()),
         };
         checker.references(&config)?;
+        checker.doubles(&config)?;
         Ok(config)
     }
 
@@ -277,6 +279,22 @@ impl Checker<'_> {
             types: raw.types.as_ref().map(|types| types.iter().map(rtype).collect()).transpose()?,
             transfer: raw.transfer,
         })
+    }
+
+    /// Of two keys or zones with one name only one could count, and no address serves nobody.
+    fn doubles(&self, config: &Config) -> Result<(), ConfigError> {
+        if config.listen.is_empty() {
+            return Err(self.wrong("listen = []", "give an address, such as \"127.0.0.1:5300\""));
+        }
+        let mut seen = HashSet::new();
+        if let Some(key) = config.keys.iter().find(|key| !seen.insert(key.name())) {
+            return Err(self.wrong(format!("key \"{}\"", key.name()), "is given twice"));
+        }
+        let mut seen = HashSet::new();
+        if let Some(zone) = config.zones.iter().find(|zone| !seen.insert(&zone.name)) {
+            return Err(self.wrong(format!("zone \"{}\"", zone.name), "is given twice"));
+        }
+        Ok(())
     }
 
     /// Grants must name keys and zones that exist: a misspelt one would silently deny.

@@ -197,7 +197,9 @@ impl<'b> Writer<'b> {
     }
 
     fn rdata(&mut self, rtype: RecordType, rdata: &[u8]) {
-        let Some(layout) = layout_of(rtype).filter(|layout| layout.compressible) else {
+        // An UPDATE's deletions have no data, whatever their type.
+        let layout = layout_of(rtype).filter(|layout| layout.compressible && !rdata.is_empty());
+        let Some(layout) = layout else {
             self.buffer.extend_from_slice(rdata);
             return;
         };
@@ -220,10 +222,12 @@ impl<'b> Writer<'b> {
 
     /// Writes a name, as a pointer from the first suffix on that is in the message already.
     fn name(&mut self, name: &[u8]) {
+        // The name being written is no target of its own suffixes: it has no end yet.
+        let target_count = self.target_count;
         let mut at = 0;
         while name[at] != 0 {
             let suffix = &name[at..];
-            if let Some(offset) = self.find(suffix) {
+            if let Some(offset) = self.find(suffix, target_count) {
                 self.buffer.extend_from_slice(&(0xC000 | offset).to_be_bytes());
                 return;
             }
@@ -239,10 +243,11 @@ impl<'b> Writer<'b> {
         self.buffer.push(0);
     }
 
-    /// The offset of a name equal to `suffix`, to the letter, so that case survives.
-    fn find(&self, suffix: &[u8]) -> Option<u16> {
+    /// The offset of a name equal to `suffix`, to the letter, so that case survives, among the
+    /// first `target_count` targets.
+    fn find(&self, suffix: &[u8], target_count: usize) -> Option<u16> {
         let message = &self.buffer[self.base..];
-        self.targets[..self.target_count].iter().copied().find(|target| {
+        self.targets[..target_count].iter().copied().find(|target| {
             let mut at = *target as usize;
             let mut rest = suffix;
             loop {
@@ -298,6 +303,32 @@ mod tests {
         let records = message.records(Read::Answer).expect("records");
         assert_eq!(records.len(), 2);
         assert!(records.iter().all(|r| r.owner == name && *r.rdata == mx[..]));
+    }
+
+    #[test]
+    fn a_name_may_repeat_its_labels() {
+        let name: Name = "a.a.b.a.a.b.example.".parse().expect("name");
+        let mut buffer = Vec::new();
+        let mut writer = Writer::new(&mut buffer, 7, 512);
+        writer.question(name.as_wire(), RecordType::A, Class::IN).expect("room");
+        writer
+            .record(Section::Answer, name.as_wire(), RecordType::A, Class::IN, 60, &[192, 0, 2, 1])
+            .expect("room");
+        let message = Message::parse(&buffer).expect("a message");
+        assert_eq!(message.question().expect("a question").name.to_name(), name);
+        assert_eq!(message.records(Read::Answer).expect("records")[0].owner, name);
+    }
+
+    #[test]
+    fn a_deletion_has_no_data() {
+        let name: Name = "a.example.".parse().expect("name");
+        let mut buffer = Vec::new();
+        let mut writer = Writer::new(&mut buffer, 7, 512);
+        writer
+            .record(Section::Authority, name.as_wire(), RecordType::MX, Class::ANY, 0, &[])
+            .expect("room");
+        let message = Message::parse(&buffer).expect("a message");
+        assert!(message.records(Read::Authority).expect("records")[0].rdata.is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use domain::base::name::ToName;
 use domain::base::rdata::ComposeRecordData;
 use domain::zonefile::inplace::{Entry, ScannedRecord, Zonefile};
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// How deep `$INCLUDE` may nest, so that a file that includes itself ends.
@@ -78,7 +79,14 @@ impl Loader<'_> {
                 line,
                 reason,
             };
-            let entry = zonefile.next_entry().map_err(|error| {
+            // The library converts in place and runs over the end of some broken files, such as
+            // one that ends in a quoted string without space around it. Nothing is used after.
+            let entry = catch_unwind(AssertUnwindSafe(|| zonefile.next_entry()));
+            let entry = entry.map_err(|_| {
+                let reason = "cannot be read; are all quotes and parentheses closed?";
+                content("?".to_owned(), reason.to_owned())
+            })?;
+            let entry = entry.map_err(|error| {
                 let (place, reason) = place_and_reason(&error.to_string());
                 content(place, reason)
             })?;

@@ -16,7 +16,7 @@ pub use raw::{
     question_message, read_message, record, tsig_of, with_half_the_mac,
 };
 pub use run::{Ran, run};
-pub use store::{compact_log, files_below, flip_bit, set_format};
+pub use store::{files_below, flip_bit, flip_bit_in_row, rows, set_format};
 
 use einhorn_wire::tsig::Key;
 use rustix::process::{Pid, Signal, kill_process};
@@ -25,11 +25,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// How long a site may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a site may take to say what it must.
+const SAID_TIMEOUT: Duration = Duration::from_secs(10);
 /// The zone that [`Site::start`] serves.
 pub const ZONE: &str = "fleet.example.";
 /// The key that may change it: [`key`].
@@ -68,6 +70,8 @@ pub struct Site {
     pub data: PathBuf,
     /// What it has said on standard error.
     stderr: Arc<Mutex<Vec<String>>>,
+    /// Told of each line.
+    said: Arc<Condvar>,
 }
 
 /// How a site is to be started.
@@ -117,7 +121,8 @@ impl Site {
             .spawn()
             .expect("it starts");
         let stderr = Arc::new(Mutex::new(Vec::new()));
-        let ready = read_lines(&mut child, Arc::clone(&stderr));
+        let said = Arc::new(Condvar::new());
+        let ready = read_lines(&mut child, Arc::clone(&stderr), Arc::clone(&said));
         let Ok(line) = ready.recv_timeout(READY_TIMEOUT) else {
             let ended = child.try_wait();
             let _ = child.kill();
@@ -138,6 +143,7 @@ impl Site {
             ledger_url: word_after("ledger at ").unwrap_or_default(),
             data,
             stderr,
+            said,
         })
     }
 
@@ -154,6 +160,20 @@ impl Site {
     /// What it has said so far.
     pub fn stderr(&self) -> String {
         self.stderr.lock().expect("lines").join("\n")
+    }
+
+    /// Waits until it has said a line with `part` in it, behind the first `seen` lines.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn await_line(&self, seen: usize, part: &str) {
+        let lines = self.stderr.lock().expect("lines");
+        let silent = |lines: &mut Vec<String>| {
+            !lines.iter().skip(seen).any(|line: &String| line.contains(part))
+        };
+        let (lines, timeout) =
+            self.said.wait_timeout_while(lines, SAID_TIMEOUT, silent).expect("lines");
+        assert!(!timeout.timed_out(), "no `{part}` in: {lines:#?}");
     }
 
     /// Sends a signal.
@@ -184,7 +204,11 @@ impl Drop for Site {
 }
 
 /// Keeps what the child says, and passes the ready line on.
-fn read_lines(child: &mut Child, lines: Arc<Mutex<Vec<String>>>) -> Receiver<String> {
+fn read_lines(
+    child: &mut Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    said: Arc<Condvar>,
+) -> Receiver<String> {
     let stderr = child.stderr.take().expect("standard error is piped");
     let (tell, told) = channel();
     std::thread::spawn(move || {
@@ -193,6 +217,7 @@ fn read_lines(child: &mut Child, lines: Arc<Mutex<Vec<String>>>) -> Receiver<Str
                 let _ = tell.send(line.clone());
             }
             lines.lock().expect("lines").push(line);
+            said.notify_all();
         }
     });
     told

@@ -4,6 +4,7 @@ use einhorn_wire::message::{Message, Opcode, RawRecord, Rcode, read_name};
 use einhorn_wire::tsig::{Key, PendingResponse};
 use einhorn_wire::writer::{Section, Writer};
 use einhorn_wire::{Class, Name, Record, RecordType};
+use rustix::net::sockopt;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
@@ -164,9 +165,11 @@ pub fn burst(server: SocketAddr, messages: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     socket.connect(server).expect("an address");
     socket.set_read_timeout(Some(BURST_TIMEOUT)).expect("a timeout");
-    // It is the server that must lose nothing, not this client. Without the right to pass the
-    // system's limit the reading thread has to be quick enough.
-    let _ = rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, BURST_BUFFER_OCTETS);
+    // It is the server that must lose nothing, not this client. Who may not pass the system's
+    // limit gets as much as that allows.
+    if sockopt::set_socket_recv_buffer_size_force(&socket, BURST_BUFFER_OCTETS).is_err() {
+        sockopt::set_socket_recv_buffer_size(&socket, BURST_BUFFER_OCTETS).expect("a buffer");
+    }
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut replies = Vec::with_capacity(messages.len());

@@ -13,15 +13,29 @@ pub fn set_format(data: &Path, format: u32) {
     log.pragma_update(None, "user_version", format).expect("the mark is written");
 }
 
-/// Moves all that the write-ahead log of a stopped node holds into the database, and leaves
-/// nothing there that is no longer in use: then every octet of an entry found in it counts.
+/// The rows of a table of a stopped node's log, by the index of their first value.
 ///
 /// # Panics
-/// When there is no log.
-pub fn compact_log(data: &Path) {
+/// When there is no such table.
+pub fn rows(data: &Path, table: &str) -> Vec<i64> {
     let log = Connection::open(data.join("log.db")).expect("a log");
-    log.execute_batch("VACUUM").expect("it is rewritten");
-    log.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("it is moved");
+    let mut query = log.prepare(&format!("SELECT first FROM {table}")).expect("a table");
+    let rows = query.query_map([], |row| row.get(0)).expect("rows");
+    rows.map(|first| first.expect("a number")).collect()
+}
+
+/// Flips a bit in the middle of a row's values, as a disk could: its checksum stays.
+///
+/// # Panics
+/// When there is no such row.
+pub fn flip_bit_in_row(data: &Path, table: &str, first: i64) {
+    let log = Connection::open(data.join("log.db")).expect("a log");
+    let select = format!("SELECT bytes FROM {table} WHERE first = ?1");
+    let mut octets: Vec<u8> = log.query_row(&select, [first], |row| row.get(0)).expect("a row");
+    let middle = octets.len() / 2;
+    octets[middle] ^= 1;
+    let update = format!("UPDATE {table} SET bytes = ?2 WHERE first = ?1");
+    log.execute(&update, rusqlite::params![first, octets]).expect("it is written");
 }
 
 /// Flips the lowest bit of the octet at `place`.

@@ -106,6 +106,7 @@ impl SqliteEngine {
         let mut engine = Self { connection, place, state, poison: None, wal_pages: 0, _lock: lock };
         // What an earlier process wrote without a sync that succeeded becomes durable here.
         engine.checkpoint()?;
+        engine.start_wal_over()?;
         Ok(engine)
     }
 
@@ -178,6 +179,16 @@ impl SqliteEngine {
             .map(|(logged, copied): (i64, i64)| (logged.max(0), copied.max(0)))
             .map_err(|error| self.failed(error, "copy the write-ahead log"))?;
         self.wal_pages = logged.saturating_sub(copied).unsigned_abs();
+        Ok(())
+    }
+
+    /// Makes the write-ahead log begin anew on disk, by writing the format's mark again. Until then
+    /// what lies there still counts: frames that a failed sync kept from the disk would be missing
+    /// from it after a power cut, and older ones before them would hide what was copied.
+    fn start_wal_over(&mut self) -> Result<(), EngineError> {
+        format::write_mark(&self.connection)
+            .map_err(|error| self.failed(error, "start the write-ahead log over"))?;
+        self.wal_pages += TRANSACTION_PAGES;
         Ok(())
     }
 

@@ -207,13 +207,25 @@ fn configure(connection: &Connection, path: &Path) -> Result<(), EngineError> {
          PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {WAL_KEPT_BYTES};"
     ));
     let mode: String = configured
-        .and_then(|()| connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)))
+        .and_then(|()| enter_wal_mode(connection))
         .map_err(|error| not_opened(error, path))?;
     if mode != "wal" {
         let what = format!("its journal mode stays {mode}");
         return Err(EngineError::NotALog { path: path.to_owned(), what });
     }
     Ok(())
+}
+
+/// Changes to WAL mode; returns the mode that is in force. The statement is run to its end: it
+/// commits there, after it gave its answer, and a failure would otherwise go unseen.
+fn enter_wal_mode(connection: &Connection) -> Result<String, rusqlite::Error> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    let mut mode = String::new();
+    while let Some(row) = rows.next()? {
+        mode = row.get(0)?;
+    }
+    Ok(mode)
 }
 
 /// Creates the tables and the marks in one transaction, so that a crash leaves an empty database
@@ -226,6 +238,11 @@ fn initialise(connection: &Connection) -> Result<(), rusqlite::Error> {
          PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;",
         state.checksum()
     ))
+}
+
+/// Writes the format's mark again, durably. SQLite writes its page even if nothing differs.
+pub(super) fn write_mark(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.execute_batch(&format!("PRAGMA user_version = {FORMAT};"))
 }
 
 /// Checks that the last row of the log ends where the state says.
