@@ -4,6 +4,7 @@
 
 use crate::statistics::percentile;
 use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
@@ -48,6 +49,19 @@ fn parse_busy_time(stat: &str, processor: usize) -> Option<Duration> {
 /// Time from the units of `/proc`.
 pub(crate) fn ticks_to_time(ticks: u64) -> Duration {
     Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+}
+
+/// Processor time that the calling thread has used so far.
+pub(crate) fn this_threads_time() -> Duration {
+    // It is never negative, which is the only reason to fail.
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// Octets that an ordinary user may still write to the file system of `folder`.
+pub(crate) fn free_octets(folder: &Path) -> Result<u64, String> {
+    let status = rustix::fs::statvfs(folder)
+        .map_err(|error| format!("cannot tell the free space at {}: {error}", folder.display()))?;
+    Ok(status.f_bavail.saturating_mul(status.f_frsize))
 }
 
 /// One line about processor, kernel and load.

@@ -6,6 +6,8 @@
 
 mod echo;
 mod flight;
+mod ledger;
+mod ledger_report;
 mod machine;
 mod options;
 mod peers;
@@ -16,6 +18,7 @@ mod report;
 mod statistics;
 mod targets;
 mod tcp;
+mod threads;
 mod udp;
 mod update;
 mod workload;

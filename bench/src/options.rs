@@ -20,6 +20,8 @@ Measures durable, signed RFC 2136 updates against Einhorn and its peers on this 
   --rounds COUNT              rounds of which the median is taken (default 3)
   --duration-seconds SECONDS  measured time of each phase (default 5, with --quick 2)
   --einhorn PATH              the einhorn binary (default: beside this program)
+  --ledger-entries COUNT      entries in the large log of the ledger's section (default 10 million,
+                              with --quick 1 million, at least 100000); 0 leaves the section out
   --report FILE               write the report to FILE too";
 
 const ROUNDS: u32 = 3;
@@ -29,6 +31,12 @@ const DURATION_SECONDS: u64 = 5;
 const DURATION_SECONDS_QUICK: u64 = 2;
 /// Longer phases would outlive nothing useful: the medians are over rounds.
 const DURATION_SECONDS_MAX: u64 = 600;
+/// The size at which the ledger must cost no more for each entry than at a small one.
+pub(crate) const LEDGER_ENTRIES: u64 = 10_000_000;
+const LEDGER_ENTRIES_QUICK: u64 = 1_000_000;
+/// Fewer would be no large log.
+pub(crate) const LEDGER_ENTRIES_MIN: u64 = 100_000;
+const LEDGER_ENTRIES_MAX: u64 = 1_000_000_000;
 /// Every update in flight needs an identifier of its own, and these have 16 bits.
 pub(crate) const IN_FLIGHT_MAX: u16 = 4096;
 const CONNECTIONS_MAX: u16 = 1024;
@@ -94,6 +102,8 @@ pub(crate) struct Options {
     pub(crate) rounds: u32,
     pub(crate) duration: Duration,
     pub(crate) einhorn: Option<PathBuf>,
+    /// 0 leaves out the ledger's section.
+    pub(crate) ledger_entries: u64,
     pub(crate) report: Option<PathBuf>,
 }
 
@@ -119,9 +129,10 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
         rounds: ROUNDS,
         duration: Duration::from_secs(DURATION_SECONDS),
         einhorn: None,
+        ledger_entries: LEDGER_ENTRIES,
         report: None,
     };
-    let (mut rounds, mut duration_seconds) = (None, None);
+    let (mut rounds, mut duration_seconds, mut ledger_entries) = (None, None, None);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("`{word}` needs a value after it"));
         match word {
@@ -129,6 +140,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
             "--quick" => {
                 options.rounds = ROUNDS_QUICK;
                 options.duration = Duration::from_secs(DURATION_SECONDS_QUICK);
+                options.ledger_entries = LEDGER_ENTRIES_QUICK;
             }
             "--only" => options.peers = parse_peers(value()?)?,
             "--modes" => options.modes = parse_modes(value()?)?,
@@ -136,6 +148,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
             "--duration-seconds" => {
                 duration_seconds = Some(number(word, value()?, DURATION_SECONDS_MAX)?)
             }
+            "--ledger-entries" => ledger_entries = Some(parse_ledger_entries(value()?)?),
             "--einhorn" => options.einhorn = Some(value()?.into()),
             "--report" => options.report = Some(value()?.into()),
             other => return Err(format!("unknown option `{other}`")),
@@ -147,6 +160,9 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
     if let Some(seconds) = duration_seconds {
         options.duration = Duration::from_secs(seconds);
     }
+    if let Some(entries) = ledger_entries {
+        options.ledger_entries = entries;
+    }
     Ok(Command::Update(options))
 }
 
@@ -155,6 +171,15 @@ fn number(option: &str, text: &str, most: u64) -> Result<u64, String> {
         .ok()
         .filter(|number| (1..=most).contains(number))
         .ok_or_else(|| format!("`{option} {text}`: expected a number from 1 to {most}"))
+}
+
+fn parse_ledger_entries(text: &str) -> Result<u64, String> {
+    let possible = |entries: &u64| {
+        *entries == 0 || (LEDGER_ENTRIES_MIN..=LEDGER_ENTRIES_MAX).contains(entries)
+    };
+    text.parse().ok().filter(possible).ok_or_else(|| {
+        format!("`--ledger-entries {text}`: expected 0 or a number from {LEDGER_ENTRIES_MIN} to {LEDGER_ENTRIES_MAX}")
+    })
 }
 
 fn parse_peers(text: &str) -> Result<Vec<&'static Peer>, String> {
@@ -204,6 +229,20 @@ mod tests {
     }
 
     #[test]
+    fn the_ledgers_section_is_smaller_when_quick_and_can_be_left_out() {
+        let cases = [
+            ("update", LEDGER_ENTRIES),
+            ("update --quick", LEDGER_ENTRIES_QUICK),
+            ("update --ledger-entries 200000 --quick", 200_000),
+            ("update --ledger-entries 0", 0),
+        ];
+        for (text, expected) in cases {
+            let Ok(Command::Update(options)) = parse_words(text) else { panic!("{text}") };
+            assert_eq!(options.ledger_entries, expected, "{text}");
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         let nonsense = [
             "",
@@ -212,6 +251,7 @@ mod tests {
             "update --modes udp:0",
             "update --rounds",
             "update --fast",
+            "update --ledger-entries 99",
         ];
         for text in nonsense {
             assert!(parse_words(text).is_err(), "{text}");

@@ -9,6 +9,7 @@ use crate::flight::{Flight, Tally};
 use crate::options::Mode;
 use crate::statistics::percentile;
 use crate::tcp::TcpTransport;
+use crate::threads::{Shares, ThreadTimes};
 use crate::udp::UdpTransport;
 use crate::workload::Workload;
 use std::collections::VecDeque;
@@ -65,6 +66,8 @@ pub(crate) struct Measurement {
     /// How much of the server's processor others used: kernel threads that work for the server,
     /// and whatever else runs on this machine.
     pub(crate) others_share: Option<f64>,
+    /// How the server's processor time divides among its threads.
+    pub(crate) shares: Option<Shares>,
     pub(crate) tally: Tally,
 }
 
@@ -79,10 +82,12 @@ pub(crate) struct Phase<'a> {
 }
 
 /// Processor time so far.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Usage {
     /// Used by the server process.
     pub(crate) server: Duration,
+    /// Used by each of its threads.
+    pub(crate) threads: ThreadTimes,
     /// Used on the server's processor by anybody.
     pub(crate) everybody: Duration,
 }
@@ -115,13 +120,15 @@ impl Phase<'_> {
             p90: percentile(&latencies, 90),
             p99: percentile(&latencies, 99),
             server_microseconds_per_update: usage
+                .as_ref()
                 .filter(|_| count > 0.0)
                 .map(|(before, after)| (after.server - before.server).as_secs_f64() * 1e6 / count),
-            others_share: usage.map(|(before, after)| {
+            others_share: usage.as_ref().map(|(before, after)| {
                 let server = after.server - before.server;
                 let others = (after.everybody - before.everybody).saturating_sub(server);
                 others.as_secs_f64() / elapsed.as_secs_f64()
             }),
+            shares: usage.as_ref().and_then(|(before, after)| Shares::between(before, after)),
             tally: flight.finish(),
         })
     }

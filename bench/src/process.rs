@@ -161,14 +161,17 @@ impl Drop for Server {
 /// Processor time that a process, with all its threads, has used so far.
 pub(crate) fn processor_time(process_id: u32) -> Option<Duration> {
     let text = fs::read_to_string(format!("/proc/{process_id}/stat")).ok()?;
-    parse_processor_time(&text)
+    parse_stat(&text).map(|(_, time)| time)
 }
 
-fn parse_processor_time(stat: &str) -> Option<Duration> {
-    // The command's name stands in parentheses and may itself hold some.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+/// The name and the processor time in the `stat` file of a process or a thread.
+pub(crate) fn parse_stat(stat: &str) -> Option<(&str, Duration)> {
+    // The name stands in parentheses and may itself hold some.
+    let (head, tail) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = tail.split_whitespace().collect();
     let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
-    Some(machine::ticks_to_time(ticks(USER_TICKS_AT)? + ticks(SYSTEM_TICKS_AT)?))
+    let time = machine::ticks_to_time(ticks(USER_TICKS_AT)? + ticks(SYSTEM_TICKS_AT)?);
+    Some((head.split_once('(')?.1, time))
 }
 
 #[cfg(test)]
@@ -178,7 +181,7 @@ mod tests {
     #[test]
     fn processor_time_is_read_past_odd_names() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0";
-        assert_eq!(parse_processor_time(stat), Some(Duration::from_secs(3)));
-        assert_eq!(parse_processor_time("nonsense"), None);
+        assert_eq!(parse_stat(stat), Some(("a) b", Duration::from_secs(3))));
+        assert_eq!(parse_stat("nonsense"), None);
     }
 }

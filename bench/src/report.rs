@@ -4,19 +4,22 @@
 //! It never leaves out a server, a mode or an error: what was not measured is said to be so.
 
 use crate::flight::Tally;
+use crate::ledger::LedgerReport;
+use crate::ledger_report;
 use crate::options::Mode;
 use crate::peers::{self, Peer};
 use crate::phase::Measurement;
 use crate::query::Verification;
 use crate::statistics::median;
 use crate::targets;
+use crate::threads::Shares;
 use einhorn_wire::Rcode;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// What a cell says when there is no figure.
-const NOTHING: &str = "–";
+pub(crate) const NOTHING: &str = "–";
 
 /// All that a run found.
 pub(crate) struct Report {
@@ -32,6 +35,8 @@ pub(crate) struct Report {
     /// By mode: the generator against the echo responder.
     pub(crate) ceiling: Vec<Measurement>,
     pub(crate) servers: Vec<ServerReport>,
+    /// `None` where it was left out.
+    pub(crate) ledger: Option<Result<LedgerReport, String>>,
 }
 
 /// What a run found about one server.
@@ -44,6 +49,8 @@ pub(crate) struct ServerReport {
     pub(crate) configuration: String,
     /// By mode, one for each round.
     pub(crate) measurements: Vec<Vec<Measurement>>,
+    /// For Einhorn, one for each round: how its time divides among its threads over all modes.
+    pub(crate) whole_runs: Vec<Shares>,
     pub(crate) verification: Verification,
     pub(crate) failures: Vec<String>,
 }
@@ -54,8 +61,9 @@ pub(crate) struct Summary {
     pub(crate) p50: Option<f64>,
     p90: Option<f64>,
     p99: Option<f64>,
-    server_microseconds: Option<f64>,
+    pub(crate) server_microseconds: Option<f64>,
     pub(crate) others_share: Option<f64>,
+    pub(crate) shares: Option<Shares>,
     tally: Tally,
 }
 
@@ -74,6 +82,9 @@ impl Summary {
             p99: over(&|m| m.p99.map(|n| n as f64)),
             server_microseconds: over(&|m| m.server_microseconds_per_update),
             others_share: over(&|m| m.others_share),
+            shares: Shares::median_of(
+                &measurements.iter().filter_map(|m| m.shares.as_ref()).collect::<Vec<_>>(),
+            ),
             tally,
         })
     }
@@ -85,6 +96,12 @@ impl Report {
         let at = self.modes.iter().position(|candidate| *candidate == mode)?;
         let server = self.servers.iter().find(|server| server.peer.name == name)?;
         Summary::of(&server.measurements[at])
+    }
+
+    /// How Einhorn's time divided among its threads over all modes, the median over the rounds.
+    pub(crate) fn whole_run(&self) -> Option<Shares> {
+        let ours = self.servers.iter().find(|server| server.peer.name == peers::OURS)?;
+        Shares::median_of(&ours.whole_runs.iter().collect::<Vec<_>>())
     }
 }
 
@@ -110,6 +127,7 @@ pub(crate) fn render(report: &Report) -> String {
     for mode in &report.modes {
         render_mode(&mut text, report, *mode);
     }
+    ledger_report::render(&mut text, report);
     targets::render(&mut text, report);
     render_checks(&mut text, report);
     render_servers(&mut text, report);
@@ -130,7 +148,11 @@ fn render_head(text: &mut String, report: &Report) {
          syncs before it answers. Medians of {} round(s) of {} s for each mode, after a warm-up of 1 s; closed loop.\n\n\
          - Machine: {}; {pinning}.\n\
          - Disk: appending 4 KiB and fdatasync takes {:.3} ms (p50) in `{}`.\n\
-         - Command line: `{}`.\n",
+         - Command line: `{}`.\n\
+         - A server whose file system has just deleted many files creates files slowly for minutes, since ext4\n  \
+         passes over inodes deleted recently. Every start therefore gets a fresh folder, and nothing is deleted\n  \
+         until the end; in a run within five minutes after another one, servers that make many files are at a\n  \
+         disadvantage.\n",
         crate::workload::HOSTS,
         report.rounds,
         report.duration.as_secs(),
@@ -219,6 +241,9 @@ fn render_checks(text: &mut String, report: &Report) {
             );
         }
     }
+    if let Some(Err(message)) = &report.ledger {
+        let _ = writeln!(text, "- the ledger by itself: **failed**: {message}");
+    }
     text.push('\n');
 }
 
@@ -267,6 +292,11 @@ fn milliseconds(nanoseconds: Option<f64>) -> String {
 /// A share of one as a cell.
 pub(crate) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| NOTHING.to_owned(), |value| format!("{:.0} %", value * 100.0))
+}
+
+/// A small share of one as a cell.
+pub(crate) fn precise_percent(share: Option<f64>) -> String {
+    share.map_or_else(|| NOTHING.to_owned(), |value| format!("{:.1} %", value * 100.0))
 }
 
 /// A figure as a cell.

@@ -4,13 +4,15 @@
 //! for all of them. It never compares figures from different runs.
 
 use crate::echo::Echo;
+use crate::ledger::{self, LedgerReport};
 use crate::machine::{self, GENERATOR_PROCESSOR, SERVER_PROCESSOR};
 use crate::options::{Mode, Options};
-use crate::peers::Peer;
+use crate::peers::{self, Peer};
 use crate::phase::{Measurement, Phase, Usage};
 use crate::process;
 use crate::query::{self, Verification};
 use crate::report::{self, Report, ServerReport};
+use crate::threads::{self, LEDGER_THREAD, Shares};
 use crate::workload::Workload;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,6 +21,10 @@ use std::time::Duration;
 
 /// The ceiling is the same in every round: one short look at it is enough.
 const ECHO_DURATION: Duration = Duration::from_secs(2);
+/// Einhorn's ledger makes its files durable in two steps, each a second after the last update or
+/// the last step: after a longer rest its work is done.
+const LEDGER_REST: Duration = Duration::from_millis(2500);
+const LEDGER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the benchmark and prints its report.
 pub(crate) fn run(options: &Options, arguments: &[String]) -> Result<(), String> {
@@ -37,15 +43,48 @@ pub(crate) fn run(options: &Options, arguments: &[String]) -> Result<(), String>
         modes: options.modes.clone(),
         ceiling: Vec::new(),
         servers: Vec::new(),
+        ledger: None,
     };
     eprintln!("{}", report.machine);
     report.ceiling = measure_ceiling(&options.modes)?;
     report.servers = find_servers(options);
+    measure_servers(options, &mut report.servers, &folder);
+    report.ledger = measure_ledger(options, &folder);
+    // What the servers leave is of no use; an error here does not spoil the figures.
+    let _ = fs::remove_dir_all(&folder);
+    let text = report::render(&report);
+    println!("{text}");
+    if let Some(path) = &options.report {
+        write_report(path, &text)?;
+    }
+    judge(&report)
+}
+
+/// Fails if anything in the run did.
+fn judge(report: &Report) -> Result<(), String> {
+    let failed =
+        |server: &&ServerReport| !server.failures.is_empty() || server.verification.wrong > 0;
+    let mut names: Vec<&str> =
+        report.servers.iter().filter(failed).map(|server| server.peer.name).collect();
+    if matches!(report.ledger, Some(Err(_))) {
+        names.push("the ledger by itself");
+    }
+    match names.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "not everything went well with {}: see the report under `Checks`",
+            names.join(", ")
+        )),
+    }
+}
+
+/// Rounds over servers; what fails is kept with the server.
+fn measure_servers(options: &Options, servers: &mut [ServerReport], folder: &Path) {
+    let count = servers.len();
     for round in 0..options.rounds {
-        let count = report.servers.len();
         // Each round begins with another server.
         for turn in 0..count {
-            let server = &mut report.servers[(turn + round as usize) % count];
+            let server = &mut servers[(turn + round as usize) % count];
             let Some(program) = server.program.clone() else { continue };
             eprintln!("round {} of {}: {}", round + 1, options.rounds, server.peer.name);
             // A folder for each start: a file system that still keeps track of many files just
@@ -57,24 +96,21 @@ pub(crate) fn run(options: &Options, arguments: &[String]) -> Result<(), String>
             }
         }
     }
-    // What the servers leave is of no use; an error here does not spoil the figures.
-    let _ = fs::remove_dir_all(&folder);
-    let text = report::render(&report);
-    println!("{text}");
-    if let Some(path) = &options.report {
-        write_report(path, &text)?;
+}
+
+/// Einhorn's ledger by itself, after the servers, whom its files would disturb; `None` where it
+/// is left out.
+fn measure_ledger(options: &Options, folder: &Path) -> Option<Result<LedgerReport, String>> {
+    let ours = options.peers.iter().any(|peer| peer.name == peers::OURS);
+    if !ours || options.ledger_entries == 0 {
+        return None;
     }
-    let failed =
-        |server: &&ServerReport| !server.failures.is_empty() || server.verification.wrong > 0;
-    let names: Vec<&str> =
-        report.servers.iter().filter(failed).map(|server| server.peer.name).collect();
-    match names.is_empty() {
-        true => Ok(()),
-        false => Err(format!(
-            "not everything went well with {}: see the report under `Checks`",
-            names.join(", ")
-        )),
+    eprintln!("the ledger by itself");
+    let outcome = ledger::measure(&folder.join("ledger"), options.ledger_entries);
+    if let Err(message) = &outcome {
+        eprintln!("  failed: {message}");
     }
+    Some(outcome)
 }
 
 /// The folder that servers run in: on the same disk as the build, which is rarely in memory.
@@ -101,6 +137,7 @@ fn find_servers(options: &Options) -> Vec<ServerReport> {
             command_line: String::new(),
             configuration: String::new(),
             measurements: vec![Vec::new(); options.modes.len()],
+            whole_runs: Vec::new(),
             verification: Verification::default(),
             failures: Vec::new(),
         }
@@ -142,16 +179,14 @@ fn run_server(
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, started.port));
     query::wait_until_ready(address, &workload, || started.server.check_running())?;
     let process_id = started.server.process_id();
+    let before = usage(process_id);
     for (at, mode) in options.modes.iter().enumerate() {
         let phase = Phase {
             mode: *mode,
             duration: options.duration,
             server: address,
             check_signatures: true,
-            usage: &|| {
-                let server = process::processor_time(process_id)?;
-                Some(Usage { server, everybody: machine::busy_time(SERVER_PROCESSOR)? })
-            },
+            usage: &|| usage(process_id),
         };
         let outcome = phase.run(&mut workload);
         started.server.check_running()?;
@@ -163,6 +198,9 @@ fn run_server(
             Err(message) => report.failures.push(format!("{}: {message}", mode.title())),
         }
     }
+    if report.peer.name == peers::OURS {
+        report.whole_runs.extend(before.and_then(|before| whole_run(process_id, &before)));
+    }
     let verification = query::verify(address, &workload)?;
     eprintln!(
         "  verified: {} of {} sampled hosts answer what was acknowledged",
@@ -171,6 +209,25 @@ fn run_server(
     );
     report.verification.add(verification);
     Ok(())
+}
+
+/// What has run on the server's processor so far.
+fn usage(process_id: u32) -> Option<Usage> {
+    Some(Usage {
+        server: process::processor_time(process_id)?,
+        threads: threads::thread_times(process_id)?,
+        everybody: machine::busy_time(SERVER_PROCESSOR)?,
+    })
+}
+
+/// The threads' shares since `before`, with what the ledger has put off until there is less to
+/// do; `None` if it never gets done.
+fn whole_run(process_id: u32, before: &Usage) -> Option<Shares> {
+    if !threads::wait_for_rest(process_id, LEDGER_THREAD, LEDGER_REST, LEDGER_PATIENCE) {
+        eprintln!("  the ledger's thread did not come to rest in {} s", LEDGER_PATIENCE.as_secs());
+        return None;
+    }
+    Shares::between(before, &usage(process_id)?)
 }
 
 fn print_progress(mode: Mode, measurement: &Measurement) {

@@ -1,1 +1,38 @@
-//! Fuzz targets.
+//! Fuzz targets: every parser of bytes that come from outside, with what must hold of whatever it
+//! accepts. A target panics when something does not hold, and does nothing else.
+//!
+//! An ordinary test replays the corpus and mutations of it on a stable compiler; the package in
+//! `libfuzzer/` runs the same targets under libFuzzer.
+
+mod dns;
+mod ledger;
+mod text;
+mod world;
+
+/// A target and its name, which is also its folder in `corpus/`.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    ("message", dns::message),
+    ("answer", dns::answer),
+    ("dispatch", dns::dispatch),
+    ("update", dns::update),
+    ("tsig", dns::tsig),
+    ("name", text::name),
+    ("zone_file", text::zone_file),
+    ("key_file", text::key_file),
+    ("key", text::key),
+    ("control", text::control),
+    ("entry", ledger::entry),
+    ("snapshot", ledger::snapshot),
+    ("note", ledger::note),
+    ("checkpoint", ledger::checkpoint),
+    ("proof", ledger::proof),
+    ("verifier_key", ledger::verifier_key),
+    ("tile_path", ledger::tile_path),
+    ("tile", ledger::tile),
+    ("bundle", ledger::bundle),
+];
+
+pub use world::{LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT, snapshot_octets, stored_entries};

@@ -130,7 +130,7 @@ fn verify_all(source: &source::Arguments, replay: bool) -> Outcome {
     findings.extend(source.data.as_deref().and_then(|data| secret_key_problem(data, &ledger.key)));
     let Some(checkpoint) = report.checkpoint.as_ref().filter(|_| findings.is_empty()) else {
         return Err(Failure::finding(format!(
-            "{} found wrong:\n{}",
+            "the ledger is not sound, {} finding(s):\n{}",
             findings.len(),
             findings.join("\n")
         )));

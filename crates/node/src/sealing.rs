@@ -26,8 +26,21 @@ const SEAL_OCTETS: usize = 8 << 20;
 pub(crate) enum SealingError {
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("the ledger cannot be sealed: {0}")]
-    Seal(#[from] SealError),
+    #[error("the ledger cannot be sealed: {source}{}", advice(source))]
+    Seal {
+        #[from]
+        source: SealError,
+    },
+}
+
+/// What to do about it, where that is known.
+fn advice(error: &SealError) -> &'static str {
+    match error {
+        SealError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            "; the disk is full: free some space and restart"
+        }
+        _ => "",
+    }
 }
 
 pub(crate) struct Sealing {

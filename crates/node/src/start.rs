@@ -389,7 +389,7 @@ fn start_writers(
 fn seal(config: &Config, ledger: &mut Sealing) -> Result<(), StartError> {
     ledger.seal().map_err(|error| match error {
         SealingError::Engine(error) => StartError::Engine(error),
-        SealingError::Seal(source) => StartError::Ledger {
+        SealingError::Seal { source } => StartError::Ledger {
             folder: config.data.join(LEDGER_FOLDER).display().to_string(),
             source,
         },

@@ -154,10 +154,12 @@ impl World {
 
     /// What the start of a node does.
     fn open(&mut self) -> Result<Node, StartError> {
-        let engine = SqliteEngine::open_on(self.vfs.name(), Path::new(FOLDER));
+        let engine = SqliteEngine::open_on(self.vfs.name(), Path::new(FOLDER))?;
+        // As on a real disk: SQLite does not sync the name of a write-ahead log it finds.
+        self.disk.sync_folder(FOLDER).map_err(std::io::Error::other)?;
         let files = || SimFiles::new(&self.disk, LEDGER);
         let signer = self.signer.clone();
-        let opened = open_from(engine, Arc::new(files()), Path::new(LEDGER), |_| Ok(signer))?;
+        let opened = open_from(Ok(engine), Arc::new(files()), Path::new(LEDGER), |_| Ok(signer))?;
         let Opened { state, engine, sealer, read_only, snapshot_index, .. } = opened;
         assert_eq!(read_only, None, "nothing was damaged, so the node must take updates");
         let (engine, sealer) = (engine.expect("an engine"), sealer.expect("a sealer"));

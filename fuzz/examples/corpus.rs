@@ -1,0 +1,163 @@
+//! Writes the corpus: small inputs of every target, all made here. Run it from the package's
+//! folder after a format has changed: `cargo run --release -p einhorn-fuzz --example corpus`.
+
+use einhorn_core::ledger::tile::{append_entry, encode_tile};
+use einhorn_core::ledger::{Algorithm, Checkpoint, EMPTY_ROOT, Hash, SignerKey};
+use einhorn_fuzz::{LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT, snapshot_octets, stored_entries};
+use einhorn_wire::message::Opcode;
+use einhorn_wire::writer::{Section, Writer};
+use einhorn_wire::{Class, Name, RecordType};
+use std::error::Error;
+use std::path::Path;
+
+type Anyhow = Result<(), Box<dyn Error>>;
+
+fn write(target: &str, name: &str, octets: &[u8]) -> Anyhow {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    std::fs::create_dir_all(&folder)?;
+    Ok(std::fs::write(folder.join(name), octets)?)
+}
+
+fn main() -> Anyhow {
+    messages()?;
+    texts()?;
+    ledger()
+}
+
+/// Owner, type, class, TTL, rdata.
+type Given<'a> = (&'a str, RecordType, Class, u32, &'a [u8]);
+
+fn update(prerequisites: &[Given<'_>], updates: &[Given<'_>]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut octets = Vec::new();
+    let mut writer = Writer::new(&mut octets, 7, 60_000);
+    writer.set_request(Opcode::UPDATE);
+    let zone: Name = "fleet.example.".parse()?;
+    writer.question(zone.as_wire(), RecordType::SOA, Class::IN)?;
+    for (section, records) in [(Section::Answer, prerequisites), (Section::Authority, updates)] {
+        for (owner, rtype, class, ttl, rdata) in records {
+            let owner: Name = owner.parse()?;
+            writer.record(section, owner.as_wire(), *rtype, *class, *ttl, rdata)?;
+        }
+    }
+    Ok(octets)
+}
+
+fn messages() -> Anyhow {
+    let names =
+        ["host", "alias", "loop", "x.wild", "a.sub", "x.renamed", "empty.nonterminal", "no"];
+    for name in names {
+        let owner: Name = format!("{name}.fleet.example.").parse()?;
+        let mut octets = Vec::new();
+        Writer::new(&mut octets, 7, 512).question(owner.as_wire(), RecordType::A, Class::IN)?;
+        write("answer", name, &octets)?;
+        write("message", name, &octets)?;
+        // The root, type 41, 1232 octets, DNSSEC OK; one more additional record.
+        octets.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0x80, 0, 0, 0]);
+        octets[11] += 1;
+        write("dispatch", name, &octets)?;
+        write("answer", &format!("{name}-edns"), &octets)?;
+    }
+    let (a, any, none) = (RecordType::A, Class::ANY, Class::NONE);
+    let host = "host.fleet.example.";
+    let address: &[u8] = &[192, 0, 2, 7];
+    let updates = [
+        ("add", update(&[], &[(host, a, Class::IN, 60, address)])?),
+        ("replace", update(&[], &[(host, a, any, 0, &[]), (host, a, Class::IN, 60, address)])?),
+        ("delete-name", update(&[], &[(host, RecordType::ANY, any, 0, &[])])?),
+        ("delete-record", update(&[], &[(host, a, none, 0, &[192, 0, 2, 1])])?),
+        ("in-use", update(&[(host, RecordType::ANY, any, 0, &[])], &[])?),
+        ("equals", update(&[(host, a, Class::IN, 0, &[192, 0, 2, 1])], &[])?),
+        ("absent", update(&[(host, RecordType::TXT, none, 0, &[])], &[])?),
+        ("apex", update(&[], &[("fleet.example.", RecordType::ANY, any, 0, &[])])?),
+        ("cname", update(&[], &[(host, RecordType::CNAME, Class::IN, 60, b"\x01x\x00")])?),
+        ("delete-mx", update(&[], &[(host, RecordType::MX, any, 0, &[])])?),
+        ("soa", update(&[], &[("fleet.example.", RecordType::SOA, Class::IN, 60, &[0; 22])])?),
+    ];
+    let key = std::sync::Arc::new(TSIG_KEY.parse::<einhorn_wire::tsig::Key>()?);
+    for (name, octets) in &updates {
+        for target in ["update", "message", "tsig"] {
+            write(target, name, octets)?;
+        }
+        let mut signed = octets.clone();
+        key.sign_request(&mut signed, 0, 1_700_000_000);
+        write("tsig", &format!("{name}-signed"), &signed)?;
+        write("dispatch", &format!("{name}-signed"), &signed)?;
+    }
+    Ok(())
+}
+
+fn texts() -> Anyhow {
+    write("zone_file", "everything", ZONE_TEXT.as_bytes())?;
+    write("zone_file", "include", b"$INCLUDE more sub\n@ 60 SOA a b 1 2 3 4 5\n")?;
+    write("zone_file", "parentheses", b"a 60 TXT ( \"x\"\n y ) ; comment\n\\097 60 A 192.0.2.1\n")?;
+    // The library runs over the end of this one.
+    write("zone_file", "quotes", b"a 60 TXT \" \"x\n( y ) ; \\097 60 A 192.0.2.1\n")?;
+    for (name, text) in [
+        ("plain", "host.fleet.example."),
+        ("escapes", "a\\.b\\010c\\\\.example."),
+        ("root", "."),
+        ("wire", "\u{4}host\u{5}fleet\u{7}example\u{0}"),
+    ] {
+        write("name", name, text.as_bytes())?;
+    }
+    let secret = "c2VjcmV0IG9mIHRoZSBwaG9uZSBhbmQgdGhlIHNpdGU=";
+    let bind = format!("key \"phone.\" {{ algorithm hmac-sha256; secret \"{secret}\"; }};\n");
+    write("key_file", "bind", bind.as_bytes())?;
+    write("key_file", "comment", format!("# c\n// d\n/* e */ {bind}{bind}").as_bytes())?;
+    write("key", "plain", TSIG_KEY.as_bytes())?;
+    write("key", "sha1", format!("hmac-sha1:a.b.:{secret}").as_bytes())?;
+    for (name, text) in [
+        ("reload", r#"{"command":"reload"}"#),
+        ("audit", r#"{"command":"audit","index":7}"#),
+        (
+            "rollback",
+            r#"{"command":"rollback","zone":"a.","serial":1,"time_ms":null,"name":null,"dry_run":true}"#,
+        ),
+        ("done", r#"{"answer":"done","text":"x","index":1}"#),
+    ] {
+        write("control", name, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn ledger() -> Anyhow {
+    let entries = stored_entries();
+    let mut framed = Vec::new();
+    entries.iter().try_for_each(|entry| append_entry(&mut framed, entry))?;
+    write("entry", "log", &framed)?;
+    // One change in two parts, cut in the middle.
+    let longest = entries.iter().max_by_key(|entry| entry.len()).ok_or("no entries")?;
+    let (first, second) = longest[1..].split_at(longest.len() / 2);
+    let mut parts = Vec::new();
+    for (number, piece) in [(0, first), (1, second)] {
+        append_entry(&mut parts, &[&[2, 0, number, 0, 2], piece].concat())?;
+    }
+    write("entry", "parts", &parts)?;
+    write("snapshot", "zone", &snapshot_octets())?;
+    let mut bundle = vec![entries.len() as u8 - 1];
+    bundle.extend_from_slice(&framed);
+    write("bundle", "log", &bundle)?;
+    write("bundle", "empty-entries", &[1, 0, 0, 0, 0])?;
+    write("tile", "two", &[&[1][..], &encode_tile(&[EMPTY_ROOT, Hash([5; 32])])].concat())?;
+    for (name, path) in [
+        ("checkpoint", "checkpoint"),
+        ("tile", "tile/0/x001/x234/067"),
+        ("partial", "tile/3/000.p/255"),
+        ("bundle", "tile/entries/x001/067.p/1"),
+    ] {
+        write("tile_path", name, path.as_bytes())?;
+    }
+    let signer = SignerKey::from_seed("einhorn/fuzz", Algorithm::Ed25519, &LOG_KEY_SEED)?;
+    write("verifier_key", "public", signer.verifier().to_string().as_bytes())?;
+    write("verifier_key", "secret", signer.to_secret_text().as_bytes())?;
+    let checkpoint =
+        Checkpoint { origin: "einhorn/fuzz".to_owned(), size: 300, root: Hash([5; 32]) };
+    write("checkpoint", "body", checkpoint.body().as_bytes())?;
+    let signed = checkpoint.sign(&signer)?;
+    write("checkpoint", "signed", signed.note.as_bytes())?;
+    write("note", "signed", signed.note.as_bytes())?;
+    let hash = signed.note.lines().nth(2).ok_or("no root")?;
+    let note = &signed.note;
+    let proof = format!("c2sp.org/tlog-proof@v1\nextra YQ==\nindex 7\n{hash}\n{hash}\n\n{note}");
+    write("proof", "two-hashes", proof.as_bytes())
+}

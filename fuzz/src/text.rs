@@ -1,0 +1,68 @@
+//! Text that people and other programs write: names, zone files, keys, commands.
+
+use crate::world::zone_name;
+use einhorn_core::rules::zone::names_of_zone;
+use einhorn_ingress::control::{Answer, Command};
+use einhorn_wire::tsig::Key;
+use einhorn_wire::{Name, key_file, zonefile};
+use std::io;
+use std::path::Path;
+
+/// A name in text or wire form comes back from its text form.
+pub(crate) fn name(octets: &[u8]) {
+    let from_text = std::str::from_utf8(octets).ok().and_then(|text| text.parse().ok());
+    for name in [from_text, Name::from_wire(octets).ok()].into_iter().flatten() {
+        let text = name.to_string();
+        let again: Result<Name, _> = text.parse();
+        assert!(again.as_ref().is_ok_and(|again| *again == name), "{text} becomes {again:?}");
+        assert_eq!(name.canonical_key().as_ref(), name.to_lowercase().canonical_key().as_ref());
+        assert!(name.is_at_or_below(&Name::root()));
+    }
+}
+
+fn load(octets: &[u8]) -> Option<Vec<einhorn_wire::Record>> {
+    let read = &mut |path: &Path| match path == Path::new("zone") {
+        true => Ok(octets.to_vec()),
+        false => Err(io::ErrorKind::NotFound.into()),
+    };
+    zonefile::load(Path::new("zone"), &zone_name(), read).ok()
+}
+
+/// A zone file that is read can be written and read again, with the same content.
+pub(crate) fn zone_file(octets: &[u8]) {
+    let Some(records) = load(octets) else { return };
+    let mut text = Vec::new();
+    if let Err(error) = zonefile::write(&mut text, &zone_name(), records.iter()) {
+        panic!("a vector takes everything: {error}");
+    }
+    let again = load(&text);
+    assert_eq!(again.as_ref(), Some(&records), "{}", String::from_utf8_lossy(&text));
+    let _ = names_of_zone(&zone_name(), records);
+}
+
+pub(crate) fn key_file(octets: &[u8]) {
+    let Ok(text) = std::str::from_utf8(octets) else { return };
+    for key in key_file::parse(text).into_iter().flatten() {
+        assert!(!key.secret_base64().is_empty(), "a key without a secret");
+    }
+}
+
+/// A key as on the command line: `ALGORITHM:NAME:BASE64`.
+pub(crate) fn key(octets: &[u8]) {
+    let Ok(text) = std::str::from_utf8(octets) else { return };
+    let Ok(key) = text.parse::<Key>() else { return };
+    let again = Key::from_text(&key.name().to_string(), key.algorithm(), &key.secret_base64());
+    assert!(again.is_ok(), "a key that does not come back");
+}
+
+/// The control socket's commands and answers.
+pub(crate) fn control(octets: &[u8]) {
+    if let Ok(command) = serde_json::from_slice::<Command>(octets) {
+        let text = serde_json::to_string(&command).unwrap_or_default();
+        assert_eq!(serde_json::from_str::<Command>(&text).ok(), Some(command));
+    }
+    if let Ok(answer) = serde_json::from_slice::<Answer>(octets) {
+        let text = serde_json::to_string(&answer).unwrap_or_default();
+        assert_eq!(serde_json::from_str::<Answer>(&text).ok(), Some(answer));
+    }
+}
