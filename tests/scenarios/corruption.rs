@@ -212,12 +212,12 @@ impl Outcomes {
 
 impl Drop for Outcomes {
     fn drop(&mut self) {
-        self.0.iter().for_each(|(kind, outcomes)| println!("{kind}: {outcomes:?}"));
+        self.0.iter().for_each(|(kind, outcomes)| eprintln!("{kind}: {outcomes:?}"));
     }
 }
 
 fn flipped_bits(end: End, flips_per_file: u64, seed: u64) {
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let base = Base::make(end);
     let mut random = Random::new(seed);
     let mut outcomes = Outcomes::default();
@@ -270,7 +270,8 @@ fn many_flipped_bits_heal_or_are_said() {
 /// Damage to whole files: its name and what it does to the data folder.
 type Damage<'a> = (&'a str, Box<dyn Fn(&Path) + 'a>);
 
-fn damages(base: &Base) -> Vec<Damage<'_>> {
+/// Each file of the data folder, damaged in each of the usual ways.
+fn damages_of_each_file(base: &Base) -> Vec<Damage<'_>> {
     let mut damages: Vec<Damage<'_>> = Vec::new();
     let files = [
         "log.db",
@@ -298,6 +299,12 @@ fn damages(base: &Base) -> Vec<Damage<'_>> {
         damages.push(damage("halved", |path| change(path, |o| o.truncate(o.len() / 2))));
         damages.push(damage("replaced by garbage", |path| change(path, |o| o.fill(0xa5))));
     }
+    damages
+}
+
+/// Damage that takes more than one file, or knowledge of one.
+fn special_damages(base: &Base) -> Vec<Damage<'_>> {
+    let mut damages: Vec<Damage<'_>> = Vec::new();
     damages.push((
         "log.db with its write-ahead log removed",
         Box::new(|data| {
@@ -356,10 +363,11 @@ fn damages(base: &Base) -> Vec<Damage<'_>> {
 fn damaged_files_heal_or_are_said() {
     for end in [End::Killed, End::Stopped] {
         let base = Base::make(end);
-        for (name, damage) in damages(&base) {
+        for (name, damage) in damages_of_each_file(&base).into_iter().chain(special_damages(&base))
+        {
             let what = format!("{end:?}, {name}");
             let outcome = base.outcome(&what, damage);
-            println!("{what}: {outcome}");
+            eprintln!("{what}: {outcome}");
         }
     }
 }

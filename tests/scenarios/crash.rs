@@ -9,7 +9,7 @@ use einhorn_sim::random::Random;
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, RecordType};
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Acknowledged updates sent once more after each restart.
 const OLD_COPIES: u64 = 8;
@@ -40,7 +40,7 @@ struct Figures {
 }
 
 fn kills(count: u64, seed: u64) {
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let folder = scratch();
     let start = Start { program: env!("CARGO_BIN_EXE_einhorn"), folder: folder.path() };
     let mut random = Random::new(seed);
@@ -74,7 +74,7 @@ fn kills(count: u64, seed: u64) {
     figures.entries = entries.len() as u64;
     figures.checkpoints = auditor.checkpoints_seen();
     check_acknowledged_are_in(&clients, &entries);
-    println!("{figures:?}");
+    eprintln!("{figures:?}");
     assert!(figures.in_doubt > count && figures.retries > count, "{figures:?}");
 }
 
@@ -93,10 +93,10 @@ fn load_and_kill(
     let notes = under_load(clients, dns, shared, || {
         let mut notes = Vec::new();
         while shared.acknowledged() < enough {
-            notes.extend(ledger.read("checkpoint").expect("HTTP").into_iter());
+            notes.extend(ledger.read("checkpoint").expect("HTTP"));
         }
         // So that kills do not come right after an answer.
-        std::thread::sleep(delay);
+        spin(delay);
         site.kill();
         notes
     });
@@ -105,12 +105,20 @@ fn load_and_kill(
     notes
 }
 
+/// Lets a drawn time pass: there is no event to wait for, the moment itself is what is tested.
+fn spin(delay: Duration) {
+    let started = Instant::now();
+    while started.elapsed() < delay {
+        std::hint::spin_loop();
+    }
+}
+
 /// A node that dies before it is ready.
 fn kill_while_starting(start: &Start<'_>, random: &mut Random) {
     let mut command = start.command();
     command.stderr(std::process::Stdio::null());
     let mut child = command.spawn().expect("it starts");
-    std::thread::sleep(Duration::from_micros(random.below(30_000)));
+    spin(Duration::from_micros(random.below(30_000)));
     child.kill().expect("it is killed");
     child.wait().expect("it ends");
 }

@@ -77,11 +77,11 @@ fn fill(disk: &SmallDisk, size: &str) {
 
     match start.start() {
         Err(reason) => {
-            println!("{size}: on the full disk it does not start: {reason}");
+            eprintln!("{size}: on the full disk it does not start: {reason}");
             assert!(says_what_to_do(&reason), "{size}: {reason}");
         }
         Ok(site) => {
-            println!("{size}: on the full disk it starts");
+            eprintln!("{size}: on the full disk it starts");
             check_served(&clients, &site.client(), size);
             site.stop();
         }
@@ -102,7 +102,7 @@ fn fill(disk: &SmallDisk, size: &str) {
     assert_eq!(site.stop(), Some(0));
     let audit = auditor.audit(&mut Source::Folder(data.join("ledger"))).expect("sound at the end");
     check_acknowledged_are_in(&clients, &audit.entries);
-    println!("{size}: full after {acknowledged} updates; it said: {said}");
+    eprintln!("{size}: full after {acknowledged} updates; it said: {said}");
 }
 
 /// The node cannot write any more, and says so to everybody.

@@ -99,11 +99,14 @@ fn fold_from(reader: &mut dyn EngineReader, folder: &mut Folder) -> Result<u64, 
     Ok(folder.state.next_index - first)
 }
 
+/// Takes a stored entry and its index.
+type VisitStored<'a> = dyn FnMut(u64, &[u8]) -> Result<(), LogError> + 'a;
+
 /// Shows every stored entry from `first` on.
 pub(crate) fn read_entries(
     reader: &mut dyn EngineReader,
     first: u64,
-    visit: &mut dyn FnMut(u64, &[u8]) -> Result<(), LogError>,
+    visit: &mut VisitStored<'_>,
 ) -> Result<(), LogError> {
     let end = reader.next_index()?;
     let mut next = first;

@@ -43,13 +43,16 @@ fn in_zone(record: &Record, zone: &Name) -> Result<(), Refusal> {
     Err(Refusal::new(Rcode::NOTZONE, format!("{} is not in the zone {zone}", record.owner)))
 }
 
+/// The records given for one RRset that must exist as it is.
+type WholeRrSet = (Name, RecordType, Vec<Box<[u8]>>);
+
 /// Reads the prerequisite section (RFC 2136 §3.2).
 ///
 /// # Errors
 /// FORMERR or NOTZONE.
 pub fn prerequisites(zone: &Name, records: Vec<Record>) -> Result<Vec<Prerequisite>, Refusal> {
     let mut out = Vec::with_capacity(records.len());
-    let mut equals: Vec<(Name, RecordType, Vec<Box<[u8]>>)> = Vec::new();
+    let mut equals: Vec<WholeRrSet> = Vec::new();
     for record in records {
         if record.ttl != 0 {
             return Err(format_error(&record, "a prerequisite has TTL 0"));
@@ -70,7 +73,7 @@ pub fn prerequisites(zone: &Name, records: Vec<Record>) -> Result<Vec<Prerequisi
             Class::NONE => out.push(Prerequisite::RrSetAbsent(record.owner, record.rtype)),
             Class::IN if is_any => return Err(format_error(&record, "a whole RRset needs a type")),
             Class::IN => {
-                let same = |(owner, rtype, _): &&mut (Name, RecordType, _)| {
+                let same = |(owner, rtype, _): &&mut WholeRrSet| {
                     *owner == record.owner && *rtype == record.rtype
                 };
                 match equals.iter_mut().find(same) {
