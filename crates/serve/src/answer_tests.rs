@@ -49,7 +49,7 @@ fn zones() -> Zones {
         .expect("records");
     let request = Request {
         id: RequestId([1; 32]),
-        remember_until_seconds: 0,
+        remember_until_seconds: 60,
         who: Identity::Operator,
         zone: apex.clone(),
         action: Action::LoadZone {

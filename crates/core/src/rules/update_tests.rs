@@ -26,7 +26,7 @@ fn zone(text: &str) -> Arc<Zone> {
     let names = names_of_zone(&name("example."), records(&text)).expect("zone");
     let request = Request {
         id: RequestId([1; 32]),
-        remember_until_seconds: 0,
+        remember_until_seconds: 60,
         who: Identity::Operator,
         zone: name("example."),
         action: Action::LoadZone { names, source: [0; 32] },
