@@ -57,7 +57,9 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
         )),
     });
     steps.run("tests", || {
-        passed(cargo(&["test", "--release", "--workspace", "--no-fail-fast"]).env(REQUIRE_PEERS, "1"))
+        passed(
+            cargo(&["test", "--release", "--workspace", "--no-fail-fast"]).env(REQUIRE_PEERS, "1"),
+        )
     });
     if extent == Extent::Full {
         steps.run("long tests", || {

@@ -7,6 +7,7 @@ use einhorn_node::config::{Config, ZoneConfig, ledger_name};
 use einhorn_wire::Name;
 use einhorn_wire::tsig::Key;
 use std::collections::HashSet;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -68,7 +69,11 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
 
 pub(crate) fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("EINHORN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 /// The signals that a running node heeds. Made before anybody is told that the node is ready:

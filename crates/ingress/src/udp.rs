@@ -8,6 +8,7 @@ use einhorn_wire::message::Rcode;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -66,7 +67,15 @@ pub fn serve(
                 Err(_) => continue,
             };
             reply.clear();
-            handle(&ingress, &socket, &received[..length], peer, &mut reply);
+            // A panic is a bug, which one datagram may find but not use to end the service. All
+            // that the handler shares is swapped as a whole, so nothing is left half done.
+            let handled = catch_unwind(AssertUnwindSafe(|| {
+                handle(&ingress, &socket, &received[..length], peer, &mut reply);
+            }));
+            if handled.is_err() {
+                tracing::error!(%peer, "a datagram made its handler panic; it was dropped");
+                reply.clear();
+            }
             if !reply.is_empty()
                 && let Err(error) = socket.send_to(&reply, peer)
             {
