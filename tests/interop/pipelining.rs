@@ -6,7 +6,7 @@ use einhorn_harness::{
     update_message,
 };
 use einhorn_wire::message::{Message, Opcode, Rcode, Section};
-use einhorn_wire::{Class, RecordType};
+use einhorn_wire::{Class, Record, RecordType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::TcpStream;
@@ -117,4 +117,27 @@ fn a_burst_of_updates_over_udp_loses_none() {
     let all: Vec<Vec<u8>> = (0..BURST).map(|id| ask(id, &name(id))).collect();
     let there = site.client().tcp(&all).expect("answers");
     assert_eq!(there.iter().filter(|answer| answer[7] == 1).count(), usize::from(BURST));
+}
+
+#[test]
+fn thousands_of_refusals_hold_nobody_up() {
+    let (_folder, site) = site();
+    let absent = Record {
+        owner: "nobody.fleet.example.".parse().expect("a name"),
+        rtype: RecordType::ANY,
+        class: Class::ANY,
+        ttl: 0,
+        rdata: Box::default(),
+    };
+    let refused = |id| update_message(id, ZONE, std::slice::from_ref(&absent), &[], Some(&key()));
+    // More than any queue or batch of the node holds.
+    for _ in 0..20 {
+        let messages: Vec<Vec<u8>> = (0..500).map(refused).collect();
+        for answer in site.client().tcp(&messages).expect("500 answers") {
+            let rcode = Message::parse(&answer).expect("a message").header.rcode();
+            assert_eq!(rcode, Rcode::NXDOMAIN);
+        }
+    }
+    let done = site.client().set_address(&key(), ZONE, "anna.fleet.example.", [192, 0, 2, 1]);
+    assert_eq!(done, Rcode::NOERROR);
 }

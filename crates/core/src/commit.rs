@@ -143,6 +143,7 @@ impl<R> Commit<R> {
     pub fn refuse_from_now_on(&mut self, reason: &str, out: &mut Vec<Output<R>>) {
         if self.failure.is_none() {
             self.failure = Some(reason.to_owned());
+            self.batch = Batch::default();
             refuse(self.answers.drain(..), reason, out);
         }
     }
@@ -150,6 +151,11 @@ impl<R> Commit<R> {
     /// The open batch.
     pub fn batch(&self) -> &Batch {
         &self.batch
+    }
+
+    /// Number of requests whose answers wait for the open batch.
+    pub fn waiting(&self) -> usize {
+        self.answers.len()
     }
 
     /// Whether a batch is on its way to the disk.

@@ -38,8 +38,6 @@ pub(crate) struct Pump {
     pub(crate) stop: Arc<AtomicBool>,
     /// Entries that the last snapshot includes.
     pub(crate) snapshot_index: u64,
-    /// Requests in the open batch.
-    pub(crate) open_requests: usize,
 }
 
 impl Pump {
@@ -52,8 +50,7 @@ impl Pump {
             // The log's first entry may be waiting already.
             self.commit.flush(now_ms(), &mut out);
             self.act(&mut out, &mut outbox);
-            let full = self.open_requests >= BATCH_REQUESTS_MAX
-                || self.commit.batch().octets() >= BATCH_OCTETS;
+            let full = self.batch_is_full();
             let submissions = if full { nothing.clone() } else { self.submissions.clone() };
             let appended =
                 self.appender.as_ref().map_or_else(never, |appender| appender.done.clone());
@@ -79,16 +76,19 @@ impl Pump {
             self.commit.refuse_from_now_on(reason, out);
         }
         let now_ms = now_ms();
-        let mut next = Some(first);
-        while let Some(Submission { request, reply }) = next.take() {
-            self.commit.request(now_ms, &request, reply, out);
-            self.open_requests += 1;
-            if self.open_requests < BATCH_REQUESTS_MAX
-                && self.commit.batch().octets() < BATCH_OCTETS
-            {
-                next = self.submissions.try_recv().ok();
+        self.commit.request(now_ms, &first.request, first.reply, out);
+        // Bounded, since requests that are refused at once do not fill the batch.
+        for _ in 1..BATCH_REQUESTS_MAX {
+            if self.batch_is_full() {
+                return;
             }
+            let Ok(Submission { request, reply }) = self.submissions.try_recv() else { return };
+            self.commit.request(now_ms, &request, reply, out);
         }
+    }
+
+    fn batch_is_full(&self) -> bool {
+        self.commit.waiting() >= BATCH_REQUESTS_MAX || self.commit.batch().octets() >= BATCH_OCTETS
     }
 
     fn appended(
@@ -121,7 +121,6 @@ impl Pump {
         for output in out.drain(..) {
             match output {
                 Output::Append(batch) => {
-                    self.open_requests = 0;
                     // One batch is under way at most, so there is room; a thread that has ended
                     // is noticed by its silence at the other end.
                     if let Some(appender) = &self.appender {

@@ -381,7 +381,6 @@ fn start_writers(
         sealing_failed,
         stop: Arc::clone(stop),
         snapshot_index: opened.snapshot_index,
-        open_requests: 0,
     };
     Ok((thread::Builder::new().name("commit".to_owned()).spawn(move || pump.run())?, sealing))
 }
