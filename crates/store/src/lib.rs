@@ -1,4 +1,7 @@
-//! store
+//! What lies on disk: the engine, which makes a site's log durable, and the ledger's files, which
+//! prove it to others.
+//!
+//! The only room that syncs. It never interprets an entry: entries are octets here.
 
 pub mod engine;
 pub mod ledger;
