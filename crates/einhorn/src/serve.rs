@@ -11,7 +11,9 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
 
 /// Names the log in checkpoints when there is no configuration file to do it.
 const SITE_WITHOUT_CONFIG: &str = "site";
@@ -68,12 +70,12 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
 }
 
 pub(crate) fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("EINHORN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = std::env::var("EINHORN_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(Level::WARN));
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(filter).with(lines).init();
 }
 
 /// The signals that a running node heeds. Made before anybody is told that the node is ready:
