@@ -50,8 +50,8 @@ impl Pump {
             // The log's first entry may be waiting already.
             self.commit.flush(now_ms(), &mut out);
             self.act(&mut out, &mut outbox);
-            let full = self.batch_is_full();
-            let submissions = if full { nothing.clone() } else { self.submissions.clone() };
+            let submissions =
+                if self.batch_is_full() { nothing.clone() } else { self.submissions.clone() };
             let appended =
                 self.appender.as_ref().map_or_else(never, |appender| appender.done.clone());
             select! {
