@@ -4,7 +4,7 @@ use arc_swap::ArcSwap;
 use einhorn_core::agent::Rules;
 use einhorn_core::commit::{Commit, Output};
 use einhorn_core::model::request::{Action, Commitment, Identity, Request, RequestId};
-use einhorn_core::model::{Origin, State, snapshot};
+use einhorn_core::model::{Origin, Publication, State, snapshot};
 use einhorn_core::rules::policy::{Grant, Policy};
 use einhorn_core::rules::zone::names_of_zone;
 use einhorn_ingress::{Access, Ingress};
@@ -69,7 +69,7 @@ pub(crate) struct World {
 pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
     let (state, entries) = loaded();
     let zones = Published::default();
-    zones.publish(state.zones.clone());
+    zones.publish(Publication { zones: state.zones.clone(), steps: Vec::new() });
     let mut keys = KeyRing::default();
     let key = key();
     let grant = Grant::everything(key.name().clone(), zone_name());
@@ -78,6 +78,7 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
         zones,
         access: ArcSwap::from_pointee(Access { keys, policy: Policy::new([grant]) }),
         submissions: crossbeam_channel::bounded(1).0,
+        notified: tokio::sync::mpsc::channel(1).0,
         site: 1,
         audit_secret: [3; 32],
     };

@@ -11,7 +11,7 @@ mod decide;
 use crate::agent::{Advice, Agent};
 use crate::model::entry::{Body, Entry};
 use crate::model::request::{Outcome, Request};
-use crate::model::{Origin, Position, State, Zones};
+use crate::model::{Origin, Position, Publication, State, Steps};
 use crate::rules::update::Refusal;
 use einhorn_wire::Name;
 use einhorn_wire::message::Rcode;
@@ -76,7 +76,7 @@ pub enum Output<R> {
     /// Make the batch durable, then call [`Commit::appended`] or [`Commit::append_failed`].
     Append(Batch),
     /// Let every query see this.
-    Publish(Zones),
+    Publish(Publication),
     /// Tell the one who asked. The advice is there when the agent was asked.
     Answer(R, Outcome, Option<Advice>),
 }
@@ -87,7 +87,7 @@ type Waiting<R> = (R, Outcome, Option<Advice>);
 /// A batch on its way to the disk.
 struct InFlight<R> {
     /// What every query may see once it is durable.
-    zones: Zones,
+    publication: Publication,
     answers: Vec<Waiting<R>>,
 }
 
@@ -101,8 +101,8 @@ pub struct Commit<R> {
     in_flight: Option<InFlight<R>>,
     /// The open batch.
     batch: Batch,
-    /// Zones changed in the open batch.
-    changed_zones: Vec<Name>,
+    /// What the open batch changes.
+    steps: Steps,
     /// Answers that wait for the open batch.
     answers: Vec<Waiting<R>>,
     scratch: Vec<u8>,
@@ -117,7 +117,7 @@ impl<R> Commit<R> {
             agent,
             failure: None,
             in_flight: None,
-            changed_zones: Vec::new(),
+            steps: Steps::default(),
             answers: Vec::new(),
             scratch: Vec::new(),
         }
@@ -205,18 +205,18 @@ impl<R> Commit<R> {
             return Err(Refusal::new(Rcode::SERVFAIL, reason));
         }
         let change = decide::change(&self.state, &*self.agent, now_ms, request)?;
-        let (zone, advice, changes) =
-            (change.zone.clone(), change.advice, !change.names.is_empty());
+        let advice = change.advice;
         let index = self.stage(now_ms, Body::Change(change), &request.audit);
-        if changes && !self.changed_zones.contains(&zone) {
-            self.changed_zones.push(zone);
-        }
         Ok((index, advice))
     }
 
     /// Adds an entry to the open batch and folds it; gives its index.
     fn stage(&mut self, now_ms: u64, body: Body, audit: &[u8]) -> u64 {
         let entry = Entry { time_ms: now_ms.max(self.state.last_time_ms), body };
+        let serial_before = match &entry.body {
+            Body::Publication { zone, .. } => self.state.zones.get(zone).map(|zone| zone.serial),
+            _ => None,
+        };
         let batch = &mut self.batch;
         let mut audit = audit;
         let parts = entry.encode(&mut self.scratch, |part| {
@@ -227,6 +227,7 @@ impl<R> Commit<R> {
             // The entry was made from this very state.
             unreachable!("an entry does not follow from the state it was made from: {error}");
         }
+        self.steps.take_entry(entry, serial_before);
         self.state.next_index - 1
     }
 
@@ -236,7 +237,8 @@ impl<R> Commit<R> {
         if self.batch.is_empty() || self.in_flight.is_some() || self.failure.is_some() {
             return;
         }
-        for zone in std::mem::take(&mut self.changed_zones) {
+        let unpublished: Vec<Name> = self.steps.unpublished().cloned().collect();
+        for zone in unpublished {
             let Some(serial) = self.state.zones.get(&zone).map(|zone| zone.next_serial()) else {
                 continue;
             };
@@ -244,8 +246,9 @@ impl<R> Commit<R> {
                 vec![Position { origin: self.state.origin, index: self.state.next_index - 1 }];
             self.stage(now_ms, Body::Publication { zone, serial, covers }, &[]);
         }
-        let zones = self.state.zones.clone();
-        self.in_flight = Some(InFlight { zones, answers: std::mem::take(&mut self.answers) });
+        let publication =
+            Publication { zones: self.state.zones.clone(), steps: self.steps.take_steps() };
+        self.in_flight = Some(InFlight { publication, answers: std::mem::take(&mut self.answers) });
         // The next batch will be about as large as this one.
         let next = Batch::with_room_for(&self.batch, self.state.next_index);
         out.push(Output::Append(std::mem::replace(&mut self.batch, next)));
@@ -256,7 +259,7 @@ impl<R> Commit<R> {
         let Some(in_flight) = self.in_flight.take() else {
             unreachable!("no batch was being written")
         };
-        out.push(Output::Publish(in_flight.zones));
+        out.push(Output::Publish(in_flight.publication));
         out.extend(
             in_flight
                 .answers

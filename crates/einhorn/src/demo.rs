@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::{Failure, Outcome, describe, print, serve};
 use einhorn_core::ledger::{TlogProof, VerifierKey};
 use einhorn_core::model::entry::{Assembler, Body, Entry};
+use einhorn_core::model::settings::Settings;
 use einhorn_core::rules::policy::Grant;
 use einhorn_ingress::control;
 use einhorn_node::Node;
@@ -99,7 +100,11 @@ impl Demo {
             data: data.clone(),
             listen: vec![(Ipv4Addr::LOCALHOST, port(0)?).into()],
             http: Some((Ipv4Addr::LOCALHOST, port(1)?).into()),
-            zones: vec![ZoneConfig { name: zone.clone(), file: zone_file }],
+            zones: vec![ZoneConfig {
+                name: zone.clone(),
+                file: Some(zone_file),
+                settings: Settings::default(),
+            }],
             keys: vec![key.clone()],
             grants: vec![Grant::everything(key.name().clone(), zone.clone())],
             path: None,

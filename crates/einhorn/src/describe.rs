@@ -1,6 +1,7 @@
 //! Ledger entries for people and as JSON.
 
 use einhorn_core::model::entry::{Body, Cause, Change, Entry, NameChange};
+use einhorn_core::model::settings::{Prefix, Remote, Role, Settings};
 use einhorn_core::model::{Position, RrSet};
 use einhorn_wire::rdata;
 use serde_json::{Value, json};
@@ -59,6 +60,14 @@ fn cause(cause: &Cause) -> String {
         Cause::Rollback { target_index, .. } => {
             format!("rollback to the state after entry {target_index}")
         }
+        Cause::ZoneReload { source } => {
+            format!("zone reload from a file with SHA-256 {}", hex(source))
+        }
+        Cause::ZoneRemoval { names, root } => {
+            format!("removal with its {names} names, state root {}", hex(root))
+        }
+        Cause::Settings(_) => "settings".to_owned(),
+        Cause::Transfer { serial } => format!("transfer of serial {serial}"),
     }
 }
 
@@ -82,6 +91,27 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
     out.trim_end().to_owned()
 }
 
+fn settings_text(settings: &Settings) -> String {
+    let mut out = String::new();
+    let mut line = |what: &str, values: Vec<String>| {
+        if !values.is_empty() {
+            _ = writeln!(out, "  {what}: {}", values.join(", "));
+        }
+    };
+    line("followed from", settings.primaries.iter().map(Remote::to_string).collect());
+    line("notifies", settings.notify.iter().map(Remote::to_string).collect());
+    line("transfers to", settings.transfer_to.iter().map(Prefix::to_string).collect());
+    let role = match &settings.role {
+        Role::Ordinary => Vec::new(),
+        Role::Listed { catalog } => vec![format!("listed in {catalog}")],
+        Role::Producer => vec!["lists zones of this server".to_owned()],
+        Role::Consumer => vec!["its members are followed".to_owned()],
+        Role::Member { catalog, .. } => vec![format!("member of {catalog}")],
+    };
+    line("catalog", role);
+    out
+}
+
 fn change_text(change: &Change, out: &mut String) {
     _ = writeln!(out, "  zone {}: {} by {}", change.zone, cause(&change.cause), change.who);
     _ = writeln!(
@@ -100,7 +130,9 @@ fn change_text(change: &Change, out: &mut String) {
     if let Cause::Rollback { root_before, root_after, .. } = &change.cause {
         _ = writeln!(out, "  state root {} before, {} after", hex(root_before), hex(root_after));
     }
-    if change.names.is_empty() {
+    if let Cause::Settings(settings) = &change.cause {
+        out.push_str(&settings_text(settings));
+    } else if change.names.is_empty() && !matches!(change.cause, Cause::ZoneRemoval { .. }) {
         _ = writeln!(out, "  everything was as asked already");
     }
     for name in &change.names {

@@ -1,6 +1,7 @@
 //! `einhorn serve`.
 
 use crate::{Failure, Outcome};
+use einhorn_core::model::settings::Settings;
 use einhorn_core::rules::policy::Grant;
 use einhorn_node::Node;
 use einhorn_node::config::{Config, ZoneConfig, ledger_name};
@@ -168,7 +169,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
 
 fn zone_config(name: &str, file: &Path, place: &str) -> Result<ZoneConfig, Failure> {
     let name: Name = name.parse().map_err(|error| Failure::usage(format!("{place}: {error}")))?;
-    Ok(ZoneConfig { name, file: file.to_owned() })
+    Ok(ZoneConfig { name, file: Some(file.to_owned()), settings: Settings::default() })
 }
 
 /// Lines of `ZONE FILE`; relative files start from the list's folder.

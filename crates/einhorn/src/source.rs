@@ -120,9 +120,17 @@ impl TileSource for HttpSource {
 
 /// Asks the node that runs on `data`; gives its text.
 pub(crate) fn ask(data: &Path, command: &Command) -> Result<String, Failure> {
+    match ask_node(data, command)? {
+        Answer::Done { text, .. } => Ok(text),
+        other => Err(Failure::finding(format!("the node answered something else: {other:?}"))),
+    }
+}
+
+/// Asks the node that runs on `data`; gives its answer, unless it could not do what was asked.
+pub(crate) fn ask_node(data: &Path, command: &Command) -> Result<Answer, Failure> {
     match control::ask(data, command) {
-        Ok(Answer::Done { text, .. }) => Ok(text),
         Ok(Answer::Failed { reason }) => Err(Failure::finding(reason)),
+        Ok(answer) => Ok(answer),
         Err(error) => Err(Failure::unreachable(format!(
             "no node answers in {}: {error}; is it running?",
             data.display()

@@ -49,6 +49,76 @@ pub enum Command {
         /// Apex.
         zone: String,
     },
+    /// Serves a new zone.
+    AddZone {
+        /// Apex.
+        zone: String,
+        /// Zone file with its content.
+        file: Option<PathBuf>,
+        /// How it is kept.
+        settings: ZoneSettings,
+    },
+    /// Serves a zone no longer.
+    RemoveZone {
+        /// Apex.
+        zone: String,
+    },
+    /// Takes a zone file into a zone: all of it if the zone is new, else what differs.
+    ImportZone {
+        /// Apex.
+        zone: String,
+        /// The zone file.
+        file: PathBuf,
+        /// Whether names that devices wrote last are replaced too.
+        overwrite: bool,
+        /// Only show what it would do.
+        dry_run: bool,
+    },
+    /// Reads the configured file of a zone again, or of all zones.
+    ReloadZone {
+        /// Apex; none for all zones.
+        zone: Option<String>,
+        /// Whether names that devices wrote last are replaced too.
+        overwrite: bool,
+        /// Only show what it would do.
+        dry_run: bool,
+    },
+    /// What zones there are.
+    ListZones,
+}
+
+/// How a zone is kept, as operators write it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct ZoneSettings {
+    /// Servers that it is followed from: `ADDRESS[:PORT] [key NAME]`.
+    pub primaries: Vec<String>,
+    /// Servers told of each new serial.
+    pub notify: Vec<String>,
+    /// Ranges of addresses that may transfer it without a key.
+    pub transfer_to: Vec<String>,
+    /// Catalog of this server that lists it.
+    pub catalog: Option<String>,
+    /// `producer` or `consumer`, for a zone that is a catalog.
+    pub catalog_role: Option<String>,
+}
+
+/// A zone, for people and programs.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub struct ZoneLine {
+    /// Apex.
+    pub zone: String,
+    /// Serial; none for a zone without content.
+    pub serial: Option<u32>,
+    /// Names with records.
+    pub names: usize,
+    /// How it is kept.
+    pub settings: ZoneSettings,
+    /// The catalog that brought it here.
+    pub member_of: Option<String>,
+    /// What is wrong with it, if anything.
+    pub problem: Option<String>,
 }
 
 /// What comes back.
@@ -61,6 +131,11 @@ pub enum Answer {
         text: String,
         /// Index of the ledger entry, if there is one.
         index: Option<u64>,
+    },
+    /// Zones, in canonical order.
+    Zones {
+        /// The zones.
+        zones: Vec<ZoneLine>,
     },
     /// It was not.
     Failed {

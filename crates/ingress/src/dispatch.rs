@@ -2,7 +2,7 @@
 //! a `Request`.
 
 use crate::reply::Echo;
-use crate::{Access, Ingress};
+use crate::{Access, Ingress, Notified};
 use einhorn_core::model::request::{
     Action, Commitment, Identity, Operation, Prerequisite, Request, RequestId,
 };
@@ -10,6 +10,7 @@ use einhorn_core::model::{Zone, Zones};
 use einhorn_core::rules::update::{self, Refusal};
 use einhorn_serve::answer::{self, Transport};
 use einhorn_wire::message::{Header, Message, Opcode, Question, Rcode, Section};
+use einhorn_wire::rdata::soa_numbers;
 use einhorn_wire::tsig::{self, Signed};
 use einhorn_wire::{Class, RecordType};
 use sha2::{Digest, Sha256};
@@ -43,6 +44,8 @@ pub enum Dispatch {
 pub struct Transfer {
     /// The zone as it is now.
     pub zone: Arc<Zone>,
+    /// The serial that the client has, if it asks for what changed since (RFC 1995 §3).
+    pub since: Option<u32>,
     /// Message id.
     pub id: u16,
     /// The question.
@@ -94,6 +97,21 @@ pub fn dispatch(
                 }
             }
         }
+        Opcode::NOTIFY => {
+            let outcome = notify(ingress, &zones, &message, signed.as_ref(), arrival);
+            let mut echo = Echo::new(&message, arrival.transport, signed);
+            match outcome {
+                Ok(()) => {
+                    echo.set_authoritative();
+                    echo.write(Rcode::NOERROR, None, arrival.now_seconds, buffer);
+                }
+                Err(refusal) => {
+                    tracing::info!(peer = %arrival.peer, %refusal, "notification refused");
+                    echo.write(refusal.rcode, Some(&refusal.reason), arrival.now_seconds, buffer);
+                }
+            }
+            Dispatch::Reply
+        }
         _ => {
             let echo = Echo::new(&message, arrival.transport, signed);
             echo.write(Rcode::NOTIMP, None, arrival.now_seconds, buffer);
@@ -144,27 +162,74 @@ fn transfer(
     buffer: &mut Vec<u8>,
 ) -> Dispatch {
     let zone = zones.get(&question.name.to_name()).filter(|_| question.class == Class::IN);
-    let refusal = match (zone, &signed) {
+    let may_transfer = |zone: &Zone| match &signed {
+        // A key that does not help leaves what the address may.
+        Some(signed) if access.policy.may_transfer(signed.key().name(), &zone.apex) => true,
+        _ => zone.settings.may_transfer(arrival.peer.ip()),
+    };
+    let refusal = match zone {
         // AXFR is not defined over UDP (RFC 5936 §4.2); IXFR may always be asked again over TCP.
         _ if arrival.transport == Transport::Udp => {
             Refusal::new(Rcode::FORMERR, "transfers are sent over TCP")
         }
-        (None, _) => Refusal::new(Rcode::NOTAUTH, "no such zone here"),
-        (Some(zone), Some(signed))
-            if access.policy.may_transfer(signed.key().name(), &zone.apex) =>
-        {
-            let (zone, id) = (Arc::clone(zone), message.header.id);
-            let signed = Some(signed.clone());
-            return Dispatch::Transfer(Box::new(Transfer { zone, id, question, signed }));
+        None => Refusal::new(Rcode::NOTAUTH, "no such zone here"),
+        Some(zone) if !may_transfer(zone) => Refusal::new(
+            Rcode::REFUSED,
+            "a transfer needs a key, or an address, that may transfer this zone",
+        ),
+        Some(zone) if zone.soa().is_none() => {
+            Refusal::new(Rcode::SERVFAIL, "the zone has no content yet")
         }
-        (Some(_), _) => {
-            Refusal::new(Rcode::REFUSED, "a transfer needs a key that may transfer this zone")
+        Some(zone) => {
+            let since = (question.rtype == RecordType::IXFR).then(|| serial_of(message)).flatten();
+            let (zone, id) = (Arc::clone(zone), message.header.id);
+            return Dispatch::Transfer(Box::new(Transfer { zone, since, id, question, signed }));
         }
     };
     tracing::info!(peer = %arrival.peer, %refusal, "transfer refused");
     let echo = Echo::new(message, arrival.transport, signed);
     echo.write(refusal.rcode, Some(&refusal.reason), arrival.now_seconds, buffer);
     Dispatch::Reply
+}
+
+/// The serial that the client of an IXFR has (RFC 1995 §3); a question without it gets the zone.
+fn serial_of(message: &Message<'_>) -> Option<u32> {
+    let record = message.section(Section::Authority).next()?.ok()?;
+    let record = record.to_record(message.octets).ok()?;
+    Some(soa_numbers(&record.rdata).filter(|_| record.rtype == RecordType::SOA)?.serial)
+}
+
+/// Takes a primary's word that a followed zone has changed (RFC 1996 §3.11): only from those that
+/// the zone is followed from, by address or by key.
+fn notify(
+    ingress: &Ingress,
+    zones: &Zones,
+    message: &Message<'_>,
+    signed: Option<&Signed>,
+    arrival: Arrival,
+) -> Result<(), Refusal> {
+    let question = message.question().filter(|_| message.header.counts[0] == 1);
+    let question = question.filter(|question| question.rtype == RecordType::SOA);
+    let apex = question
+        .ok_or_else(|| Refusal::new(Rcode::FORMERR, "the question must be one SOA"))?
+        .name
+        .to_name();
+    let zone = zones.get(&apex).filter(|zone| zone.settings.is_followed());
+    let zone = zone
+        .ok_or_else(|| Refusal::new(Rcode::NOTAUTH, format!("zone {apex} is not followed here")))?;
+    let address = arrival.peer.ip().to_canonical();
+    let from_primary = zone.settings.primaries.iter().any(|primary| match &primary.key {
+        Some(key) => signed.is_some_and(|signed| signed.key().name() == key),
+        None => primary.address.ip().to_canonical() == address,
+    });
+    if !from_primary {
+        return Err(Refusal::new(Rcode::REFUSED, "not from a primary of this zone"));
+    }
+    // A full queue means that many zones wait to be looked at; polling finds the rest.
+    if ingress.notified.try_send(Notified { zone: apex, address }).is_err() {
+        tracing::info!(peer = %arrival.peer, "too many notifications wait; this one is left to polling");
+    }
+    Ok(())
 }
 
 /// Turns an UPDATE into a request, in the order of RFC 2136 §3: zone section, prerequisites,
@@ -187,6 +252,7 @@ fn update(
     let zone = zones.get(&apex).filter(|_| section.class == Class::IN);
     let zone = zone
         .ok_or_else(|| Refusal::new(Rcode::NOTAUTH, format!("zone {apex} is not served here")))?;
+    update::updatable(zone)?;
     let records =
         |section| message.records(section).map_err(|error| format_error(error.to_string()));
     let prerequisites = update::prerequisites(&apex, records(Section::Answer)?)?;

@@ -15,12 +15,15 @@ use arc_swap::ArcSwap;
 use einhorn_core::model::request::Request;
 use einhorn_core::rules::policy::Policy;
 use einhorn_serve::publish::Published;
+use einhorn_wire::Name;
 use einhorn_wire::tsig::KeyRing;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Updates that may wait for the commit; more are answered SERVFAIL at once.
 pub const SUBMISSIONS_WAITING_MAX: usize = 16_384;
+/// Notifications that may wait for whoever follows zones.
+pub const NOTIFICATIONS_WAITING_MAX: usize = 16_384;
 
 /// Who may do what; replaced as a whole when the configuration is reloaded.
 #[derive(Debug, Default)]
@@ -39,10 +42,21 @@ pub struct Ingress {
     pub access: ArcSwap<Access>,
     /// The way to the commit.
     pub submissions: crossbeam_channel::Sender<Submission>,
+    /// The way to whoever follows zones; full means that polling has to find out.
+    pub notified: tokio::sync::mpsc::Sender<Notified>,
     /// Number of this site.
     pub site: u16,
     /// Makes the salts of audit commitments; new at every start, never stored.
     pub audit_secret: [u8; 32],
+}
+
+/// A primary said that a zone has changed.
+#[derive(Debug, Clone)]
+pub struct Notified {
+    /// Apex.
+    pub zone: Name,
+    /// Where it said so from.
+    pub address: IpAddr,
 }
 
 /// A request on its way to the commit, and the way back.

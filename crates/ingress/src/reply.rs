@@ -16,6 +16,7 @@ pub struct Echo {
     id: u16,
     opcode: Opcode,
     recursion_desired: bool,
+    authoritative: bool,
     question: Option<Question>,
     edns: Option<Edns>,
     transport: Transport,
@@ -30,11 +31,17 @@ impl Echo {
             id: message.header.id,
             opcode: message.header.opcode(),
             recursion_desired: message.header.recursion_desired(),
+            authoritative: false,
             question: message.question().filter(|_| message.header.counts[0] == 1),
             edns: Edns::of(message),
             transport,
             signed,
         }
+    }
+
+    /// Makes the response one with authority.
+    pub fn set_authoritative(&mut self) {
+        self.authoritative = true;
     }
 
     /// Appends a response without records to `buffer`, unsigned. The reason goes to clients that
@@ -52,6 +59,9 @@ impl Echo {
         let mut writer = Writer::new(buffer, self.id, self.transport.limit(self.edns));
         writer.reserve(reserved);
         writer.set_response(self.opcode, self.recursion_desired);
+        if self.authoritative {
+            writer.set_authoritative();
+        }
         if let Some(question) = &self.question {
             let echoed = writer.question(question.name.as_slice(), question.rtype, question.class);
             debug_assert!(echoed.is_ok(), "a question fits the smallest message");

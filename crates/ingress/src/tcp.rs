@@ -4,7 +4,7 @@ use crate::dispatch::{Arrival, Dispatch, Transfer, dispatch};
 use crate::reply::Reply;
 use crate::{Ingress, ListenError, Submission, now_ms};
 use einhorn_serve::answer::Transport;
-use einhorn_serve::transfer;
+use einhorn_serve::transfer::{self, Content};
 use einhorn_wire::message::Rcode;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -164,13 +164,21 @@ impl Session {
 
     /// Writes the messages of a transfer on a thread that may block on a slow client.
     async fn transfer(&self, transfer: Transfer, now_seconds: u64) -> bool {
-        tracing::info!(peer = %self.peer, zone = %transfer.zone.apex, serial = transfer.zone.serial, "transfer");
         let outgoing = self.outgoing.clone();
+        let published = self.ingress.zones.clone();
+        let peer = self.peer;
         let sent = tokio::task::spawn_blocking(move || {
-            let Transfer { zone, id, question, signed } = transfer;
+            let Transfer { zone, since, id, question, signed } = transfer;
+            let content = match since {
+                None => Content::Whole,
+                Some(serial) => {
+                    transfer::incremental(&zone, serial, || published.steps_since(&zone, serial))
+                }
+            };
+            tracing::info!(%peer, zone = %zone.apex, serial = zone.serial, since, %content, "transfer");
             let mut signer = signed.map(|signed| signed.response_signer());
             let reserve_octets = signer.as_ref().map_or(0, |signer| signer.octets());
-            transfer::axfr(&zone, id, &question, reserve_octets, |mut message| {
+            transfer::messages(&zone, &content, id, &question, reserve_octets, |mut message| {
                 if let Some(signer) = &mut signer {
                     signer.sign(&mut message, 0, now_seconds);
                 }

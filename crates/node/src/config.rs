@@ -1,13 +1,16 @@
 //! The configuration: one TOML file, checked as a whole before anything starts.
 
+use einhorn_core::model::settings::{Role, Settings};
 use einhorn_core::rules::policy::{Grant, NamePattern, Policy};
 use einhorn_ingress::Access;
+use einhorn_ingress::control::ZoneSettings;
 use einhorn_wire::tsig::{Key, KeyRing};
 use einhorn_wire::{Name, RecordType, key_file};
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// How unlike a known key a misspelt one may be to be suggested for it, 1 being the same.
 const SUGGESTION_LIKENESS_MIN: f64 = 0.6;
@@ -41,7 +44,9 @@ pub struct ZoneConfig {
     /// Apex.
     pub name: Name,
     /// Zone file it is created from. Later starts take the zone from the ledger.
-    pub file: PathBuf,
+    pub file: Option<PathBuf>,
+    /// How it is kept.
+    pub settings: Settings,
 }
 
 /// A configuration that cannot be used.
@@ -100,7 +105,15 @@ fn default_site() -> String {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawZone {
     name: String,
-    file: PathBuf,
+    file: Option<PathBuf>,
+    #[serde(default, rename = "primary")]
+    primaries: Vec<String>,
+    #[serde(default)]
+    notify: Vec<String>,
+    #[serde(default)]
+    transfer_to: Vec<String>,
+    catalog: Option<String>,
+    catalog_role: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -200,6 +213,61 @@ fn with_suggestion(error: &str) -> String {
     }
 }
 
+/// Checks what an operator wrote about a zone.
+///
+/// # Errors
+/// What is wrong, as text.
+pub(crate) fn zone_settings(text: &ZoneSettings) -> Result<Settings, String> {
+    fn all<T: FromStr<Err: ToString>>(what: &str, texts: &[String]) -> Result<Vec<T>, String> {
+        let one = |text: &String| {
+            text.parse().map_err(|error: T::Err| format!("{what}: {}", error.to_string()))
+        };
+        texts.iter().map(one).collect()
+    }
+    let catalog = text.catalog.as_ref().map(|catalog| {
+        catalog.parse::<Name>().map_err(|error| format!("catalog = \"{catalog}\": {error}"))
+    });
+    let role = match (text.catalog_role.as_deref(), catalog.transpose()?) {
+        (None, None) => Role::Ordinary,
+        (None, Some(catalog)) => Role::Listed { catalog },
+        (Some("producer"), None) => Role::Producer,
+        (Some("consumer"), None) => Role::Consumer,
+        (Some(_), Some(_)) => return Err("a catalog is not listed in another one".to_owned()),
+        (Some(other), None) => {
+            return Err(format!("catalog-role = \"{other}\": write producer or consumer"));
+        }
+    };
+    Ok(Settings {
+        primaries: all("primary", &text.primaries)?,
+        notify: all("notify", &text.notify)?,
+        transfer_to: all("transfer-to", &text.transfer_to)?,
+        role,
+    })
+}
+
+/// Checks that a zone's content comes from exactly one place.
+///
+/// # Errors
+/// What is wrong, as text.
+pub(crate) fn check_source(has_file: bool, settings: &Settings) -> Result<(), String> {
+    match (has_file, settings.is_followed(), &settings.role) {
+        (false, true, Role::Producer) | (true, _, Role::Producer) => {
+            Err("a producer's content is made here: give neither `file` nor `primary`".to_owned())
+        }
+        (_, false, Role::Consumer) => {
+            Err("a consumer follows a catalog: give the `primary` it comes from".to_owned())
+        }
+        (true, true, _) => {
+            Err("give either `file` or `primary`: a followed zone's content is its primary's"
+                .to_owned())
+        }
+        (false, false, Role::Ordinary | Role::Listed { .. }) => {
+            Err("give a `file` with its content, or the `primary` it is followed from".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Turns raw values into checked ones and says where a wrong one stands.
 struct Checker<'a> {
     path: &'a Path,
@@ -231,10 +299,20 @@ impl Checker<'_> {
     }
 
     fn zone(&self, raw: &RawZone) -> Result<ZoneConfig, ConfigError> {
-        Ok(ZoneConfig {
-            name: self.name("zone.name", &raw.name)?,
-            file: self.folder.join(&raw.file),
-        })
+        let name = self.name("zone.name", &raw.name)?;
+        let text = ZoneSettings {
+            primaries: raw.primaries.clone(),
+            notify: raw.notify.clone(),
+            transfer_to: raw.transfer_to.clone(),
+            catalog: raw.catalog.clone(),
+            catalog_role: raw.catalog_role.clone(),
+        };
+        let place = || format!("zone \"{}\"", raw.name);
+        let settings = zone_settings(&text).map_err(|reason| self.wrong(place(), reason))?;
+        check_source(raw.file.is_some(), &settings)
+            .map_err(|reason| self.wrong(place(), reason))?;
+        let file = raw.file.as_ref().map(|file| self.folder.join(file));
+        Ok(ZoneConfig { name, file, settings })
     }
 
     fn keys(&self, index: usize, raw: &RawKey) -> Result<Vec<Key>, ConfigError> {
@@ -274,7 +352,10 @@ impl Checker<'_> {
         };
         Ok(Grant {
             key: self.name("grant.key", &raw.key)?.to_lowercase(),
-            zone: self.name("grant.zone", &raw.zone)?,
+            zone: match &*raw.zone {
+                "*" => None,
+                zone => Some(self.name("grant.zone", zone)?),
+            },
             names: raw.names.iter().map(pattern).collect::<Result<_, _>>()?,
             types: raw.types.as_ref().map(|types| types.iter().map(rtype).collect()).transpose()?,
             transfer: raw.transfer,
@@ -297,18 +378,13 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Grants must name keys and zones that exist: a misspelt one would silently deny.
+    /// Grants must name keys that exist: a misspelt one would silently deny. Zones come and go
+    /// while the node runs; it says which it does not have.
     fn references(&self, config: &Config) -> Result<(), ConfigError> {
         for grant in &config.grants {
             if !config.keys.iter().any(|key| *key.name() == grant.key) {
                 return Err(self
                     .wrong(format!("grant.key = \"{}\"", grant.key), "there is no such [[key]]"));
-            }
-            if !config.zones.iter().any(|zone| zone.name == grant.zone) {
-                return Err(self.wrong(
-                    format!("grant.zone = \"{}\"", grant.zone),
-                    "there is no such [[zone]]",
-                ));
             }
         }
         Ok(())

@@ -10,8 +10,10 @@ mod pump;
 mod recover;
 mod sealing;
 mod start;
+mod zones;
 
 pub use start::{Node, StartError};
+pub use zones::ZoneRefused;
 
 #[cfg(test)]
 #[path = "../tests/simulated/mod.rs"]

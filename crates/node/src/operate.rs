@@ -1,12 +1,14 @@
 //! What an operator asks of a running node.
 
-use crate::config::Config;
+use crate::config::{Config, zone_settings};
 use crate::recover::read_log;
+use crate::zones::{self, ZoneRefused};
 use crossbeam_channel::bounded;
 use einhorn_core::model::request::{Action, Commitment, Identity, Outcome, Request, RequestId};
 use einhorn_core::model::{RrSet, Zone};
+use einhorn_core::rules::replace::Overwrite;
 use einhorn_core::rules::rollback::{Plan, Planner, Target};
-use einhorn_ingress::control::{Answer, Command, Control};
+use einhorn_ingress::control::{Answer, Command, Control, ZoneSettings};
 use einhorn_ingress::reply::Reply;
 use einhorn_ingress::{Ingress, Submission, now_ms};
 use einhorn_serve::transfer;
@@ -14,7 +16,7 @@ use einhorn_store::engine::EngineReader;
 use einhorn_wire::{Name, rdata, zonefile};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +32,8 @@ pub(crate) struct Operator {
     pub(crate) reader: Mutex<Option<Box<dyn EngineReader>>>,
     /// Where keys and grants are read again from.
     pub(crate) config_path: Option<PathBuf>,
+    /// Where the last content of removed zones is kept.
+    pub(crate) removed_folder: PathBuf,
 }
 
 impl Control for Operator {
@@ -41,9 +45,40 @@ impl Control for Operator {
             }
             Command::Audit { index } => self.audit(index),
             Command::ExportZone { zone } => self.export(&zone),
+            Command::AddZone { zone, file, settings } => {
+                self.add_zone(&zone, file.as_deref(), &settings)
+            }
+            Command::RemoveZone { zone } => named(&zone).and_then(|zone| {
+                changed(zones::remove(&self.ingress, &zone, &self.removed_folder))
+            }),
+            Command::ImportZone { zone, file, overwrite, dry_run } => {
+                let import = |zone: Name| {
+                    zones::import(&self.ingress, &zone, &file, whose(overwrite), dry_run)
+                };
+                named(&zone)
+                    .and_then(|zone| import(zone).map_err(|error| error.to_string()))
+                    .map(|(text, index)| Answer::Done { text: text.trim_end().to_owned(), index })
+            }
+            Command::ReloadZone { zone, overwrite, dry_run } => {
+                self.reload_zones(zone.as_deref(), whose(overwrite), dry_run)
+            }
+            Command::ListZones => Ok(Answer::Zones { zones: zones::list(&self.ingress) }),
         };
         answer.unwrap_or_else(|reason| Answer::Failed { reason })
     }
+}
+
+fn named(zone: &str) -> Result<Name, String> {
+    zone.parse().map_err(|error| format!("{zone}: {error}"))
+}
+
+fn whose(overwrite: bool) -> Overwrite {
+    if overwrite { Overwrite::All } else { Overwrite::Own }
+}
+
+fn changed(outcome: Result<(String, u64), ZoneRefused>) -> Result<Answer, String> {
+    let (text, index) = outcome.map_err(|error| error.to_string())?;
+    Ok(Answer::Done { text, index: Some(index) })
 }
 
 fn done(text: impl Into<String>) -> Result<Answer, String> {
@@ -51,24 +86,51 @@ fn done(text: impl Into<String>) -> Result<Answer, String> {
 }
 
 impl Operator {
-    /// Reads keys and grants again; everything else needs a restart.
-    pub(crate) fn reload(&self) -> Result<Answer, String> {
+    fn config(&self) -> Result<Config, String> {
         let path = self.config_path.as_ref();
         let path = path
             .ok_or("this node was started without a config file, so there is nothing to reload")?;
-        let config =
-            Config::load(path).map_err(|error| format!("kept the old keys and grants: {error}"))?;
+        Config::load(path).map_err(|error| format!("kept everything as it was: {error}"))
+    }
+
+    /// Reads keys, grants and the settings of zones again; the rest needs a restart.
+    pub(crate) fn reload(&self) -> Result<Answer, String> {
+        let config = self.config()?;
         let (keys, grants) = (config.keys.len(), config.grants.len());
         self.ingress.access.store(Arc::new(config.access()));
-        let text = format!("{keys} keys and {grants} grants are in force now");
+        let zones = zones::apply(&config, &self.ingress).map_err(|error| error.to_string())?;
+        let text =
+            format!("{keys} keys and {grants} grants are in force now; {zones} zones changed");
         tracing::info!(%text, "reloaded");
         done(text)
     }
 
     fn zone(&self, zone: &str) -> Result<Arc<Zone>, String> {
-        let name: Name = zone.parse().map_err(|error| format!("{zone}: {error}"))?;
+        let name = named(zone)?;
         let zones = self.ingress.zones.current();
         zones.get(&name).cloned().ok_or_else(|| format!("zone {name} is not served here"))
+    }
+
+    fn add_zone(
+        &self,
+        zone: &str,
+        file: Option<&Path>,
+        settings: &ZoneSettings,
+    ) -> Result<Answer, String> {
+        let settings = zone_settings(settings)?;
+        changed(zones::add(&self.ingress, &named(zone)?, file, settings))
+    }
+
+    fn reload_zones(
+        &self,
+        zone: Option<&str>,
+        overwrite: Overwrite,
+        dry_run: bool,
+    ) -> Result<Answer, String> {
+        let zone = zone.map(named).transpose()?;
+        let config = self.config()?;
+        let text = zones::reload(&self.ingress, &config, zone.as_ref(), overwrite, dry_run);
+        done(text.map_err(|error| error.to_string())?.trim_end())
     }
 
     fn export(&self, zone: &str) -> Result<Answer, String> {

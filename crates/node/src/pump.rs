@@ -127,7 +127,7 @@ impl Pump {
                         let _ = appender.batches.send(batch);
                     }
                 }
-                Output::Publish(zones) => self.published.publish(zones),
+                Output::Publish(publication) => self.published.publish(publication),
                 Output::Answer(reply, outcome, advice) => {
                     if let (Outcome::Done { index }, Some(advice)) = (&outcome, advice) {
                         tracing::debug!(index, path = %advice.path, reason = %advice.reason, "committed");

@@ -6,10 +6,12 @@
 
 use crate::files::FolderError;
 use einhorn_core::ledger::note::VerifierKey;
-use einhorn_core::model::entry::{Assembler, Entry};
-use einhorn_core::model::{State, snapshot};
+use einhorn_core::model::entry::{Assembler, Body, Entry, part_number};
+use einhorn_core::model::{State, Step, Steps, snapshot};
 use einhorn_store::engine::{EngineError, EngineReader};
 use einhorn_store::ledger::{Options, TileSource, verify};
+use einhorn_wire::Name;
+use std::collections::HashMap;
 
 /// Octets of entries read at once.
 const READ_OCTETS: usize = 4 << 20;
@@ -134,6 +136,37 @@ pub(crate) fn read_log(
         entry.iter().for_each(|entry| visit(index, entry));
         Ok(())
     })
+}
+
+/// Entries at the end of the log that are looked at for steps. They are few hundred octets each,
+/// so that a start takes some tenths of a second longer at most.
+const STEPS_ENTRIES_MAX: u64 = 131_072;
+
+/// The steps that the end of the log tells of.
+pub(crate) fn last_steps(reader: &mut dyn EngineReader) -> Result<Vec<Step>, LogError> {
+    let first = reader.next_index()?.saturating_sub(STEPS_ENTRIES_MAX);
+    let mut assembler = Assembler::default();
+    let mut steps = Steps::default();
+    let mut serials: HashMap<Name, u32> = HashMap::new();
+    read_entries(reader, first, &mut |index, octets| {
+        if part_number(octets).is_some() {
+            // A change too long for one entry, mostly a zone load: what it means for which zone
+            // is not worth the time to find out, so all zones begin anew.
+            (steps, serials) = (Steps::default(), HashMap::new());
+            return Ok(());
+        }
+        let entry = assembler.next(octets);
+        let entry = entry.map_err(|error| LogError::Entry { index, reason: error.to_string() })?;
+        if let Some(entry) = entry {
+            let before = match &entry.body {
+                Body::Publication { zone, serial, .. } => serials.insert(zone.clone(), *serial),
+                _ => None,
+            };
+            steps.take_entry(entry, before);
+        }
+        Ok(())
+    })?;
+    Ok(steps.take_steps())
 }
 
 /// Goes on from `folder` with the entries in the ledger's files, if all of them are as signed.

@@ -1,28 +1,28 @@
 //! Starting and stopping a node.
 
-use crate::config::{Config, ZoneConfig};
+use crate::config::Config;
 use crate::files::{self, FolderError, LEDGER_FOLDER};
-use crate::operate::{self, Operator};
+use crate::operate::Operator;
 use crate::pump::{Appender, Pump, SNAPSHOT_ENTRIES_MIN};
 use crate::recover::{self, Folder, LogError};
 use crate::sealing::{Sealing, SealingError};
+use crate::zones::{self, ZoneRefused};
 use arc_swap::ArcSwap;
 use einhorn_core::agent::Rules;
 use einhorn_core::commit::Commit;
 use einhorn_core::ledger::note::SignerKey;
 use einhorn_core::ledger::tile;
-use einhorn_core::model::request::Action;
-use einhorn_core::model::{Origin, State, snapshot};
-use einhorn_core::rules::zone::{ZoneError, names_of_zone};
+use einhorn_core::model::{Origin, Publication, State, Step, snapshot};
 use einhorn_ingress::control::{self, ControlError};
 use einhorn_ingress::reply::Reply;
-use einhorn_ingress::{Ingress, ListenError, SUBMISSIONS_WAITING_MAX, http, now_ms, tcp, udp};
+use einhorn_ingress::{
+    Ingress, ListenError, NOTIFICATIONS_WAITING_MAX, SUBMISSIONS_WAITING_MAX, http, now_ms, tcp,
+    udp,
+};
 use einhorn_serve::publish::Published;
 use einhorn_store::engine::{Engine, EngineError, SqliteEngine};
 
 use einhorn_store::ledger::{Files, OsFiles, SealError, Sealer};
-use einhorn_wire::zonefile::{self, ZoneFileError};
-use sha2::{Digest, Sha256};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -59,25 +59,9 @@ pub enum StartError {
     /// The control socket.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// A zone file.
+    /// A configured zone.
     #[error(transparent)]
-    ZoneFile(#[from] ZoneFileError),
-    /// The content of a zone file.
-    #[error("{file}: {source}")]
-    Zone {
-        /// The file.
-        file: String,
-        /// What is wrong.
-        source: ZoneError,
-    },
-    /// A new zone was not taken in.
-    #[error("zone {zone} could not be loaded: {reason}")]
-    Load {
-        /// Apex.
-        zone: String,
-        /// Why.
-        reason: String,
-    },
+    Zone(#[from] ZoneRefused),
     /// Threads or the runtime.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -112,6 +96,8 @@ pub(crate) struct Opened {
     pub(crate) ledger: Arc<dyn Files>,
     pub(crate) read_only: Option<String>,
     pub(crate) snapshot_index: u64,
+    /// What the end of the log says of how the zones became what they are.
+    pub(crate) steps: Vec<Step>,
 }
 
 impl Node {
@@ -123,34 +109,40 @@ impl Node {
         files::prepare(&config.data)?;
         // Addresses first: the most likely thing to be wrong, and nothing has been changed yet.
         let sockets = Sockets::bind(config)?;
-        let opened = open(config)?;
+        let mut opened = open(config)?;
         let verifier_key = opened.signer.verifier().to_string();
         let entries = opened.state.next_index;
         let read_only = opened.read_only.clone();
 
         let (submit, submissions) = crossbeam_channel::bounded(SUBMISSIONS_WAITING_MAX);
+        let (notified, _notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
         let mut audit_secret = [0; 32];
         files::random(&mut audit_secret)?;
         let ingress = Arc::new(Ingress {
             zones: Published::default(),
             access: ArcSwap::from_pointee(config.access()),
             submissions: submit,
+            notified,
             site: FIRST_SITE,
             audit_secret,
         });
-        ingress.zones.publish(opened.state.zones.clone());
+        ingress.zones.publish(Publication {
+            zones: opened.state.zones.clone(),
+            steps: std::mem::take(&mut opened.steps),
+        });
         let reader = opened.engine.as_ref().map(|engine| engine.reader()).transpose()?;
         let operator = Arc::new(Operator {
             ingress: Arc::clone(&ingress),
             reader: Mutex::new(reader),
             config_path: config.path.clone(),
+            removed_folder: config.data.join("removed"),
         });
 
         let stop = Arc::new(AtomicBool::new(false));
         let ledger = Arc::clone(&opened.ledger);
         let (committing, sealing) = start_writers(config, opened, &ingress, submissions, &stop)?;
         if read_only.is_none() {
-            load_new_zones(config, &ingress)?;
+            zones::apply(config, &ingress)?;
         }
         let sealing = sealing.map(|sealing| start_sealing(config, sealing)).transpose()?;
         control::serve(&config.data, Arc::clone(&operator) as _)?;
@@ -336,7 +328,12 @@ pub(crate) fn open_from(
         snapshot_index = fold.state.next_index;
     }
     let read_only = (!problems.is_empty()).then(|| problems.join("; "));
-    Ok(Opened { signer, state: fold.state, engine, sealer, ledger, read_only, snapshot_index })
+    let steps = match (&engine, &read_only) {
+        (Some(engine), None) => recover::last_steps(&mut *engine.reader()?)?,
+        _ => Vec::new(),
+    };
+    let state = fold.state;
+    Ok(Opened { signer, state, engine, sealer, ledger, read_only, snapshot_index, steps })
 }
 
 type Writers = (JoinHandle<()>, Option<Sealing>);
@@ -400,36 +397,4 @@ fn seal(config: &Config, ledger: &mut Sealing) -> Result<(), StartError> {
 fn start_sealing(config: &Config, mut ledger: Sealing) -> Result<JoinHandle<()>, StartError> {
     seal(config, &mut ledger)?;
     Ok(thread::Builder::new().name("ledger".to_owned()).spawn(move || ledger.run())?)
-}
-
-/// Takes in the configured zones that the ledger does not have.
-fn load_new_zones(config: &Config, ingress: &Ingress) -> Result<(), StartError> {
-    for zone in ingress.zones.current().iter() {
-        if !config.zones.iter().any(|configured| configured.name == zone.apex) {
-            tracing::warn!(zone = %zone.apex, "is in the ledger but not in the configuration; it is still served");
-        }
-    }
-    for zone in &config.zones {
-        if ingress.zones.current().get(&zone.name).is_none() {
-            let action = read_zone(zone)?;
-            let request = operate::operator_request(ingress, zone.name.clone(), action);
-            request
-                .and_then(|request| operate::submit(ingress, request))
-                .map_err(|reason| StartError::Load { zone: zone.name.to_string(), reason })?;
-            tracing::info!(zone = %zone.name, file = %zone.file.display(), "zone loaded");
-        }
-    }
-    Ok(())
-}
-
-fn read_zone(zone: &ZoneConfig) -> Result<Action, StartError> {
-    let mut source = Sha256::new();
-    let records = zonefile::load(&zone.file, &zone.name, &mut |path| {
-        let text = std::fs::read(path)?;
-        source.update(&text);
-        Ok(text)
-    })?;
-    let names = names_of_zone(&zone.name, records)
-        .map_err(|source| StartError::Zone { file: zone.file.display().to_string(), source })?;
-    Ok(Action::LoadZone { names, source: source.finalize().into() })
 }

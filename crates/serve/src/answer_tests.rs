@@ -66,9 +66,8 @@ fn zones() -> Zones {
     commit.request(0, &request, (), &mut out);
     commit.flush(0, &mut out);
     commit.appended(&mut out);
-    let publish = out
-        .into_iter()
-        .find_map(|o| if let Output::Publish(zones) = o { Some(zones) } else { None });
+    let publish =
+        out.into_iter().find_map(|o| if let Output::Publish(p) = o { Some(p.zones) } else { None });
     publish.expect("published")
 }
 
@@ -250,7 +249,7 @@ fn a_transfer_has_everything_between_two_soas() {
     let octets = query("example.", "AXFR", None);
     let question = Message::parse(&octets).expect("query").question().expect("question");
     let mut all = Vec::new();
-    transfer::axfr(zone, 1, &question, 100, |message| {
+    transfer::messages(zone, &transfer::Content::Whole, 1, &question, 100, |message| {
         all.extend(
             Message::parse(&message).expect("message").records(Read::Answer).expect("records"),
         );

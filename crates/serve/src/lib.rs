@@ -4,5 +4,6 @@
 //! touches a disk.
 
 pub mod answer;
+pub mod history;
 pub mod publish;
 pub mod transfer;

@@ -2,9 +2,9 @@
 
 use crate::agent::{Advice, Agent, Observation, Path, Rules};
 use crate::model::entry::{Cause, Change, NameChange};
-use crate::model::request::{Action, Request};
+use crate::model::request::{Action, PlannedName, ReplaceReason, Request};
 use crate::model::{Position, RrSet, State, Zone};
-use crate::rules::update::{Refusal, Touched, apply, changed_types, prerequisites_hold};
+use crate::rules::update::{Refusal, Touched, apply, changed_types, prerequisites_hold, updatable};
 use einhorn_wire::Name;
 use einhorn_wire::message::Rcode;
 
@@ -24,6 +24,7 @@ pub(super) fn change(
     match &request.action {
         Action::Update { prerequisites, operations } => {
             let zone = zone.ok_or_else(missing)?;
+            updatable(zone)?;
             prerequisites_hold(zone, prerequisites)?;
             let touched = apply(zone, operations);
             let known: Vec<_> = touched.iter().filter_map(|name| name.before.as_deref()).collect();
@@ -33,7 +34,7 @@ pub(super) fn change(
             Ok(assemble(request, advice, Cause::Update, names))
         }
         Action::LoadZone { names, source } => {
-            if zone.is_some() {
+            if zone.is_some_and(|zone| zone.soa().is_some()) {
                 return Err(Refusal::new(
                     Rcode::YXDOMAIN,
                     format!("zone {} exists already", request.zone),
@@ -46,41 +47,83 @@ pub(super) fn change(
             let names = names.iter().map(new).collect();
             Ok(assemble(request, Rules::operator(), Cause::ZoneLoad { source: *source }, names))
         }
-        Action::Rollback { target_index, names } => {
-            rollback(state, now_ms, request, zone.ok_or_else(missing)?, *target_index, names)
+        Action::Replace { reason, names } => {
+            replace(state, now_ms, request, zone.ok_or_else(missing)?, reason, names)
+        }
+        Action::RemoveZone => {
+            let zone = zone.ok_or_else(missing)?;
+            let names = zone.names.live_count() as u64;
+            let cause = Cause::ZoneRemoval { names, root: zone.state_root() };
+            Ok(assemble(request, Rules::operator(), cause, Vec::new()))
+        }
+        Action::Configure(settings) => {
+            let cause = Cause::Settings(settings.clone());
+            Ok(assemble(request, Rules::operator(), cause, Vec::new()))
         }
     }
 }
 
-fn rollback(
+/// Whether the zone's content may be changed for this reason.
+fn may_replace(zone: &Zone, reason: &ReplaceReason) -> Result<(), Refusal> {
+    let (is_followed, is_empty) = (zone.settings.is_followed(), zone.soa().is_none());
+    let refuse =
+        |rcode, reason: &str| Err(Refusal::new(rcode, format!("zone {} {reason}", zone.apex)));
+    match reason {
+        ReplaceReason::Transfer { .. } if !is_followed => refuse(Rcode::REFUSED, "is not followed"),
+        ReplaceReason::Transfer { from, .. } if *from != (!is_empty).then_some(zone.serial) => {
+            refuse(Rcode::NXRRSET, "has got another serial meanwhile")
+        }
+        ReplaceReason::Transfer { .. } => Ok(()),
+        _ if is_followed => refuse(Rcode::REFUSED, "is followed: change it at its primary"),
+        _ if is_empty => refuse(Rcode::SERVFAIL, "has no content yet"),
+        _ => Ok(()),
+    }
+}
+
+fn replace(
     state: &State,
     now_ms: u64,
     request: &Request,
     zone: &Zone,
-    target_index: u64,
-    names: &[(Name, u64, Vec<RrSet>)],
+    reason: &ReplaceReason,
+    names: &[PlannedName],
 ) -> Result<Change, Refusal> {
+    may_replace(zone, reason)?;
     let mut changes = Vec::with_capacity(names.len());
-    for (owner, version, after) in names {
-        let before = zone.name(owner).filter(|record| record.version == *version);
-        let Some(before) = before else {
-            let reason = format!("{owner} has changed since the rollback was planned; plan again");
+    for PlannedName { owner, version, after } in names {
+        let before = zone.name(owner);
+        if before.map_or(0, |record| record.version) != *version {
+            let reason = format!("{owner} has changed since this was planned; plan again");
             return Err(Refusal::new(Rcode::NXRRSET, reason));
-        };
+        }
         let touched =
-            Touched { owner: owner.clone(), before: Some(before.clone()), after: after.clone() };
+            Touched { owner: owner.clone(), before: before.cloned(), after: after.clone() };
         changes.push(name_change(state, touched));
     }
-    let root_before = zone.state_root();
-    let cause = Cause::Rollback { target_index, root_before, root_after: root_before };
-    let mut change = assemble(request, Rules::operator(), cause, changes);
+    let cause = match reason {
+        ReplaceReason::Reload { source } => Cause::ZoneReload { source: *source },
+        ReplaceReason::Transfer { to, .. } => Cause::Transfer { serial: *to },
+        ReplaceReason::Rollback { target_index } => {
+            let target_index = *target_index;
+            let root_before = zone.state_root();
+            let cause = Cause::Rollback { target_index, root_before, root_after: root_before };
+            let mut change = assemble(request, Rules::operator(), cause, changes);
+            let root_after = root_after(state, now_ms, zone, &change);
+            change.cause = Cause::Rollback { target_index, root_before, root_after };
+            return Ok(change);
+        }
+    };
+    Ok(assemble(request, Rules::operator(), cause, changes))
+}
+
+/// The state root that the zone will have.
+fn root_after(state: &State, now_ms: u64, zone: &Zone, change: &Change) -> [u8; 32] {
     let mut after = zone.clone();
     let last = Position { origin: state.origin, index: state.next_index };
-    if let Err(error) = after.fold(&change, last, now_ms) {
+    if let Err(error) = after.fold(change, last, now_ms) {
         unreachable!("a change does not follow from the state it was made from: {error}");
     }
-    change.cause = Cause::Rollback { target_index, root_before, root_after: after.state_root() };
-    Ok(change)
+    after.state_root()
 }
 
 fn name_change(state: &State, name: Touched) -> NameChange {

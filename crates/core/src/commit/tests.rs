@@ -4,7 +4,7 @@ use super::*;
 use crate::agent::{Path, Reason, Rules};
 use crate::model::entry::{Assembler, Cause};
 use crate::model::request::{Action, Commitment, Identity, Operation, Prerequisite, RequestId};
-use crate::model::{RrSet, snapshot};
+use crate::model::{RrSet, Zones, snapshot};
 use crate::rules::rollback::{Planner, Target};
 use einhorn_wire::{RecordType, zonefile};
 
@@ -84,7 +84,7 @@ impl Site {
                         self.log.extend(batch.entries().map(|(entry, _)| entry.to_vec()));
                         self.commit.appended(&mut out);
                     }
-                    Output::Publish(zones) => self.zones = zones,
+                    Output::Publish(publication) => self.zones = publication.zones,
                     Output::Answer(reply, outcome, _) => self.answers.push((reply, outcome)),
                 }
             }
@@ -239,10 +239,11 @@ fn the_next_batch_fills_while_one_is_written() {
     site.commit.flush(21, &mut out);
     assert!(out.is_empty(), "one append at a time");
     site.commit.appended(&mut out);
-    let [Output::Publish(zones), Output::Answer(1, ..), Output::Answer(2, ..)] = &out[..] else {
+    let [Output::Publish(published), Output::Answer(1, ..), Output::Answer(2, ..)] = &out[..]
+    else {
         panic!("the first batch")
     };
-    let zone = zones.get(&name("example.")).expect("zone");
+    let zone = published.zones.get(&name("example.")).expect("zone");
     let published = zone
         .rrset(&name("a.example."), RecordType::A)
         .and_then(|set| Some(set.rdatas().next()?.to_vec()));

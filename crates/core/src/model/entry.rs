@@ -10,19 +10,26 @@
 //! Body: u8 kind, u64 time in milliseconds since 1970, then by kind
 //! - `1` genesis: u16 site, u16 generation, u16 length and UTF-8 text of the log's origin.
 //! - `2` change: name zone; 32 octets request id; u64 remember-until in seconds since 1970;
-//!   identity (u8 `1` key: name | `2` operator); u16 site it entered at; 32 octets audit
+//!   identity (u8 `1` key: name | `2` operator | `3` primary: address); u16 site it entered at; 32 octets audit
 //!   commitment; advice (u8 path, u8 reason, 8 octets model hash); u8 path taken; cause (u8 `1`
 //!   update | `2` zone load: 32 octets SHA-256 of the source | `3` rollback: u64 target index,
-//!   32 octets state root before, 32 after); list of name changes.
+//!   32 octets state root before, 32 after | `4` zone reload: 32 octets SHA-256 of the source |
+//!   `5` zone removal: u64 names, 32 octets state root | `6` settings | `7` transfer from a
+//!   primary: u32 its serial); list of name changes.
 //! - `3` publication: name zone; u32 serial; list of positions the serial covers.
 //!
 //! Name change: name owner; u16 home; u32 epoch; u64 version; u64 sequence; u8 `0` | `1` and
 //! position of the previous entry of this name; list before (u16 type; u8 `0` absent | `1` and
 //! RRset); list of RRsets after. `before` has every type that changed; `after` is the whole name.
+//! Settings: list of primaries and list of servers to notify (address, u16 port, u8 `0` | `1` and
+//! name of a key); list of ranges that may transfer (address, u8 bits); role (u8 `0` ordinary |
+//! `1` listed: name of a catalog | `2` producer | `3` consumer | `4` member: name of a catalog,
+//! u32 length and octets of the unique label). Address: u8 `4` | `6` and its octets.
 //! RRset: u16 type, u32 TTL in seconds, u32 length, then each rdata behind its u16 length.
 
 use super::codec::{Malformed, Put, Take};
 use super::request::{Commitment, Identity, RequestId};
+use super::settings::{Settings, put_address, take_address};
 use super::{Origin, Position, RrSet, WriterTag};
 use crate::agent::{Advice, Path, Reason};
 use einhorn_wire::{Name, RecordType};
@@ -110,6 +117,25 @@ pub enum Cause {
         /// State root of the zone after.
         root_after: [u8; 32],
     },
+    /// The zone's file was read again; the names are those that differed.
+    ZoneReload {
+        /// Hash of the source.
+        source: [u8; 32],
+    },
+    /// The zone is gone, with all its names.
+    ZoneRemoval {
+        /// Names it had.
+        names: u64,
+        /// State root of the zone before.
+        root: [u8; 32],
+    },
+    /// From now on the zone is kept like this; a zone that did not exist does now, empty.
+    Settings(Settings),
+    /// The zone's primary has another content; the names are those that differ.
+    Transfer {
+        /// The primary's serial, which becomes the zone's.
+        serial: u32,
+    },
 }
 
 /// What happened to one name.
@@ -163,6 +189,10 @@ fn put_identity(put: &mut Put<'_>, who: &Identity) {
             put.name(name);
         }
         Identity::Operator => put.u8(2),
+        Identity::Primary(address) => {
+            put.u8(3);
+            put_address(put, *address);
+        }
     }
 }
 
@@ -170,6 +200,7 @@ fn take_identity(take: &mut Take<'_>) -> Result<Identity, Malformed> {
     match take.u8()? {
         1 => Ok(Identity::Key(take.name()?)),
         2 => Ok(Identity::Operator),
+        3 => take_address(take).map(Identity::Primary),
         _ => Err(Malformed("identity in an entry")),
     }
 }
@@ -277,6 +308,23 @@ impl Change {
                 put.bytes(root_before);
                 put.bytes(root_after);
             }
+            Cause::ZoneReload { source } => {
+                put.u8(4);
+                put.bytes(source);
+            }
+            Cause::ZoneRemoval { names, root } => {
+                put.u8(5);
+                put.u64(*names);
+                put.bytes(root);
+            }
+            Cause::Settings(settings) => {
+                put.u8(6);
+                settings.put(put);
+            }
+            Cause::Transfer { serial } => {
+                put.u8(7);
+                put.u32(*serial);
+            }
         }
         put.count(self.names.len());
         self.names.iter().for_each(|name| name.put(put));
@@ -304,6 +352,10 @@ impl Change {
                     root_before: take.array()?,
                     root_after: take.array()?,
                 },
+                4 => Cause::ZoneReload { source: take.array()? },
+                5 => Cause::ZoneRemoval { names: take.u64()?, root: take.array()? },
+                6 => Cause::Settings(Settings::take(take)?),
+                7 => Cause::Transfer { serial: take.u32()? },
                 _ => return Err(Malformed("cause in an entry")),
             },
             names: (0..take.count(30)?)

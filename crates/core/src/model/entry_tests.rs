@@ -1,6 +1,7 @@
 //! Entries survive their binary form, which is pinned octet by octet.
 
 use super::*;
+use crate::model::settings::Role;
 use proptest::prelude::*;
 
 fn name() -> impl Strategy<Value = Name> {
@@ -48,11 +49,23 @@ fn cause() -> impl Strategy<Value = Cause> {
                 Cause::Rollback { target_index, root_before, root_after }
             }
         ),
+        any::<[u8; 32]>().prop_map(|source| Cause::ZoneReload { source }),
+        (any::<u64>(), any::<[u8; 32]>())
+            .prop_map(|(names, root)| Cause::ZoneRemoval { names, root }),
+        any::<u32>().prop_map(|serial| Cause::Transfer { serial }),
+        name().prop_map(|catalog| {
+            let role = Role::Listed { catalog };
+            Cause::Settings(Settings { role, ..Settings::default() })
+        }),
     ]
 }
 
 fn entry(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Entry> {
-    let who = prop_oneof![name().prop_map(Identity::Key), Just(Identity::Operator)];
+    let who = prop_oneof![
+        name().prop_map(Identity::Key),
+        Just(Identity::Operator),
+        any::<std::net::IpAddr>().prop_map(Identity::Primary),
+    ];
     let advice =
         Advice { path: Path::MultiPhase, reason: Reason::OtherWriter, model: *b"a model!" };
     let change = (

@@ -4,12 +4,15 @@ mod codec;
 pub mod entry;
 pub mod request;
 mod rrset;
+pub mod settings;
 pub mod snapshot;
 mod state;
+mod step;
 pub mod tree;
 
 pub use rrset::{NameRecord, RrSet, WriterTag, find};
 pub use state::{FoldError, State, Zone, Zones};
+pub use step::{Publication, Step, StepKind, Steps};
 
 /// A site's log: the site's number, and how often it had to begin a new log (`berlin`,
 /// `berlin/2`).

@@ -1,8 +1,10 @@
 //! What anybody asks of a site, in one form, whatever protocol it came by.
 
 use super::RrSet;
+use super::settings::Settings;
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, RecordType};
+use std::net::IpAddr;
 
 /// Identifies a request across retries: a hash, so its octets are as good as random.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,6 +23,8 @@ pub enum Identity {
     Key(Name),
     /// An operator at this site's control socket or command line.
     Operator,
+    /// The server that a zone is followed from.
+    Primary(IpAddr),
 }
 
 impl std::fmt::Display for Identity {
@@ -28,6 +32,7 @@ impl std::fmt::Display for Identity {
         match self {
             Identity::Key(name) => write!(f, "key {name}"),
             Identity::Operator => f.write_str("operator"),
+            Identity::Primary(address) => write!(f, "primary {address}"),
         }
     }
 }
@@ -121,19 +126,56 @@ pub enum Action {
         /// Changes, done in order.
         operations: Vec<Operation>,
     },
-    /// Create the zone with this content; it must not exist yet.
+    /// Create the zone with this content; it must not exist yet, or be empty.
     LoadZone {
         /// Owner names with their RRsets, each name once.
         names: Vec<(Name, Vec<RrSet>)>,
         /// SHA-256 of the zone file.
         source: [u8; 32],
     },
-    /// Put names back to an earlier content.
+    /// Give names another content, if they are still as they were when this was planned.
+    Replace {
+        /// Why.
+        reason: ReplaceReason,
+        /// The names that change.
+        names: Vec<PlannedName>,
+    },
+    /// Remove the zone with all its names.
+    RemoveZone,
+    /// Keep the zone like this; creates it, empty, if it does not exist.
+    Configure(Settings),
+}
+
+/// One name of a [`Action::Replace`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedName {
+    /// Owner name.
+    pub owner: Name,
+    /// The version it must still have; 0 for a name that was never there.
+    pub version: u64,
+    /// Its RRsets after.
+    pub after: Vec<RrSet>,
+}
+
+/// Why names are replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplaceReason {
+    /// The zone's content becomes what it was after this entry.
     Rollback {
-        /// The zone's content becomes what it was after this entry.
+        /// Index of the entry.
         target_index: u64,
-        /// For each name the version it must still have, and its RRsets after the rollback.
-        names: Vec<(Name, u64, Vec<RrSet>)>,
+    },
+    /// The zone's file says so.
+    Reload {
+        /// SHA-256 of the zone file.
+        source: [u8; 32],
+    },
+    /// The zone's primary says so.
+    Transfer {
+        /// The serial that the zone must have now; `None` for one that was never transferred.
+        from: Option<u32>,
+        /// The serial that it gets.
+        to: u32,
     },
 }
 

@@ -1,8 +1,9 @@
 //! The state that ledger entries fold into: zones with their names, and the requests already
 //! done. Folding is the only way state changes, for the leader, a follower and a restart alike.
 
-use super::entry::{Body, Change, Entry, NameChange};
+use super::entry::{Body, Cause, Change, Entry, NameChange};
 use super::request::RequestId;
+use super::settings::Settings;
 use super::tree::{Descent, Live, Tree};
 use super::{NameRecord, Origin, Position, RrSet, WriterTag, find};
 use einhorn_wire::rdata::{self, serial_greater, soa_numbers};
@@ -23,6 +24,8 @@ pub struct Zone {
     pub serial: u32,
     /// Whether something changed since.
     pub unpublished: bool,
+    /// How it is kept.
+    pub settings: Arc<Settings>,
 }
 
 impl Live for Zone {
@@ -32,13 +35,22 @@ impl Live for Zone {
 }
 
 impl Zone {
-    /// The zone that `load` creates, still without names. Its first publication takes the serial
-    /// of the SOA it comes with.
-    fn new(load: &Change) -> Zone {
+    /// A zone without names.
+    fn empty(apex: Name) -> Zone {
+        let settings = Arc::default();
+        Zone { apex, names: Tree::default(), serial: 0, unpublished: false, settings }
+    }
+
+    /// Makes the next publication take the serial of the SOA that `load` comes with.
+    fn begin_at_serial_of(&mut self, load: &Change) {
         let apex = load.names.iter().find(|name| name.owner == load.zone);
         let soa = apex.and_then(|apex| find(&apex.after, RecordType::SOA)?.rdatas().next());
-        let serial = soa.and_then(soa_numbers).map_or(0, |soa| soa.serial.wrapping_sub(1));
-        Zone { apex: load.zone.clone(), names: Tree::default(), serial, unpublished: true }
+        self.serial = soa.and_then(soa_numbers).map_or(0, |soa| soa.serial.wrapping_sub(1));
+    }
+
+    /// The zone's SOA record; `None` for a zone that has no content yet.
+    pub fn soa(&self) -> Option<&RrSet> {
+        self.rrset(&self.apex, RecordType::SOA)
     }
 
     /// Folds a change of this zone, made in the entry at `last`.
@@ -57,12 +69,12 @@ impl Zone {
     }
 
     /// The serial of the next publication: the SOA's own if an update raised it, else the next
-    /// number; never 0, which some secondaries take for "none".
+    /// number; never 0, which some secondaries take for "none". A followed zone has its
+    /// primary's.
     pub(crate) fn next_serial(&self) -> u32 {
-        let soa = self
-            .rrset(&self.apex, RecordType::SOA)
-            .and_then(|set| soa_numbers(set.rdatas().next()?));
+        let soa = self.soa().and_then(|set| soa_numbers(set.rdatas().next()?));
         match soa {
+            Some(soa) if self.settings.is_followed() => soa.serial,
             Some(soa) if serial_greater(soa.serial, self.serial) => soa.serial,
             _ => self.serial.wrapping_add(1).max(1),
         }
@@ -328,12 +340,25 @@ impl State {
 
     fn fold_change(&mut self, change: &Change, time_ms: u64, index: u64) -> Result<(), FoldError> {
         let key = change.zone.canonical_key();
-        if let super::entry::Cause::ZoneLoad { .. } = change.cause {
-            self.zones.0.insert(key.as_ref(), Arc::new(Zone::new(change)));
+        let key = key.as_ref();
+        if let Cause::ZoneLoad { .. } | Cause::Settings(_) = change.cause
+            && self.zones.0.get(key).is_none()
+        {
+            self.zones.0.insert(key, Arc::new(Zone::empty(change.zone.clone())));
         }
         let last = Position { origin: self.origin, index };
-        let folded = self.zones.0.modify(key.as_ref(), |zone| zone.fold(change, last, time_ms));
+        let folded = self.zones.0.modify(key, |zone| {
+            match &change.cause {
+                Cause::ZoneLoad { .. } => zone.begin_at_serial_of(change),
+                Cause::Settings(settings) => zone.settings = Arc::new(settings.clone()),
+                _ => {}
+            }
+            zone.fold(change, last, time_ms)
+        });
         folded.unwrap_or_else(|| Err(FoldError::NoZone { index, zone: change.zone.clone() }))?;
+        if let Cause::ZoneRemoval { .. } = change.cause {
+            self.zones.0.remove(key);
+        }
         self.requests.insert(
             Requests::short(&change.request),
             change.remember_until_seconds,

@@ -138,6 +138,24 @@ impl<V: Live> Tree<V> {
         Node::modify(self.root.as_mut()?, key, change).map(|(result, _)| result)
     }
 
+    /// Takes the value at `key` out.
+    pub fn remove(&mut self, key: &[u8]) -> Option<Arc<V>> {
+        let removed = self.get(key).map(Arc::clone)?;
+        let mut rest = Tree::default();
+        fn copy<V: Live>(node: &Node<V>, key: &mut Vec<u8>, without: &[u8], rest: &mut Tree<V>) {
+            let start = key.len();
+            key.extend_from_slice(&node.path);
+            if let Some(value) = node.value.as_ref().filter(|_| key != without) {
+                rest.insert(key, Arc::clone(value));
+            }
+            node.children.iter().for_each(|child| copy(child, key, without, rest));
+            key.truncate(start);
+        }
+        self.root.iter().for_each(|root| copy(root, &mut Vec::new(), key, &mut rest));
+        *self = rest;
+        Some(removed)
+    }
+
     /// All values in key order, tombstones included.
     pub fn iter(&self) -> Iter<'_, V> {
         Iter { stack: self.root.iter().map(|root| (&**root, 0)).collect() }

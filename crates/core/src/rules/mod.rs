@@ -1,6 +1,9 @@
-//! Rules that say what a request means and whether it may be: RFC 2136, key policy, rollback.
+//! Rules that say what a request means and whether it may be: RFC 2136, key policy, rollback,
+//! new content for zones, catalogs.
 
+pub mod catalog;
 pub mod policy;
+pub mod replace;
 pub mod rollback;
 pub mod update;
 pub mod zone;

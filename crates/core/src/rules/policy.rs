@@ -58,8 +58,8 @@ impl FromStr for NamePattern {
 pub struct Grant {
     /// Name of the key.
     pub key: Name,
-    /// Apex of the zone.
-    pub zone: Name,
+    /// Apex of the zone; `None` for all zones.
+    pub zone: Option<Name>,
     /// Names it may change; none for a key that only transfers.
     pub names: Vec<NamePattern>,
     /// Types it may change; `None` for all.
@@ -71,7 +71,7 @@ pub struct Grant {
 impl Grant {
     /// Everything in `zone` for `key`.
     pub fn everything(key: Name, zone: Name) -> Grant {
-        Grant { key, zone, names: vec![NamePattern::Any], types: None, transfer: true }
+        Grant { key, zone: Some(zone), names: vec![NamePattern::Any], types: None, transfer: true }
     }
 
     fn allows(&self, operation: &Operation) -> bool {
@@ -101,7 +101,11 @@ impl Policy {
     }
 
     fn of<'p>(&'p self, key: &Name, zone: &'p Name) -> impl Iterator<Item = &'p Grant> {
-        self.0.get(key).into_iter().flatten().filter(move |grant| grant.zone == *zone)
+        self.0
+            .get(key)
+            .into_iter()
+            .flatten()
+            .filter(move |grant| grant.zone.as_ref().is_none_or(|named| named == zone))
     }
 
     /// Whether `key` may do all of `operations` in `zone`.
@@ -148,7 +152,7 @@ mod tests {
     fn grant(names: &[&str], types: Option<&[RecordType]>) -> Policy {
         Policy::new([Grant {
             key: name("anna.fleet.example."),
-            zone: name("fleet.example."),
+            zone: Some(name("fleet.example.")),
             names: names.iter().map(|n| n.parse().expect("pattern")).collect(),
             types: types.map(<[_]>::to_vec),
             transfer: false,

@@ -5,7 +5,7 @@
 //! decides nothing: the commit checks that every name is still at the version the plan saw.
 
 use crate::model::entry::{Body, Cause, Change, Entry};
-use crate::model::request::Action;
+use crate::model::request::{Action, PlannedName, ReplaceReason};
 use crate::model::{RrSet, Zone};
 use crate::rules::update::same_rrsets;
 use einhorn_wire::{Name, RecordType};
@@ -77,7 +77,14 @@ impl Planner {
     pub fn next(&mut self, index: u64, entry: &Entry) {
         match &entry.body {
             Body::Change(change) if change.zone == self.zone => {
-                self.created |= matches!(change.cause, Cause::ZoneLoad { .. });
+                match change.cause {
+                    Cause::ZoneLoad { .. } | Cause::Transfer { .. } => self.created = true,
+                    // What was before belongs to another zone of the same name.
+                    Cause::ZoneRemoval { .. } => {
+                        *self = Planner::new(self.zone.clone(), self.target);
+                    }
+                    _ => {}
+                }
                 self.change(change);
             }
             _ => {}
@@ -153,7 +160,14 @@ fn with_serials_of(now: &[RrSet], mut then: Vec<RrSet>) -> Vec<RrSet> {
 impl Plan {
     /// The request's action that does it.
     pub fn into_action(self) -> Action {
-        let names = self.names.into_iter().map(|name| (name.owner, name.version, name.then));
-        Action::Rollback { target_index: self.target_index, names: names.collect() }
+        let planned = |name: NameRollback| PlannedName {
+            owner: name.owner,
+            version: name.version,
+            after: name.then,
+        };
+        Action::Replace {
+            reason: ReplaceReason::Rollback { target_index: self.target_index },
+            names: self.names.into_iter().map(planned).collect(),
+        }
     }
 }

@@ -134,6 +134,24 @@ fn operation(zone: &Name, record: Record) -> Result<Operation, Refusal> {
     }
 }
 
+/// Whether the zone takes updates.
+///
+/// # Errors
+/// REFUSED for a followed zone, SERVFAIL for one without content.
+pub fn updatable(zone: &Zone) -> Result<(), Refusal> {
+    if zone.settings.is_followed() {
+        let reason = format!("zone {} is followed: send updates to its primary", zone.apex);
+        return Err(Refusal::new(Rcode::REFUSED, reason));
+    }
+    if zone.soa().is_none() {
+        return Err(Refusal::new(
+            Rcode::SERVFAIL,
+            format!("zone {} has no content yet", zone.apex),
+        ));
+    }
+    Ok(())
+}
+
 /// Checks prerequisites in order (RFC 2136 §3.2.5).
 ///
 /// # Errors

@@ -321,7 +321,7 @@ impl Node {
                         self.under_way = std::mem::take(&mut self.open);
                         self.append(&batch, world, &mut more, figures);
                     }
-                    Output::Publish(zones) => self.published = zones,
+                    Output::Publish(publication) => self.published = publication.zones,
                     Output::Answer(number, outcome, _) => self.answer(number, &outcome, world),
                 }
             }
