@@ -4,12 +4,14 @@
 //! one bounded queue; their replies come back through the [`reply::Reply`] that went with them.
 
 pub mod control;
+mod datagrams;
 pub mod dispatch;
 pub mod http;
-pub mod outbox;
 pub mod reply;
 pub mod tcp;
 pub mod udp;
+
+pub use datagrams::Outbox;
 
 use arc_swap::ArcSwap;
 use einhorn_core::model::request::Request;

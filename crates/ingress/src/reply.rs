@@ -1,6 +1,6 @@
 //! The way back to whoever asked for an update.
 
-use crate::outbox::Outbox;
+use crate::Outbox;
 use einhorn_core::model::request::Outcome;
 use einhorn_serve::answer::Transport;
 use einhorn_wire::edns::{self, Edns, ExtendedError, OPT_OCTETS};
@@ -133,8 +133,9 @@ impl Reply {
     pub fn send(self, outcome: Outcome, now_seconds: u64, outbox: &mut Outbox) {
         match self {
             Reply::Udp { socket, peer, echo } => {
-                outbox
-                    .push(socket, peer, |buffer| echo.write_outcome(&outcome, now_seconds, buffer));
+                outbox.push(&socket, peer, |buffer| {
+                    echo.write_outcome(&outcome, now_seconds, buffer)
+                });
             }
             Reply::Tcp { outgoing, permit, echo } => {
                 let mut frame = vec![0, 0];

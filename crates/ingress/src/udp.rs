@@ -1,5 +1,6 @@
 //! DNS over UDP: plain threads, one socket each on the same port.
 
+use crate::datagrams::{Inbox, Sending};
 use crate::dispatch::{Arrival, Dispatch, dispatch};
 use crate::reply::Reply;
 use crate::{Ingress, ListenError, Submission, now_ms};
@@ -58,29 +59,28 @@ pub fn serve(
     stop: Arc<AtomicBool>,
 ) -> io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("udp".to_owned()).spawn(move || {
-        let mut received = vec![0; usize::from(u16::MAX)];
-        let mut reply = Vec::with_capacity(4096);
+        let mut inbox = Inbox::new();
+        let mut replies = Sending::new();
         while !stop.load(Ordering::Relaxed) {
-            let (length, peer) = match socket.recv_from(&mut received) {
-                Ok(datagram) => datagram,
-                // Timeouts, and ICMP errors of earlier replies.
-                Err(_) => continue,
-            };
-            reply.clear();
-            // A panic is a bug, which one datagram may find but not use to end the service. All
-            // that the handler shares is swapped as a whole, so nothing is left half done.
-            let handled = catch_unwind(AssertUnwindSafe(|| {
-                handle(&ingress, &socket, &received[..length], peer, &mut reply);
-            }));
-            if handled.is_err() {
-                tracing::error!(%peer, "a datagram made its handler panic; it was dropped");
-                reply.clear();
+            // Timeouts, and ICMP errors of earlier replies.
+            if inbox.receive(&socket).is_err() {
+                continue;
             }
-            if !reply.is_empty()
-                && let Err(error) = socket.send_to(&reply, peer)
-            {
-                tracing::debug!(%peer, %error, "a reply could not be sent");
+            let now_seconds = now_ms() / 1000;
+            for (octets, peer) in inbox.iter() {
+                let arrival = Arrival { peer, transport: Transport::Udp, now_seconds };
+                // A panic is a bug, which one datagram may find but not use to end the service.
+                // All that the handler shares is swapped as a whole, so nothing is left half
+                // done.
+                let handled = catch_unwind(AssertUnwindSafe(|| {
+                    replies.push(peer, |reply| handle(&ingress, &socket, octets, arrival, reply));
+                }));
+                if handled.is_err() {
+                    tracing::error!(%peer, "a datagram made its handler panic; it was dropped");
+                    replies.discard_unfinished();
+                }
             }
+            replies.flush(&socket);
         }
     })
 }
@@ -89,11 +89,10 @@ fn handle(
     ingress: &Ingress,
     socket: &Arc<UdpSocket>,
     octets: &[u8],
-    peer: SocketAddr,
+    arrival: Arrival,
     reply: &mut Vec<u8>,
 ) {
-    let now_seconds = now_ms() / 1000;
-    let arrival = Arrival { peer, transport: Transport::Udp, now_seconds };
+    let Arrival { peer, now_seconds, .. } = arrival;
     match dispatch(ingress, octets, arrival, reply) {
         Dispatch::Ignore | Dispatch::Reply | Dispatch::Transfer(_) => {}
         Dispatch::Submit(request, echo) => {
