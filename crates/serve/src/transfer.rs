@@ -1,26 +1,25 @@
 //! A whole zone in order: for transfers (AXFR, RFC 5936) and for zone files.
 
-use einhorn_core::model::{RrSet, Zone};
+use einhorn_core::model::{RrSetRef, Zone};
 use einhorn_wire::message::{Opcode, Question};
 use einhorn_wire::writer::{Section, Writer};
-use einhorn_wire::{Class, Name, Record, RecordType};
+use einhorn_wire::{Class, NameRef, Record, RecordType};
 
 /// Octets of a transfer's messages. Pointers reach 16 KiB, so longer ones compress worse.
 const MESSAGE_OCTETS_MAX: usize = 16_384;
 
 /// All RRsets of the zone: the SOA first, then canonical order.
-pub fn rrsets(zone: &Zone) -> impl Iterator<Item = (&Name, &RrSet)> {
-    let all =
-        zone.names.iter().flat_map(|record| record.rrsets.iter().map(|set| (&record.owner, set)));
-    let soa = zone.rrset(&zone.apex, RecordType::SOA).map(|soa| (&zone.apex, soa));
+pub fn rrsets(zone: &Zone) -> impl Iterator<Item = (NameRef<'_>, RrSetRef<'_>)> {
+    let all = zone.names.iter().flat_map(|record| record.rrsets().map(|set| (record.owner(), set)));
+    let soa = zone.rrset(&zone.apex, RecordType::SOA).map(|soa| (zone.apex.borrowed(), soa));
     soa.into_iter().chain(all.filter(|(_, set)| set.rtype != RecordType::SOA))
 }
 
 /// All records of the zone: the SOA first, then canonical order.
 pub fn records(zone: &Zone) -> impl Iterator<Item = Record> {
     rrsets(zone).flat_map(|(owner, set)| {
-        set.rdatas().map(|rdata| Record {
-            owner: owner.clone(),
+        set.rdatas().map(move |rdata| Record {
+            owner: owner.to_name(),
             rtype: set.rtype,
             class: Class::IN,
             ttl: set.ttl,
@@ -39,7 +38,7 @@ pub fn axfr(
     reserve_octets: usize,
     mut send: impl FnMut(Vec<u8>) -> bool,
 ) {
-    let soa = zone.rrset(&zone.apex, RecordType::SOA).map(|soa| (&zone.apex, soa));
+    let soa = zone.rrset(&zone.apex, RecordType::SOA).map(|soa| (zone.apex.borrowed(), soa));
     let all = rrsets(zone)
         .chain(soa)
         .flat_map(|(owner, set)| set.rdatas().map(move |rdata| (owner, set, rdata)));

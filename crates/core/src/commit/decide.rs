@@ -3,7 +3,7 @@
 use crate::agent::{Advice, Agent, Observation, Path, Rules};
 use crate::model::entry::{Cause, Change, NameChange};
 use crate::model::request::{Action, Request};
-use crate::model::{Position, RrSet, State, Zone};
+use crate::model::{NameRecord, Position, RrSet, State, Zone};
 use crate::rules::update::{Refusal, Touched, apply, changed_types, prerequisites_hold};
 use einhorn_wire::Name;
 use einhorn_wire::message::Rcode;
@@ -26,7 +26,7 @@ pub(super) fn change(
             let zone = zone.ok_or_else(missing)?;
             prerequisites_hold(zone, prerequisites)?;
             let touched = apply(zone, operations);
-            let known: Vec<_> = touched.iter().filter_map(|name| name.before.as_deref()).collect();
+            let known: Vec<_> = touched.iter().filter_map(|name| name.before.as_ref()).collect();
             let advice =
                 agent.advise(Observation { writer: request.who.tag(), now_ms, names: &known });
             let names = touched.into_iter().map(|name| name_change(state, name)).collect();
@@ -62,7 +62,7 @@ fn rollback(
 ) -> Result<Change, Refusal> {
     let mut changes = Vec::with_capacity(names.len());
     for (owner, version, after) in names {
-        let before = zone.name(owner).filter(|record| record.version == *version);
+        let before = zone.name(owner).filter(|record| record.history().version == *version);
         let Some(before) = before else {
             let reason = format!("{owner} has changed since the rollback was planned; plan again");
             return Err(Refusal::new(Rcode::NXRRSET, reason));
@@ -84,7 +84,7 @@ fn rollback(
 }
 
 fn name_change(state: &State, name: Touched) -> NameChange {
-    let old = name.before.as_deref();
+    let old = name.before.as_ref().map(NameRecord::history);
     NameChange {
         home: state.origin.site,
         epoch: old.map_or(1, |old| old.epoch),

@@ -2,13 +2,15 @@
 
 mod codec;
 pub mod entry;
+mod record;
 pub mod request;
 mod rrset;
 pub mod snapshot;
 mod state;
 pub mod tree;
 
-pub use rrset::{NameRecord, RrSet, WriterTag, find};
+pub use record::{History, NameRecord, RrSets, WriterTag};
+pub use rrset::{RrSet, RrSetRef, borrowed, find};
 pub use state::{FoldError, State, Zone, Zones};
 
 /// A site's log: the site's number, and how often it had to begin a new log (`berlin`,
