@@ -3,7 +3,7 @@
 //! The agent **advises** a path and says why; it never decides: with any advice whatsoever the
 //! commit stays correct. It sees only what the entry site can know, and is a pure function of it.
 
-use crate::model::{NameRecord, WriterTag};
+use crate::model::{History, NameRecord, WriterTag};
 
 /// How a change may be committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,8 +128,9 @@ impl Agent for Rules {
     fn advise(&self, observation: Observation<'_>) -> Advice {
         let mut advice = Advice { path: Path::Fast, reason: Reason::NoHazard, model: RULES_MODEL };
         for name in observation.names {
-            let age_ms = observation.now_ms.saturating_sub(name.changed_at_ms);
-            if name.writer != observation.writer {
+            let History { changed_at_ms, writer, .. } = name.history();
+            let age_ms = observation.now_ms.saturating_sub(changed_at_ms);
+            if writer != observation.writer {
                 if age_ms < OTHER_WRITER_MS {
                     return Advice {
                         path: Path::MultiPhase,
@@ -152,17 +153,10 @@ mod tests {
 
     fn record(writer: u64, changed_at_ms: u64) -> NameRecord {
         let last = Position { origin: Origin { site: 1, generation: 1 }, index: 0 };
-        NameRecord {
-            owner: einhorn_wire::Name::root(),
-            home: 1,
-            epoch: 1,
-            version: 1,
-            sequence: 1,
-            last,
-            writer: WriterTag(writer),
-            changed_at_ms,
-            rrsets: Vec::new(),
-        }
+        let writer = WriterTag(writer);
+        let history =
+            History { home: 1, epoch: 1, version: 1, sequence: 1, last, writer, changed_at_ms };
+        NameRecord::new(einhorn_wire::Name::root().borrowed(), &history, std::iter::empty())
     }
 
     fn reason(names: &[NameRecord]) -> Reason {

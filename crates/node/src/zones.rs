@@ -5,7 +5,7 @@ use crate::config::{self, Config, ZoneConfig};
 use crate::operate::{operator_request, submit};
 use einhorn_core::model::request::{Action, ReplaceReason};
 use einhorn_core::model::settings::{Role, Settings};
-use einhorn_core::model::{RrSet, Zone};
+use einhorn_core::model::{NameRecord, RrSet, RrSetRef, Zone, borrowed};
 use einhorn_core::rules::catalog;
 use einhorn_core::rules::replace::{self, Overwrite, Plan};
 use einhorn_core::rules::zone::{ZoneError, names_of_zone};
@@ -270,7 +270,7 @@ pub(crate) fn reload(
 fn describe(zone: &Zone, plan: &Plan) -> String {
     let mut text = format!("{} names differ\n", plan.names.len());
     let mut lines = 0;
-    let mut line = |sign: char, owner: &Name, set: &RrSet| {
+    let mut line = |sign: char, owner: &Name, set: RrSetRef<'_>| {
         for data in set.rdatas() {
             lines += 1;
             if lines <= LINES_SHOWN_MAX {
@@ -280,14 +280,12 @@ fn describe(zone: &Zone, plan: &Plan) -> String {
         }
     };
     for name in &plan.names {
-        let now = zone.name(&name.owner).map_or(&[][..], |record| &record.rrsets);
-        now.iter()
-            .filter(|set| !name.after.contains(set))
-            .for_each(|set| line('-', &name.owner, set));
-        name.after
-            .iter()
-            .filter(|set| !now.contains(set))
-            .for_each(|set| line('+', &name.owner, set));
+        let now = || zone.name(&name.owner).into_iter().flat_map(NameRecord::rrsets);
+        let after = || borrowed(&name.after);
+        let gone = now().filter(|set| !after().any(|other| other == *set));
+        gone.for_each(|set| line('-', &name.owner, set));
+        let new = after().filter(|set| !now().any(|other| other == *set));
+        new.for_each(|set| line('+', &name.owner, set));
     }
     if lines > LINES_SHOWN_MAX {
         _ = writeln!(text, "… and {} more", lines - LINES_SHOWN_MAX);

@@ -2,7 +2,8 @@
 //!
 //! A pure function: no clock, no socket, no lock.
 
-use einhorn_core::model::{NameRecord, RrSet, Zone, Zones};
+use einhorn_core::model::tree::Live;
+use einhorn_core::model::{NameRecord, RrSetRef, Zone, Zones};
 use einhorn_wire::edns::{self, Edns, OPT_OCTETS, UDP_PAYLOAD_MIN, UDP_PAYLOAD_OURS};
 use einhorn_wire::message::{Message, Opcode, Question, Rcode};
 use einhorn_wire::rdata::{self, soa_numbers};
@@ -148,7 +149,7 @@ impl<'z> Filler<'z, '_, '_> {
         let key = key.as_ref();
         let mut cut: Option<&'z NameRecord> = None;
         let is_cut = |record: &NameRecord| {
-            record.rrset(RecordType::NS).is_some() && record.owner != zone.apex
+            record.rrset(RecordType::NS).is_some() && record.owner() != zone.apex
         };
         let found = zone.names.descend(key, |record| {
             if cut.is_none() && is_cut(record) {
@@ -158,7 +159,7 @@ impl<'z> Filler<'z, '_, '_> {
         if let Some(cut) = cut {
             return Found::Delegation(cut);
         }
-        match found.value.map(|record| &**record).filter(|record| !record.rrsets.is_empty()) {
+        match found.value.filter(|record| record.is_live()) {
             // DS lives on the parent's side (RFC 4035 §3.1.4.1).
             Some(record) if is_cut(record) && self.qtype != RecordType::DS => {
                 Found::Delegation(record)
@@ -173,8 +174,8 @@ impl<'z> Filler<'z, '_, '_> {
                     .map_or(0, |at| at + 1);
                 let mut wildcard = key[..end].to_vec();
                 wildcard.extend_from_slice(b"*\0");
-                match zone.names.get(&wildcard).map(|record| &**record) {
-                    Some(record) if !record.rrsets.is_empty() => Found::Records(record),
+                match zone.names.get(&wildcard) {
+                    Some(record) if record.is_live() => Found::Records(record),
                     _ => Found::Nothing,
                 }
             }
@@ -183,7 +184,7 @@ impl<'z> Filler<'z, '_, '_> {
 
     fn records(&mut self, name: &Name, record: &NameRecord) -> Result<Rcode, NoRoom> {
         if self.qtype == RecordType::ANY {
-            for set in &record.rrsets {
+            for set in record.rrsets() {
                 self.rrset(Section::Answer, name.as_wire(), set)?;
             }
             return Ok(Rcode::NOERROR);
@@ -194,7 +195,7 @@ impl<'z> Filler<'z, '_, '_> {
         }
     }
 
-    fn rrset(&mut self, section: Section, owner: &[u8], set: &RrSet) -> Result<(), NoRoom> {
+    fn rrset(&mut self, section: Section, owner: &[u8], set: RrSetRef<'_>) -> Result<(), NoRoom> {
         self.writer.rrset(section, owner, set.rtype, set.ttl, set.rdatas())
     }
 
@@ -217,7 +218,7 @@ impl<'z> Filler<'z, '_, '_> {
     /// The delegation's NS records, and the addresses of those below the zone (RFC 9471).
     fn referral(&mut self, cut: &NameRecord) -> Result<Rcode, NoRoom> {
         let Some(ns) = cut.rrset(RecordType::NS) else { return Ok(Rcode::SERVFAIL) };
-        self.rrset(Section::Authority, cut.owner.as_wire(), ns)?;
+        self.rrset(Section::Authority, cut.owner().as_wire(), ns)?;
         for target in ns.rdatas().filter_map(|data| rdata::target(ns.rtype, data)) {
             let Some(glue) = self.zone.name(&target) else { continue };
             for rtype in [RecordType::A, RecordType::AAAA] {

@@ -1,11 +1,11 @@
 //! Zones in order: whole ones for transfers (AXFR, RFC 5936) and zone files, differences for
 //! incremental transfers (IXFR, RFC 1995).
 
-use einhorn_core::model::{RrSet, Step, StepKind, Zone};
+use einhorn_core::model::{RrSet, RrSetRef, Step, StepKind, Zone};
 use einhorn_wire::message::{Opcode, Question};
 use einhorn_wire::rdata::{serial_greater, with_serial};
 use einhorn_wire::writer::{Section, Writer};
-use einhorn_wire::{Class, Name, Record, RecordType, rdata};
+use einhorn_wire::{Class, Name, NameRef, Record, RecordType, rdata};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,18 +13,17 @@ use std::sync::Arc;
 const MESSAGE_OCTETS_MAX: usize = 16_384;
 
 /// All RRsets of the zone: the SOA first, then canonical order.
-pub fn rrsets(zone: &Zone) -> impl Iterator<Item = (&Name, &RrSet)> {
-    let all =
-        zone.names.iter().flat_map(|record| record.rrsets.iter().map(|set| (&record.owner, set)));
-    let soa = zone.soa().map(|soa| (&zone.apex, soa));
+pub fn rrsets(zone: &Zone) -> impl Iterator<Item = (NameRef<'_>, RrSetRef<'_>)> {
+    let all = zone.names.iter().flat_map(|record| record.rrsets().map(|set| (record.owner(), set)));
+    let soa = zone.soa().map(|soa| (zone.apex.borrowed(), soa));
     soa.into_iter().chain(all.filter(|(_, set)| set.rtype != RecordType::SOA))
 }
 
 /// All records of the zone: the SOA first, then canonical order.
 pub fn records(zone: &Zone) -> impl Iterator<Item = Record> {
     rrsets(zone).flat_map(|(owner, set)| {
-        set.rdatas().map(|rdata| Record {
-            owner: owner.clone(),
+        set.rdatas().map(move |rdata| Record {
+            owner: owner.to_name(),
             rtype: set.rtype,
             class: Class::IN,
             ttl: set.ttl,
@@ -83,19 +82,19 @@ pub fn incremental(
 
 /// Whether the whole zone has fewer octets than this.
 fn is_smaller(zone: &Zone, octets: usize) -> bool {
-    let sum = |sum: usize, (owner, set): (&Name, &RrSet)| {
+    let sum = |sum: usize, (owner, set): (NameRef<'_>, RrSetRef<'_>)| {
         let sum = sum + octets_of(owner, set);
         if sum < octets { Some(sum) } else { None }
     };
     rrsets(zone).try_fold(0, sum).is_some()
 }
 
-fn octets_of(owner: &Name, set: &RrSet) -> usize {
+fn octets_of(owner: NameRef<'_>, set: RrSetRef<'_>) -> usize {
     set.packed().len() + set.count() * (owner.as_wire().len() + 8)
 }
 
 /// Types of a name with the RRsets that they had.
-type Before<'s> = Vec<(RecordType, Option<&'s RrSet>)>;
+type Before<'s> = Vec<(RecordType, Option<RrSetRef<'s>>)>;
 
 /// What the steps from serial `from` on made of the zone; `None` if they say nothing.
 fn difference(zone: &Zone, from: u32, steps: &[Arc<Step>]) -> Option<Difference> {
@@ -108,7 +107,7 @@ fn difference(zone: &Zone, from: u32, steps: &[Arc<Step>]) -> Option<Difference>
             for (rtype, set) in &change.before {
                 // What was first is what was there at the beginning.
                 if !before.iter().any(|(known, _)| known == rtype) {
-                    before.push((*rtype, set.as_ref()));
+                    before.push((*rtype, set.as_ref().map(RrSet::borrowed)));
                 }
             }
         }
@@ -122,7 +121,7 @@ fn difference(zone: &Zone, from: u32, steps: &[Arc<Step>]) -> Option<Difference>
                 continue;
             }
             let now = zone.rrset(owner, rtype);
-            let only_in = |one: Option<&RrSet>, other: Option<&RrSet>| {
+            let only_in = |one: Option<RrSetRef<'_>>, other: Option<RrSetRef<'_>>| {
                 records_only_in(one?, other).map(|set| (owner.clone(), set))
             };
             deleted.extend(only_in(before, now));
@@ -135,7 +134,7 @@ fn difference(zone: &Zone, from: u32, steps: &[Arc<Step>]) -> Option<Difference>
 }
 
 /// The records of `one` that `other` does not have with the same TTL.
-fn records_only_in(one: &RrSet, other: Option<&RrSet>) -> Option<RrSet> {
+fn records_only_in(one: RrSetRef<'_>, other: Option<RrSetRef<'_>>) -> Option<RrSet> {
     let other = other.filter(|other| other.ttl == one.ttl);
     let in_other = |data: &[u8]| {
         other.is_some_and(|other| other.rdatas().any(|o| rdata::same(one.rtype, data, o)))
@@ -145,7 +144,10 @@ fn records_only_in(one: &RrSet, other: Option<&RrSet>) -> Option<RrSet> {
 
 impl Difference {
     fn octets(&self) -> usize {
-        self.deleted.iter().chain(&self.added).map(|(owner, set)| octets_of(owner, set)).sum()
+        borrowed(&self.deleted)
+            .chain(borrowed(&self.added))
+            .map(|(owner, set)| octets_of(owner, set))
+            .sum()
     }
 
     /// Records that it deletes and adds.
@@ -165,21 +167,21 @@ pub fn messages(
     send: impl FnMut(Vec<u8>) -> bool,
 ) {
     let Some(soa) = zone.soa() else { return };
-    let soa = std::iter::once((&zone.apex, soa));
+    let soa = std::iter::once((zone.apex.borrowed(), soa));
     let mut stream = Stream { id, question, reserve_octets, send };
     match content {
         Content::Whole => stream.send_all(rrsets(zone).chain(soa)),
         Content::UpToDate => stream.send_all(soa),
         Content::Difference(difference) => {
-            let all = soa.clone().chain([(&zone.apex, &difference.from)]);
+            let all = soa.clone().chain([(zone.apex.borrowed(), difference.from.borrowed())]);
             let all = all.chain(borrowed(&difference.deleted)).chain(soa.clone());
             stream.send_all(all.chain(borrowed(&difference.added)).chain(soa));
         }
     }
 }
 
-fn borrowed(sets: &[(Name, RrSet)]) -> impl Iterator<Item = (&Name, &RrSet)> {
-    sets.iter().map(|(owner, set)| (owner, set))
+fn borrowed(sets: &[(Name, RrSet)]) -> impl Iterator<Item = (NameRef<'_>, RrSetRef<'_>)> {
+    sets.iter().map(|(owner, set)| (owner.borrowed(), set.borrowed()))
 }
 
 struct Stream<'q, S> {
@@ -190,7 +192,7 @@ struct Stream<'q, S> {
 }
 
 impl<S: FnMut(Vec<u8>) -> bool> Stream<'_, S> {
-    fn send_all<'z>(&mut self, sets: impl Iterator<Item = (&'z Name, &'z RrSet)>) {
+    fn send_all<'z>(&mut self, sets: impl Iterator<Item = (NameRef<'z>, RrSetRef<'z>)>) {
         let all = sets.flat_map(|(owner, set)| set.rdatas().map(move |rdata| (owner, set, rdata)));
         let mut all = all.peekable();
         let mut first = true;

@@ -4,10 +4,12 @@
 //! many record data types; everything above speaks in the types defined here. It never keeps
 //! state: no zone, no key store with a life of its own, no clock.
 
+pub mod canonical;
 pub mod edns;
 pub mod key_file;
 pub mod message;
 pub mod name;
+pub mod name_ref;
 pub mod rdata;
 pub mod record;
 pub mod tsig;
@@ -16,4 +18,5 @@ pub mod zonefile;
 
 pub use message::{Header, Message, Opcode, ParseError, Question, Rcode};
 pub use name::Name;
+pub use name_ref::NameRef;
 pub use record::{Class, Record, RecordType};

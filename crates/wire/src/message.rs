@@ -149,8 +149,8 @@ impl NameBuffer {
     }
 
     /// The key under which zones store this name.
-    pub fn canonical_key(&self) -> crate::name::CanonicalKey {
-        crate::name::CanonicalKey::from_valid_wire(self.as_slice())
+    pub fn canonical_key(&self) -> crate::canonical::CanonicalKey {
+        crate::canonical::CanonicalKey::from_valid_wire(self.as_slice())
     }
 }
 

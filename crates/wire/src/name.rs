@@ -3,7 +3,7 @@
 //! A [`Name`] keeps the case it was written in and compares without it (RFC 4343). Names are
 //! always absolute and at most 255 octets long; a value of this type cannot be anything else.
 
-use std::borrow::Borrow;
+use crate::name_ref::NameRef;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -49,6 +49,14 @@ impl Name {
     /// # Errors
     /// [`NameError::NotWire`] when the bytes are not exactly one name.
     pub fn from_wire(wire: &[u8]) -> Result<Name, NameError> {
+        Name::check_wire(wire).map(|()| Name(wire.into()))
+    }
+
+    /// Whether `wire` is exactly one uncompressed name.
+    ///
+    /// # Errors
+    /// As [`Name::from_wire`].
+    pub fn check_wire(wire: &[u8]) -> Result<(), NameError> {
         if wire.len() > NAME_OCTETS_MAX {
             return Err(NameError::LongName);
         }
@@ -63,7 +71,7 @@ impl Name {
                 break;
             }
         }
-        if at == wire.len() { Ok(Name(wire.into())) } else { Err(NameError::NotWire) }
+        if at == wire.len() { Ok(()) } else { Err(NameError::NotWire) }
     }
 
     /// For bytes this crate has just validated itself.
@@ -75,6 +83,11 @@ impl Name {
     /// The name in uncompressed wire form, root label included.
     pub fn as_wire(&self) -> &[u8] {
         &self.0
+    }
+
+    /// This name, borrowed.
+    pub fn borrowed(&self) -> NameRef<'_> {
+        NameRef::from_valid_wire(&self.0)
     }
 
     /// The labels from the left, without the root.
@@ -203,7 +216,7 @@ impl FromStr for Name {
 /// Iterator over the labels of a name, leftmost first.
 #[derive(Clone)]
 pub struct Labels<'a> {
-    rest: &'a [u8],
+    pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Iterator for Labels<'a> {
@@ -222,22 +235,7 @@ impl<'a> Iterator for Labels<'a> {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_root() {
-            return f.write_str(".");
-        }
-        for label in self.labels() {
-            for &octet in label {
-                match octet {
-                    b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => {
-                        write!(f, "\\{}", octet as char)?;
-                    }
-                    0x21..=0x7e => write!(f, "{}", octet as char)?,
-                    _ => write!(f, "\\{octet:03}")?,
-                }
-            }
-            f.write_str(".")?;
-        }
-        Ok(())
+        fmt::Display::fmt(&self.borrowed(), f)
     }
 }
 
@@ -276,83 +274,6 @@ impl Ord for Name {
     /// Canonical DNS name order (RFC 4034 §6.1).
     fn cmp(&self, other: &Name) -> Ordering {
         self.canonical_key().as_ref().cmp(other.canonical_key().as_ref())
-    }
-}
-
-/// A name as a string of octets whose plain order is the canonical DNS order, and in which an
-/// ancestor is a prefix of its descendants.
-///
-/// The labels stand from the root down, in lower case, each ended by a zero octet; the octets
-/// 0 and 1 inside a label become (1, 1) and (1, 2), which keeps the order.
-#[derive(Clone)]
-pub struct CanonicalKey {
-    length: usize,
-    /// The key, if it is short, as nearly all are.
-    short: [u8; KEY_OCTETS_SHORT],
-    /// The whole key otherwise.
-    long: Vec<u8>,
-}
-
-/// Octets of a key that needs no memory of its own.
-const KEY_OCTETS_SHORT: usize = 64;
-
-impl AsRef<[u8]> for CanonicalKey {
-    fn as_ref(&self) -> &[u8] {
-        if self.long.is_empty() { &self.short[..self.length] } else { &self.long }
-    }
-}
-
-impl Borrow<[u8]> for CanonicalKey {
-    fn borrow(&self) -> &[u8] {
-        self.as_ref()
-    }
-}
-
-impl Name {
-    /// This name as a [`CanonicalKey`].
-    pub fn canonical_key(&self) -> CanonicalKey {
-        CanonicalKey::from_valid_wire(&self.0)
-    }
-}
-
-impl CanonicalKey {
-    /// For a name in uncompressed wire form that has been validated.
-    pub(crate) fn from_valid_wire(wire: &[u8]) -> CanonicalKey {
-        let mut starts = [0u8; 128];
-        let mut count = 0;
-        let mut at = 0;
-        while wire[at] != 0 {
-            starts[count] = at as u8;
-            count += 1;
-            at += 1 + wire[at] as usize;
-        }
-        let mut key = CanonicalKey { length: 0, short: [0; KEY_OCTETS_SHORT], long: Vec::new() };
-        for &start in starts[..count].iter().rev() {
-            let start = start as usize;
-            for &octet in &wire[start + 1..start + 1 + wire[start] as usize] {
-                if octet <= 1 {
-                    key.push(1);
-                    key.push(octet + 1);
-                } else {
-                    key.push(octet.to_ascii_lowercase());
-                }
-            }
-            key.push(0);
-        }
-        key
-    }
-
-    fn push(&mut self, octet: u8) {
-        match self.short.get_mut(self.length) {
-            Some(place) => *place = octet,
-            None => {
-                if self.long.is_empty() {
-                    self.long.extend_from_slice(&self.short);
-                }
-                self.long.push(octet);
-            }
-        }
-        self.length += 1;
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::agent::{Advice, Agent, Observation, Path, Rules};
 use crate::model::entry::{Cause, Change, NameChange};
 use crate::model::request::{Action, PlannedName, ReplaceReason, Request};
-use crate::model::{Position, RrSet, State, Zone};
+use crate::model::{NameRecord, Position, RrSet, State, Zone};
 use crate::rules::update::{Refusal, Touched, apply, changed_types, prerequisites_hold, updatable};
 use einhorn_wire::Name;
 use einhorn_wire::message::Rcode;
@@ -27,7 +27,7 @@ pub(super) fn change(
             updatable(zone)?;
             prerequisites_hold(zone, prerequisites)?;
             let touched = apply(zone, operations);
-            let known: Vec<_> = touched.iter().filter_map(|name| name.before.as_deref()).collect();
+            let known: Vec<_> = touched.iter().filter_map(|name| name.before.as_ref()).collect();
             let advice =
                 agent.advise(Observation { writer: request.who.tag(), now_ms, names: &known });
             let names = touched.into_iter().map(|name| name_change(state, name)).collect();
@@ -92,7 +92,7 @@ fn replace(
     let mut changes = Vec::with_capacity(names.len());
     for PlannedName { owner, version, after } in names {
         let before = zone.name(owner);
-        if before.map_or(0, |record| record.version) != *version {
+        if before.map_or(0, |record| record.history().version) != *version {
             let reason = format!("{owner} has changed since this was planned; plan again");
             return Err(Refusal::new(Rcode::NXRRSET, reason));
         }
@@ -127,7 +127,7 @@ fn root_after(state: &State, now_ms: u64, zone: &Zone, change: &Change) -> [u8; 
 }
 
 fn name_change(state: &State, name: Touched) -> NameChange {
-    let old = name.before.as_deref();
+    let old = name.before.as_ref().map(NameRecord::history);
     NameChange {
         home: state.origin.site,
         epoch: old.map_or(1, |old| old.epoch),

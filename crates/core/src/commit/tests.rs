@@ -4,7 +4,7 @@ use super::*;
 use crate::agent::{Path, Reason, Rules};
 use crate::model::entry::{Assembler, Cause};
 use crate::model::request::{Action, Commitment, Identity, Operation, Prerequisite, RequestId};
-use crate::model::{RrSet, Zones, snapshot};
+use crate::model::{RrSetRef, Zones, snapshot};
 use crate::rules::rollback::{Planner, Target};
 use einhorn_wire::{RecordType, zonefile};
 
@@ -308,7 +308,7 @@ fn history_is_a_chain_and_deletion_does_not_break_it() {
         .zones
         .get(&name("example."))
         .and_then(|zone| zone.name(&owner))
-        .map(|record| record.last);
+        .map(|record| record.history().last);
     let mut sequences = Vec::new();
     while let Some(position) = next {
         let entries = site.entries();
@@ -406,7 +406,7 @@ fn long_changes_are_appended_in_parts_and_fold_back() {
     assert!(site.log.len() > 6);
     assert_eq!(site.restart().next_index, site.log.len() as u64);
     let zone = site.restart().zones;
-    let sets: Option<&RrSet> = zone
+    let sets: Option<RrSetRef<'_>> = zone
         .get(&name("example."))
         .and_then(|z| z.rrset(&name("host2999.example."), RecordType::A));
     assert!(sets.is_some());

@@ -1,7 +1,7 @@
 //! Writing and reading fixed binary forms: big-endian integers, names in wire form, lengths in
 //! front. Reading never panics and never allocates more than the bytes at hand justify.
 
-use super::{NameRecord, Origin, Position, RrSet, WriterTag};
+use super::{Origin, Position, RrSet, RrSetRef};
 use einhorn_wire::{Name, RecordType};
 
 /// Bytes that are not the form they should be.
@@ -120,7 +120,8 @@ impl<'a> Take<'a> {
 
     pub(super) fn rrset(&mut self) -> Result<RrSet, Malformed> {
         let (rtype, ttl, length) = (RecordType(self.u16()?), self.u32()?, self.count(1)?);
-        RrSet::from_packed(rtype, ttl, self.bytes(length)?).ok_or(Malformed("RRset in an entry"))
+        let set = RrSetRef::from_packed(rtype, ttl, self.bytes(length)?);
+        set.map(RrSetRef::to_owned).ok_or(Malformed("RRset in an entry"))
     }
 
     pub(super) fn rrsets(&mut self) -> Result<Vec<RrSet>, Malformed> {
@@ -130,30 +131,4 @@ impl<'a> Take<'a> {
     pub(super) fn end(&self) -> Result<(), Malformed> {
         if self.rest.is_empty() { Ok(()) } else { Err(Malformed("entry: octets after its end")) }
     }
-}
-
-pub(super) fn put_name_record(put: &mut Put<'_>, record: &NameRecord) {
-    put.name(&record.owner);
-    put.u16(record.home);
-    put.u32(record.epoch);
-    put.u64(record.version);
-    put.u64(record.sequence);
-    put.position(record.last);
-    put.u64(record.writer.0);
-    put.u64(record.changed_at_ms);
-    put.rrsets(&record.rrsets);
-}
-
-pub(super) fn take_name_record(take: &mut Take<'_>) -> Result<NameRecord, Malformed> {
-    Ok(NameRecord {
-        owner: take.name()?,
-        home: take.u16()?,
-        epoch: take.u32()?,
-        version: take.u64()?,
-        sequence: take.u64()?,
-        last: take.position()?,
-        writer: WriterTag(take.u64()?),
-        changed_at_ms: take.u64()?,
-        rrsets: take.rrsets()?,
-    })
 }

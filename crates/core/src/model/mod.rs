@@ -2,6 +2,7 @@
 
 mod codec;
 pub mod entry;
+mod record;
 pub mod request;
 mod rrset;
 pub mod settings;
@@ -10,7 +11,8 @@ mod state;
 mod step;
 pub mod tree;
 
-pub use rrset::{NameRecord, RrSet, WriterTag, find};
+pub use record::{History, NameRecord, RrSets, WriterTag};
+pub use rrset::{RrSet, RrSetRef, borrowed, find};
 pub use state::{FoldError, State, Zone, Zones};
 pub use step::{Publication, Step, StepKind, Steps};
 

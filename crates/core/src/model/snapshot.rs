@@ -3,13 +3,14 @@
 //! A snapshot is a cache: the log alone is the truth, and a snapshot that cannot be read is
 //! skipped. Form, with big-endian integers: u8 version (2), u16 site, u16 generation, u64 next
 //! index, u64 last time, origin name (u16 length), list of zones (name apex, u32 serial, settings,
-//! list of names), u64 latest second until which forgotten requests were remembered, list of remembered
-//! requests (16 octets id, u64 until, u64 index).
+//! list of names, each u32 length and the record as it lies in memory), u64 latest second until
+//! which forgotten requests were remembered, list of remembered requests (16 octets id, u64 until,
+//! u64 index).
 
-use super::codec::{Malformed, Put, Take, put_name_record, take_name_record};
+use super::codec::{Malformed, Put, Take};
 use super::settings::Settings;
 use super::tree::Tree;
-use super::{Origin, State, Zone};
+use super::{NameRecord, Origin, State, Zone};
 use std::sync::Arc;
 
 const VERSION: u8 = 2;
@@ -32,7 +33,10 @@ pub fn encode(state: &State) -> Vec<u8> {
         put.u32(zone.serial);
         zone.settings.put(&mut put);
         put.count(zone.names.iter().count());
-        zone.names.iter().for_each(|record| put_name_record(&mut put, record));
+        for record in zone.names.iter() {
+            put.count(record.octets().len());
+            put.bytes(record.octets());
+        }
     }
     put.u64(state.requests.forgotten_until_seconds);
     put.count(state.remembered());
@@ -64,9 +68,10 @@ pub fn decode(octets: &[u8]) -> Result<State, Malformed> {
         let (apex, serial) = (take.name()?, take.u32()?);
         let settings = Arc::new(Settings::take(&mut take)?);
         let mut names = Tree::default();
-        for _ in 0..take.count(40)? {
-            let record = take_name_record(&mut take)?;
-            names.insert(record.owner.canonical_key().as_ref(), Arc::new(record));
+        for _ in 0..take.count(20)? {
+            let length = take.count(1)?;
+            let record = NameRecord::from_octets(take.bytes(length)?)?;
+            names.insert(record.owner().canonical_key().as_ref(), record);
         }
         let key = apex.canonical_key();
         let zone = Zone { apex, names, serial, unpublished: false, settings };

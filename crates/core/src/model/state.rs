@@ -4,8 +4,8 @@
 use super::entry::{Body, Cause, Change, Entry, NameChange};
 use super::request::RequestId;
 use super::settings::Settings;
-use super::tree::{Descent, Live, Tree};
-use super::{NameRecord, Origin, Position, RrSet, WriterTag, find};
+use super::tree::{Descent, Keyed, Live, Tree};
+use super::{History, NameRecord, Origin, Position, RrSet, RrSetRef, WriterTag, borrowed, find};
 use einhorn_wire::rdata::{self, serial_greater, soa_numbers};
 use einhorn_wire::{Name, RecordType};
 use sha2::{Digest, Sha256};
@@ -28,9 +28,19 @@ pub struct Zone {
     pub settings: Arc<Settings>,
 }
 
-impl Live for Zone {
+impl Live for Arc<Zone> {
     fn is_live(&self) -> bool {
         true
+    }
+}
+
+impl Keyed for Arc<Zone> {
+    fn has_key(&self, key: &[u8]) -> bool {
+        self.apex.borrowed().has_canonical_key(key)
+    }
+
+    fn with_key<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
+        look(self.apex.canonical_key().as_ref())
     }
 }
 
@@ -49,7 +59,7 @@ impl Zone {
     }
 
     /// The zone's SOA record; `None` for a zone that has no content yet.
-    pub fn soa(&self) -> Option<&RrSet> {
+    pub fn soa(&self) -> Option<RrSetRef<'_>> {
         self.rrset(&self.apex, RecordType::SOA)
     }
 
@@ -81,12 +91,12 @@ impl Zone {
     }
 
     /// The record of a name, tombstones included.
-    pub fn name(&self, name: &Name) -> Option<&Arc<NameRecord>> {
+    pub fn name(&self, name: &Name) -> Option<&NameRecord> {
         self.names.get(name.canonical_key().as_ref())
     }
 
     /// An RRset.
-    pub fn rrset(&self, name: &Name, rtype: RecordType) -> Option<&RrSet> {
+    pub fn rrset(&self, name: &Name, rtype: RecordType) -> Option<RrSetRef<'_>> {
         self.name(name)?.rrset(rtype)
     }
 
@@ -96,11 +106,11 @@ impl Zone {
     pub fn state_root(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for record in self.names.iter() {
-            let owner = record.owner.to_lowercase();
-            let mut sets: Vec<&RrSet> = record.rrsets.iter().collect();
+            let owner = record.owner().as_wire().to_ascii_lowercase();
+            let mut sets: Vec<RrSetRef<'_>> = record.rrsets().collect();
             sets.sort_by_key(|set| set.rtype);
             for set in sets {
-                hash.update(owner.as_wire());
+                hash.update(&owner);
                 hash.update(set.rtype.0.to_be_bytes());
                 hash.update(set.ttl.to_be_bytes());
                 let mut datas: Vec<_> = set
@@ -128,21 +138,19 @@ impl Zone {
         self.serial = serial;
         self.unpublished = false;
         self.names.modify(self.apex.canonical_key().as_ref(), |apex| {
-            for set in apex.rrsets.iter_mut().filter(|set| set.rtype == RecordType::SOA) {
-                let datas: Vec<_> =
-                    set.rdatas().map(|data| rdata::with_serial(data, serial)).collect();
-                if let Some(new) = RrSet::new(set.rtype, set.ttl, datas.iter().map(|data| &**data))
-                {
-                    *set = new;
-                }
-            }
+            let Some(old) = apex.rrset(RecordType::SOA) else { return };
+            let datas: Vec<_> = old.rdatas().map(|data| rdata::with_serial(data, serial)).collect();
+            let new = RrSet::new(old.rtype, old.ttl, datas.iter().map(|data| &**data));
+            let Some(new) = new else { return };
+            let sets = apex.rrsets().map(|set| if set == old { new.borrowed() } else { set });
+            *apex = NameRecord::new(apex.owner(), &apex.history(), sets);
         });
     }
 }
 
 /// All zones of a site. Cloning is cheap and gives a snapshot.
 #[derive(Clone, Default)]
-pub struct Zones(pub(super) Tree<Zone>);
+pub struct Zones(pub(super) Tree<Arc<Zone>>);
 
 impl Zones {
     /// The zone with this apex.
@@ -329,7 +337,9 @@ impl State {
             Body::Publication { zone, serial, .. } => {
                 self.zones
                     .0
-                    .modify(zone.canonical_key().as_ref(), |zone| zone.set_serial(*serial))
+                    .modify(zone.canonical_key().as_ref(), |zone| {
+                        Arc::make_mut(zone).set_serial(*serial)
+                    })
                     .ok_or_else(|| FoldError::NoZone { index, zone: zone.clone() })?;
             }
         }
@@ -348,6 +358,7 @@ impl State {
         }
         let last = Position { origin: self.origin, index };
         let folded = self.zones.0.modify(key, |zone| {
+            let zone = Arc::make_mut(zone);
             match &change.cause {
                 Cause::ZoneLoad { .. } => zone.begin_at_serial_of(change),
                 Cause::Settings(settings) => zone.settings = Arc::new(settings.clone()),
@@ -377,13 +388,13 @@ fn fold_name(
 ) -> Result<(), FoldError> {
     let key = change.owner.canonical_key();
     let old = zone.names.get(key.as_ref());
-    let expected = old.map_or(0, |old| old.sequence) + 1;
-    if change.sequence != expected || change.previous != old.map(|old| old.last) {
+    let history = old.map(NameRecord::history);
+    let expected = history.map_or(0, |old| old.sequence) + 1;
+    if change.sequence != expected || change.previous != history.map(|old| old.last) {
         let (owner, actual) = (change.owner.clone(), change.sequence);
         return Err(FoldError::Sequence { index: last.index, owner, expected, actual });
     }
-    let record = NameRecord {
-        owner: old.map_or_else(|| change.owner.clone(), |old| old.owner.clone()),
+    let history = History {
         home: change.home,
         epoch: change.epoch,
         version: change.version,
@@ -391,8 +402,9 @@ fn fold_name(
         last,
         writer,
         changed_at_ms: time_ms,
-        rrsets: change.after.clone(),
     };
-    zone.names.insert(key.as_ref(), Arc::new(record));
+    let owner = old.map_or(change.owner.borrowed(), NameRecord::owner);
+    let record = NameRecord::new(owner, &history, borrowed(&change.after));
+    zone.names.insert(key.as_ref(), record);
     Ok(())
 }

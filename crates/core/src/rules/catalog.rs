@@ -4,6 +4,7 @@
 
 use crate::model::request::Operation;
 use crate::model::settings::Role;
+use crate::model::tree::Live;
 use crate::model::{RrSet, Zone, Zones};
 use einhorn_wire::{Name, RecordType, rdata};
 use sha2::{Digest, Sha256};
@@ -95,9 +96,10 @@ pub fn listing(catalog: &Zone, zones: &Zones) -> Vec<Operation> {
         }
     }
     let mut operations = Vec::new();
-    for record in catalog.names.iter().filter(|record| !record.rrsets.is_empty()) {
-        if record.owner.is_at_or_below(&parent) && wanted.remove(&record.owner).is_none() {
-            operations.push(Operation::DeleteName(record.owner.clone()));
+    for record in catalog.names.iter().filter(|record| record.is_live()) {
+        let owner = record.owner().to_name();
+        if owner.is_at_or_below(&parent) && wanted.remove(&owner).is_none() {
+            operations.push(Operation::DeleteName(owner));
         }
     }
     operations.extend(wanted.into_iter().map(|(owner, zone)| Operation::Add {
@@ -123,17 +125,17 @@ pub fn members(catalog: &Zone) -> Result<BTreeMap<Name, Member>, CatalogError> {
     let mut members = BTreeMap::new();
     for record in catalog.names.iter() {
         let Some(ptr) = record.rrset(RecordType::PTR) else { continue };
-        if record.owner.parent().as_ref() != Some(&parent) {
+        let owner = record.owner().to_name();
+        if owner.parent().as_ref() != Some(&parent) {
             continue;
         }
         if ptr.count() > 1 {
-            let (catalog, node) = (catalog.apex.clone(), record.owner.clone());
-            return Err(CatalogError::Ambiguous { catalog, node });
+            return Err(CatalogError::Ambiguous { catalog: catalog.apex.clone(), node: owner });
         }
         let target = ptr.rdatas().next().and_then(|data| rdata::target(ptr.rtype, data));
-        let (Some(zone), Some(unique)) = (target, record.owner.labels().next()) else { continue };
+        let (Some(zone), Some(unique)) = (target, owner.labels().next()) else { continue };
         let target_of = |label: &[u8]| {
-            let name = record.owner.prepend(label).ok()?;
+            let name = owner.prepend(label).ok()?;
             let set = catalog.rrset(&name, RecordType::PTR).filter(|set| set.count() == 1)?;
             rdata::target(set.rtype, set.rdatas().next()?)
         };

@@ -4,7 +4,8 @@
 //! plan saw.
 
 use crate::model::request::{Identity, PlannedName};
-use crate::model::{NameRecord, RrSet, Zone, find};
+use crate::model::tree::Live;
+use crate::model::{NameRecord, RrSet, Zone, borrowed, find};
 use crate::rules::update::same_rrsets;
 use einhorn_wire::rdata::{serial_greater, soa_numbers, with_serial};
 use einhorn_wire::{Name, RecordType};
@@ -34,12 +35,12 @@ pub fn whole(zone: &Zone, names: Vec<(Name, Vec<RrSet>)>, overwrite: Overwrite) 
     let mut seen: HashSet<Box<[u8]>> = HashSet::with_capacity(names.len());
     for (owner, after) in names {
         seen.insert(owner.canonical_key().as_ref().into());
-        let before = zone.name(&owner).map(|record| &**record);
+        let before = zone.name(&owner);
         plan.name(before, owner, after, overwrite);
     }
-    for record in zone.names.iter().filter(|record| !record.rrsets.is_empty()) {
-        if !seen.contains(record.owner.canonical_key().as_ref()) {
-            plan.name(Some(record), record.owner.clone(), Vec::new(), overwrite);
+    for record in zone.names.iter().filter(|record| record.is_live()) {
+        if !seen.contains(record.owner().canonical_key().as_ref()) {
+            plan.name(Some(record), record.owner().to_name(), Vec::new(), overwrite);
         }
     }
     plan
@@ -54,15 +55,16 @@ impl Plan {
         after: Vec<RrSet>,
         overwrite: Overwrite,
     ) {
-        if same_rrsets(before.map_or(&[], |record| &record.rrsets), &after) {
+        let rrsets = before.into_iter().flat_map(NameRecord::rrsets);
+        if same_rrsets(rrsets, borrowed(&after)) {
             return;
         }
-        let foreign = |record: &NameRecord| record.writer != Identity::Operator.tag();
+        let foreign = |record: &NameRecord| record.history().writer != Identity::Operator.tag();
         if overwrite == Overwrite::Own && before.is_some_and(foreign) {
             self.kept.push(owner);
             return;
         }
-        let version = before.map_or(0, |record| record.version);
+        let version = before.map_or(0, |record| record.history().version);
         self.names.push(PlannedName { owner, version, after });
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::model::entry::{Body, Cause, Change, Entry};
 use crate::model::request::{Action, PlannedName, ReplaceReason};
-use crate::model::{RrSet, Zone};
+use crate::model::{RrSet, Zone, borrowed};
 use crate::rules::update::same_rrsets;
 use einhorn_wire::{Name, RecordType};
 use std::collections::BTreeMap;
@@ -127,13 +127,11 @@ impl Planner {
             self.at_target.into_iter().filter(|(owner, _)| only.is_none_or(|only| only == owner));
         let names = wanted.filter_map(|(owner, then)| {
             let record = now.name(&owner)?;
-            let then = with_serials_of(&record.rrsets, then);
-            (!same_rrsets(&record.rrsets, &then)).then(|| NameRollback {
-                owner,
-                version: record.version,
-                now: record.rrsets.clone(),
-                then,
-            })
+            let now = record.owned_rrsets();
+            let then = with_serials_of(&now, then);
+            let version = record.history().version;
+            let same = same_rrsets(borrowed(&now), borrowed(&then));
+            (!same).then_some(NameRollback { owner, version, now, then })
         });
         Ok(Plan { target_index, names: names.collect() })
     }

@@ -4,13 +4,13 @@
 //! Refusals are RCODEs with a reason. Nothing here changes state.
 
 use crate::model::request::{Operation, Prerequisite};
-use crate::model::{NameRecord, RrSet, Zone, find};
+use crate::model::tree::Live;
+use crate::model::{NameRecord, RrSet, RrSetRef, RrSets, Zone, borrowed, find};
 use einhorn_wire::message::Rcode;
 use einhorn_wire::rdata::{self, serial_greater, soa_numbers};
 use einhorn_wire::{Class, Name, Record, RecordType};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
-use std::sync::Arc;
 
 /// A request that is not done, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -157,7 +157,7 @@ pub fn updatable(zone: &Zone) -> Result<(), Refusal> {
 /// # Errors
 /// NXDOMAIN, YXDOMAIN, NXRRSET or YXRRSET of the first that does not hold.
 pub fn prerequisites_hold(zone: &Zone, prerequisites: &[Prerequisite]) -> Result<(), Refusal> {
-    let in_use = |name: &Name| zone.name(name).is_some_and(|record| !record.rrsets.is_empty());
+    let in_use = |name: &Name| zone.name(name).is_some_and(Live::is_live);
     prerequisites.iter().try_for_each(|prerequisite| {
         let (holds, rcode) = match prerequisite {
             Prerequisite::NameInUse(name) => (in_use(name), Rcode::NXDOMAIN),
@@ -170,7 +170,7 @@ pub fn prerequisites_hold(zone: &Zone, prerequisites: &[Prerequisite]) -> Result
             }
             Prerequisite::RrSetEquals(name, set) => {
                 let ours = zone.rrset(name, set.rtype);
-                (ours.is_some_and(|ours| ours.same_records(set)), Rcode::NXRRSET)
+                (ours.is_some_and(|ours| ours.same_records(set.borrowed())), Rcode::NXRRSET)
             }
         };
         if holds {
@@ -186,15 +186,15 @@ pub struct Touched {
     /// Owner name.
     pub owner: Name,
     /// Its record before, tombstones included; `None` for a name never seen.
-    pub before: Option<Arc<NameRecord>>,
+    pub before: Option<NameRecord>,
     /// Its RRsets after.
     pub after: Vec<RrSet>,
 }
 
 impl Touched {
     /// Its RRsets before.
-    pub fn rrsets_before(&self) -> &[RrSet] {
-        self.before.as_ref().map_or(&[], |record| &record.rrsets)
+    pub fn rrsets_before(&self) -> RrSets<'_> {
+        self.before.as_ref().map(NameRecord::rrsets).unwrap_or_default()
     }
 }
 
@@ -221,7 +221,7 @@ pub fn apply(zone: &Zone, operations: &[Operation]) -> Vec<Touched> {
             }
         }
     }
-    working.names.retain(|name| !same_rrsets(name.rrsets_before(), &name.after));
+    working.names.retain(|name| !same_rrsets(name.rrsets_before(), borrowed(&name.after)));
     working.names
 }
 
@@ -238,7 +238,7 @@ impl Working<'_> {
             Some(last) if last.owner == *owner => self.names.len() - 1,
             _ => *self.places.entry(owner.clone()).or_insert_with(|| {
                 let before = self.zone.name(owner).cloned();
-                let after = before.as_ref().map_or_else(Vec::new, |record| record.rrsets.clone());
+                let after = before.as_ref().map_or_else(Vec::new, NameRecord::owned_rrsets);
                 self.names.push(Touched { owner: owner.clone(), before, after });
                 self.names.len() - 1
             }),
@@ -314,22 +314,26 @@ fn delete_record(sets: &mut Vec<RrSet>, rtype: RecordType, rdata: &[u8], keep_la
 }
 
 /// Whether two contents of a name are the same; the order of RRsets and records does not count.
-pub fn same_rrsets(a: &[RrSet], b: &[RrSet]) -> bool {
-    a.len() == b.len()
-        && a.iter().all(|set| {
-            find(b, set.rtype).is_some_and(|other| other.ttl == set.ttl && other.same_records(set))
-        })
+pub fn same_rrsets<'a, 'b>(
+    a: impl Iterator<Item = RrSetRef<'a>> + Clone,
+    b: impl Iterator<Item = RrSetRef<'b>> + Clone,
+) -> bool {
+    a.clone().count() == b.clone().count() && { a }.all(|set| is_among(set, b.clone()))
+}
+
+/// Whether the set is there with the same TTL and records.
+fn is_among<'a>(set: RrSetRef<'_>, mut sets: impl Iterator<Item = RrSetRef<'a>>) -> bool {
+    sets.find(|other| other.rtype == set.rtype)
+        .is_some_and(|other| other.ttl == set.ttl && other.same_records(set))
 }
 
 /// The types whose RRset differs, each with what it was.
-pub fn changed_types(before: &[RrSet], after: &[RrSet]) -> Vec<(RecordType, Option<RrSet>)> {
-    let same = |set: &RrSet, other: &[RrSet]| {
-        find(other, set.rtype).is_some_and(|other| other.ttl == set.ttl && other.same_records(set))
-    };
-    let gone_or_changed =
-        before.iter().filter(|set| !same(set, after)).map(|set| (set.rtype, Some(set.clone())));
-    let new =
-        after.iter().filter(|set| find(before, set.rtype).is_none()).map(|set| (set.rtype, None));
+pub fn changed_types(before: RrSets<'_>, after: &[RrSet]) -> Vec<(RecordType, Option<RrSet>)> {
+    let gone_or_changed = before
+        .filter(|set| !is_among(*set, borrowed(after)))
+        .map(|set| (set.rtype, Some(set.to_owned())));
+    let is_new = |set: &&RrSet| { before }.all(|old| old.rtype != set.rtype);
+    let new = after.iter().filter(is_new).map(|set| (set.rtype, None));
     gone_or_changed.chain(new).collect()
 }
 

@@ -10,6 +10,7 @@ use crate::rules::zone::names_of_zone;
 use einhorn_wire::zonefile;
 use proptest::prelude::*;
 use std::path::Path;
+use std::sync::Arc;
 
 fn name(text: &str) -> Name {
     text.parse().expect("name")
@@ -59,9 +60,9 @@ fn after(zone: &Zone, updates: Vec<Record>, all: bool) -> Vec<String> {
     let touched = apply(zone, &operations(&zone.apex, updates).expect("valid"));
     let mut lines = Vec::new();
     for record in zone.names.iter() {
-        let sets =
-            touched.iter().find(|t| t.owner == record.owner).map_or(&record.rrsets, |t| &t.after);
-        lines.extend(sets.iter().map(|set| (record.owner.clone(), set.clone())));
+        let changed = touched.iter().find(|t| record.owner() == t.owner);
+        let sets = changed.map_or_else(|| record.owned_rrsets(), |t| t.after.clone());
+        lines.extend(sets.into_iter().map(|set| (record.owner().to_name(), set)));
     }
     for new in touched.iter().filter(|t| t.before.is_none()) {
         lines.extend(new.after.iter().map(|set| (new.owner.clone(), set.clone())));
@@ -235,7 +236,7 @@ proptest! {
                 owner: touched.owner.clone(), home: 1, epoch: 1, version: 1, sequence: 1, previous: None,
                 before, after: touched.after.clone(),
             };
-            prop_assert!(same_rrsets(&change.all_before(), touched.rrsets_before()));
+            prop_assert!(same_rrsets(borrowed(&change.all_before()), touched.rrsets_before()));
         }
     }
 }
