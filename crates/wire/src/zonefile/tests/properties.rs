@@ -1,0 +1,1 @@
+//! Properties: what is written is read back, however it is laid out.
