@@ -133,7 +133,7 @@ impl Template {
                 Piece::Number { offset, width, base } => {
                     let number = value + offset;
                     if number < 0 && *base != Base::Decimal {
-                        let reason = format!("{value}{offset:+} is below 0");
+                        let reason = format!("the number {value}{offset:+} is below 0");
                         return fault(self.at, reason);
                     }
                     append_number(number, *width, *base, &mut self.expanded);

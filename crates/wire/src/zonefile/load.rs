@@ -132,14 +132,18 @@ impl<'l> Loader<'l> {
             file.scanner.end_entry()?;
             return Ok(Next::Entry);
         };
+        let is_directive = !first.is_quoted && first.text.first() == Some(&b'$');
         if matches!(octet, b' ' | b'\t') {
+            if is_directive {
+                return fault(first.at, "a directive begins in the first column");
+            }
             if self.owner.is_empty() {
                 let reason = "no record with an owner comes before, so this one needs its own";
                 return fault(first.at, format!("{reason}, in the first column"));
             }
             return self.record(file, first.at, Some(first)).map(|()| Next::Entry);
         }
-        if !first.is_quoted && first.text.first() == Some(&b'$') {
+        if is_directive {
             return self.directive(file, &first);
         }
         if first.is_quoted || file.owner_text != Some(first.text) {
@@ -310,10 +314,11 @@ fn name(token: &Token<'_>, origin: &Name) -> Found<Name> {
 fn head<'a>(scanner: &mut Scanner<'a>, mut field: Option<Token<'a>>) -> Found<Head> {
     let (mut own_ttl, mut has_class) = (None, false);
     loop {
-        let wanted = || {
-            let ttl = if own_ttl.is_none() { "a TTL, " } else { "" };
-            let class = if has_class { "" } else { "a class, " };
-            format!("expected {ttl}{class}a record type")
+        let wanted = || match (own_ttl, has_class) {
+            (None, false) => "expected a TTL, a class or a record type",
+            (None, true) => "expected a TTL or a record type",
+            (Some(_), false) => "expected a class or a record type",
+            (Some(_), true) => "expected a record type",
         };
         let Some(token) = field else {
             return fault(scanner.at(), format!("{}, found the end of the entry", wanted()));

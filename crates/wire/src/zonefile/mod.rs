@@ -16,6 +16,7 @@ mod tests;
 mod write;
 
 pub use generate::GENERATED_RECORDS_MAX;
+pub(crate) use write::fields_text;
 pub use write::write;
 
 use crate::name::{CanonicalKey, Name};

@@ -7,10 +7,7 @@ use crate::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX};
 /// no final dot; `@` is `origin` itself. Says whether it was written in full.
 pub(super) fn append_name(token: &Token<'_>, origin: &[u8], out: &mut Vec<u8>) -> Found<bool> {
     if token.is_quoted {
-        return fault(
-            token.at,
-            format!("expected a domain name, found the quoted {}", token.shown()),
-        );
+        return fault(token.at, format!("expected a domain name, found {}", token.shown()));
     }
     match token.text {
         b"@" => {

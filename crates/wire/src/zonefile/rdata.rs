@@ -16,7 +16,7 @@ pub(super) const RDATA_OCTETS_MAX: usize = u16::MAX as usize - HEADER_OCTETS - 1
 
 /// One field of record data in text.
 #[derive(Clone, Copy)]
-enum Field {
+pub(super) enum Field {
     /// An IPv4 address.
     Ipv4,
     /// An IPv6 address.
@@ -40,7 +40,7 @@ enum Field {
 }
 
 /// The fields of a type, where they are all that its text form is.
-const fn fields_of(rtype: RecordType) -> Option<&'static [Field]> {
+pub(super) const fn fields_of(rtype: RecordType) -> Option<&'static [Field]> {
     use Field::{Ipv4, Ipv6, Name, Period, Rest, String, StringOrNothing, Strings, U16, U32};
     const PREFERENCE: Field = U16("a preference");
     Some(match rtype.0 {
@@ -239,11 +239,6 @@ fn ipv4(text: &[u8]) -> Option<[u8; 4]> {
 
 /// Text of RFC 4291 §2.2.
 fn ipv6(text: &[u8]) -> Option<[u8; 16]> {
-    // The form that ends in an IPv4 address is rare.
-    if text.contains(&b'.') {
-        let address: Ipv6Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
-        return Some(address.octets());
-    }
     let mut address = [0u8; 16];
     let mut to = 0;
     // Where `::` stands, in octets of the address.
@@ -280,6 +275,11 @@ fn ipv6(text: &[u8]) -> Option<[u8; 16]> {
                 }
             }
             [b':', _, ..] => at += 1,
+            // An IPv4 address at the end is rare.
+            [b'.', ..] => {
+                let address: Ipv6Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
+                return Some(address.octets());
+            }
             _ => return None,
         }
     }

@@ -76,9 +76,11 @@ impl<'a> Token<'a> {
         }
     }
 
-    /// The field for an error message: in backticks, and not longer than one can read.
+    /// The field for an error message: in its quotes or in backticks, and not longer than one can
+    /// read.
     pub(super) fn shown(&self) -> String {
-        shown(self.text)
+        let shown = shown(self.text);
+        if self.is_quoted { format!("\"{}\"", shown.trim_matches('`')) } else { shown }
     }
 }
 
@@ -154,6 +156,10 @@ impl<'a> Scanner<'a> {
     /// The next field of the entry; `None` at its end, before the line feed.
     pub(super) fn token(&mut self) -> Found<Option<Token<'a>>> {
         let before = self.at;
+        // Mostly there is one blank, and then the field.
+        if self.peek() == Some(b' ') {
+            self.at += 1;
+        }
         loop {
             let Some(&octet) = self.text.get(self.at) else {
                 if self.depth > 0 {
@@ -193,6 +199,7 @@ impl<'a> Scanner<'a> {
         self.at += rest.iter().position(|octet| *octet == b'\n').unwrap_or(rest.len());
     }
 
+    #[inline]
     fn unquoted(&mut self, before: usize) -> Found<Token<'a>> {
         let start = self.at;
         let mut has_escapes = false;

@@ -5,9 +5,14 @@ use crate::Name;
 use crate::zonefile::{load, load_with};
 use std::fmt::Write;
 use std::path::Path;
-use std::time::Instant;
 
 const NAMES: usize = 1_000_000;
+
+/// What this thread has used of the processor, in nanoseconds: neighbours do not count.
+fn processor_time_ns() -> u128 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    text.split(' ').next().and_then(|number| number.parse().ok()).expect("a number")
+}
 
 #[test]
 #[ignore = "a measurement, of some seconds"]
@@ -25,27 +30,28 @@ fn speed_of_addresses() {
         );
     }
     let origin: Name = "fleet.example.".parse().expect("a name");
-    for round in 0..3 {
-        let (mut count, mut octets) = (0u64, 0);
-        let begun = Instant::now();
-        let read = &mut |_: &Path| Ok(text.clone().into_bytes());
-        load_with(Path::new("z"), &origin, read, &mut |record| {
+    let read = &mut |_: &Path| Ok(text.clone().into_bytes());
+    let mut fastest = [u128::MAX; 2];
+    let mut count = 0;
+    for _ in 0..5 {
+        let mut octets = 0;
+        count = 0;
+        let begun = processor_time_ns();
+        let streamed = load_with(Path::new("z"), &origin, read, &mut |record| {
             count += 1;
             octets += record.rdata.len();
             Ok(())
-        })
-        .expect("a zone");
-        let streamed = begun.elapsed();
-        let begun = Instant::now();
+        });
+        fastest[0] = fastest[0].min(processor_time_ns() - begun);
+        streamed.expect("a zone");
+        let begun = processor_time_ns();
         let records = load(Path::new("z"), &origin, read).expect("a zone");
-        let collected = begun.elapsed();
-        let per_record = |time: std::time::Duration| time.as_nanos() / u128::from(count);
-        println!(
-            "round {round}: {count} records of {} octets, {octets} octets of data: load_with {} ns a record, load {} ns",
-            text.len(),
-            per_record(streamed),
-            per_record(collected)
-        );
-        assert_eq!(records.len() as u64, count);
+        fastest[1] = fastest[1].min(processor_time_ns() - begun);
+        assert_eq!((records.len() as u128, octets), (count, 20 * NAMES + 86), "{:?}", records[0]);
     }
+    let [streamed, collected] = fastest.map(|time| time / count);
+    let length = text.len();
+    println!(
+        "{count} records in {length} octets, the fastest of 5: load_with {streamed} ns a record, load {collected} ns"
+    );
 }
