@@ -86,12 +86,39 @@ fn messages() -> Anyhow {
     Ok(())
 }
 
+/// Zone files with what the reader has special ways for.
+const ZONE_FILES: &[(&str, &str)] = &[
+    (
+        "directives",
+        "\u{feff}$TTL 1h30m\r\n$ORIGIN sub\r\n@ A 192.0.2.1\r\n A 192.0.2.2\r\n$origin fleet.example.\r\n$INCLUDE \"zone\" x",
+    ),
+    (
+        "generate",
+        "$TTL 1\n$GENERATE 1-9/2 h-${-1,3,x}.$$ 60 A 192.0.2.$\n$GENERATE 0-20 ${0,7,n}${5,0,N} IN TXT \"a$ \\\"b \\$\\\"\"\n",
+    ),
+    (
+        "generic",
+        "a 1 A \\# 4 (c000\n0201)\nb 1W2D CLASS1 TYPE15 \\# 5 000a016100\nc 1 TYPE65280 \\# 0\n",
+    ),
+    (
+        "dnssec",
+        "a 1 DS 1 8 2 00112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF\na 1 RRSIG A 15 2 300 20300101000000 20200101000000 7 \\(b (AAAA\n AAAA)\na 1 NSEC b\\; A TYPE999\na 1 DNSKEY 257 3 15 AAAA\na 1 NSEC3 1 0 5 AB 2T7B4G4VSA5SMI47K61MV5BV1A22BOJR A\n",
+    ),
+    (
+        "rows",
+        "a 1 NAPTR 1 2 u \"E2U+sip\" \"!^.*$!sip:a@b!\" .\na 1 URI 1 2 \"http://a\"\na 1 RP a b\na 1 ISDN 1\na 1 GPOS 1 2 3\na 1 CAA 0 issue \"ca;x\"\na 1 HTTPS 1 \\@ alpn=\"h2,h3\" ipv4hint=192.0.2.1 key7=\"a b\"\na 1 IPSECKEY 10 3 2 a\\) AAAA\na 1 SSHFP 1 1 00\na 1 TLSA 3 1 1 00\na 1 ZONEMD 1 1 1 00112233445566778899AABB\na 1 AAAA ::ffff:192.0.2.1\n",
+    ),
+];
+
 fn texts() -> Anyhow {
     write("zone_file", "everything", ZONE_TEXT.as_bytes())?;
     write("zone_file", "include", b"$INCLUDE more sub\n@ 60 SOA a b 1 2 3 4 5\n")?;
     write("zone_file", "parentheses", b"a 60 TXT ( \"x\"\n y ) ; comment\n\\097 60 A 192.0.2.1\n")?;
     // The library runs over the end of this one.
     write("zone_file", "quotes", b"a 60 TXT \" \"x\n( y ) ; \\097 60 A 192.0.2.1\n")?;
+    for (name, text) in ZONE_FILES {
+        write("zone_file", name, text.as_bytes())?;
+    }
     for (name, text) in [
         ("plain", "host.fleet.example."),
         ("escapes", "a\\.b\\010c\\\\.example."),

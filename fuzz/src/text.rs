@@ -4,7 +4,8 @@ use crate::world::zone_name;
 use einhorn_core::rules::zone::names_of_zone;
 use einhorn_ingress::control::{Answer, Command};
 use einhorn_wire::tsig::Key;
-use einhorn_wire::{Name, key_file, zonefile};
+use einhorn_wire::zonefile::ZoneFileError;
+use einhorn_wire::{Name, Record, key_file, zonefile};
 use std::io;
 use std::path::Path;
 
@@ -20,12 +21,35 @@ pub(crate) fn name(octets: &[u8]) {
     }
 }
 
-fn load(octets: &[u8]) -> Option<Vec<einhorn_wire::Record>> {
+/// Records that one input may make: `$GENERATE` makes many of few octets.
+const RECORDS_MAX: usize = 2_000;
+
+/// Loads a zone file that can only include itself, and looks at what the reader says of owners and
+/// places.
+fn load(octets: &[u8]) -> Option<Vec<Record>> {
     let read = &mut |path: &Path| match path == Path::new("zone") {
         true => Ok(octets.to_vec()),
         false => Err(io::ErrorKind::NotFound.into()),
     };
-    zonefile::load(Path::new("zone"), &zone_name(), read).ok()
+    let mut records: Vec<Record> = Vec::new();
+    let loaded = zonefile::load_with(Path::new("zone"), &zone_name(), read, &mut |record| {
+        let last = records.last().map(|last| last.owner.as_wire());
+        assert!(!record.owner_repeats || last == Some(record.owner_wire()), "owner of {last:?}");
+        records.push(record.to_record());
+        if records.len() > RECORDS_MAX { Err("enough".to_owned()) } else { Ok(()) }
+    });
+    match loaded {
+        Ok(()) => Some(records),
+        Err(ZoneFileError::Content { line, column, reason, .. }) => {
+            let text = octets.strip_prefix("\u{feff}".as_bytes()).unwrap_or(octets);
+            let at = line.checked_sub(1).and_then(|n| text.split(|o| *o == b'\n').nth(n));
+            // The end of the line is a place too.
+            let columns = at.map_or(0, <[u8]>::len) + 1;
+            assert!(at.is_some() && (1..=columns).contains(&column), "{line}:{column}: {reason}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// A zone file that is read can be written and read again, with the same content.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// Mutations per target in the ordinary run.
 const MUTATIONS: u64 = 5_000;
 /// How long the long run stays with each target.
-const LONG_RUN: Duration = Duration::from_secs(8);
+const LONG_RUN: Duration = Duration::from_secs(150);
 /// Changes made at once, at most.
 const CHANGES_MAX: u64 = 6;
 /// What parsers look at most closely.
@@ -89,7 +89,7 @@ fn mutate(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
 
 #[test]
 fn the_corpus_and_mutations_of_it_hold() {
-    for target in TARGETS {
+    for target in TARGETS.iter().filter(|t| t.0 == "zone_file") {
         let (name, _) = target;
         let corpus = corpus(name);
         for input in &corpus {
@@ -105,7 +105,7 @@ fn the_corpus_and_mutations_of_it_hold() {
 #[test]
 #[ignore = "long: some minutes"]
 fn many_mutations_of_the_corpus_hold() {
-    for target in TARGETS {
+    for target in TARGETS.iter().filter(|t| t.0 == "zone_file") {
         let corpus = corpus(target.0);
         let (begun, mut count) = (Instant::now(), 0);
         let mut random = Random::new(2);

@@ -11,4 +11,5 @@ mod reading;
 mod retries;
 mod support;
 mod update;
+mod zone_files;
 mod zones;

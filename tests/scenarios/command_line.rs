@@ -118,10 +118,10 @@ fn a_bad_zone_file_is_1_with_file_and_line() {
     let ns = "@ NS ns\nns A 192.0.2.53\n";
     let soa = "@ SOA ns hostmaster 1 3600 600 86400 60\n";
     for (text, wanted) in [
-        (format!("$TTL 300\n{soa}{ns}host A 192.0.2\n"), &["fleet.zone:5"][..]),
+        (format!("$TTL 300\n{soa}{ns}host A 192.0.2\n"), &["fleet.zone:5:8"][..]),
         (
             format!("$TTL 300\n{soa}{ns}example.net. A 192.0.2.1\n"),
-            &["fleet.zone:5", "example.net. is not in the zone fleet.example."],
+            &["fleet.zone:5:1", "example.net. is not in the zone fleet.example."],
         ),
         (
             format!("$TTL 300\n{ns}"),
@@ -130,7 +130,7 @@ fn a_bad_zone_file_is_1_with_file_and_line() {
         (format!("$TTL 300\n{soa}ns A 192.0.2.53\n"), &["fleet.zone", "no NS record at its apex"]),
         (format!("$TTL 300\n{soa}{ns}a CNAME ns\na A 192.0.2.1\n"), &["a CNAME record and other"]),
         (format!("$TTL 300\n{soa}{ns}$INCLUDE gone\n"), &["gone", "No such file"]),
-        (format!("$TTL 300\n{soa}{ns}$GENERATE 1-2 a$ A 192.0.2.$\n"), &["fleet.zone:5"]),
+        (format!("$TTL 300\n{soa}{ns}$GENERATE 255-256 a$ A 192.0.2.$\n"), &["fleet.zone:5:24"]),
     ] {
         let folder = scratch();
         let file = folder.path().join("fleet.zone");

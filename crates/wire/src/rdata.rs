@@ -180,8 +180,14 @@ pub struct Presentation<'a> {
 
 impl fmt::Display for Presentation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = crate::zonefile::fields_text(self.rtype, self.rdata) {
+            return f.write_str(&text);
+        }
         match parse_library(self.rtype, self.rdata) {
-            Ok(ZoneRecordData::Unknown(_)) | Err(_) => {
+            Ok(data) if !matches!(data, ZoneRecordData::Unknown(_)) && self.is_plain() => {
+                write!(f, "{}", data.display_zonefile(DisplayKind::Simple))
+            }
+            _ => {
                 // RFC 3597 §5
                 write!(f, "\\# {}", self.rdata.len())?;
                 for (i, octet) in self.rdata.iter().enumerate() {
@@ -189,8 +195,25 @@ impl fmt::Display for Presentation<'_> {
                 }
                 Ok(())
             }
-            Ok(data) => write!(f, "{}", data.display_zonefile(DisplayKind::Simple)),
         }
+    }
+}
+
+impl Presentation<'_> {
+    /// Whether the library can print the name that is in the data: it escapes neither quotes nor
+    /// comments nor parentheses, and nobody could read the text back.
+    fn is_plain(&self) -> bool {
+        let start = match self.rtype.0 {
+            // IPSECKEY with a gateway that is a name (RFC 4025 §2.1)
+            45 if self.rdata.get(1) == Some(&3) => 3,
+            46 => 18,     // RRSIG
+            47 => 0,      // NSEC
+            64 | 65 => 2, // SVCB HTTPS
+            _ => return true,
+        };
+        let Ok((name, _)) = read_name(self.rdata, start) else { return false };
+        let special = |octet: &u8| matches!(octet, b'"' | b';' | b'(' | b')' | b'@');
+        !Name::from_valid_wire(name.as_slice()).labels().any(|label| label.iter().any(special))
     }
 }
 
