@@ -42,9 +42,17 @@ pub(crate) fn entry(octets: &[u8]) {
     }
 }
 
-/// A snapshot that is read is written so that it reads the same.
+/// A snapshot that is read is written so that it reads the same; in pieces it is read the same.
 pub(crate) fn snapshot(octets: &[u8]) {
-    let Ok(state) = state_snapshot::decode(octets) else { return };
+    let decoded = state_snapshot::decode(octets);
+    for piece in [1, 7, 300] {
+        let mut decoder = state_snapshot::Decoder::default();
+        octets.chunks(piece).for_each(|piece| decoder.push(piece));
+        let pieces = decoder.finish().map(|state| state_snapshot::encode(&state));
+        let whole = decoded.as_ref().map(state_snapshot::encode);
+        assert_eq!(pieces.ok(), whole.ok(), "in pieces of {piece}");
+    }
+    let Ok(state) = decoded else { return };
     let written = state_snapshot::encode(&state);
     let again = state_snapshot::decode(&written);
     let again = again.unwrap_or_else(|error| panic!("written, but not read: {error}"));

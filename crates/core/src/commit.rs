@@ -20,6 +20,9 @@ use einhorn_wire::message::Rcode;
 /// the table is full new requests get SERVFAIL: nothing is forgotten early.
 pub const REQUESTS_REMEMBERED_MAX: usize = 16_000_000;
 
+/// Octets that a buffer keeps for the next entry or batch: one as large as a zone is rare.
+const OCTETS_KEPT_MAX: usize = 8 << 20;
+
 /// A batch of entries to append at once.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Batch {
@@ -58,7 +61,7 @@ impl Batch {
     fn with_room_for(other: &Batch, first_index: u64) -> Batch {
         Batch {
             first_index,
-            octets: Vec::with_capacity(other.octets.len()),
+            octets: Vec::with_capacity(other.octets.len().min(OCTETS_KEPT_MAX)),
             audit: Vec::with_capacity(other.audit.len()),
             ends: Vec::with_capacity(other.ends.len()),
         }
@@ -223,6 +226,7 @@ impl<R> Commit<R> {
             batch.push(part, audit);
             audit = &[];
         });
+        self.scratch.shrink_to(OCTETS_KEPT_MAX);
         if let Err(error) = self.state.fold(&entry, parts) {
             // The entry was made from this very state.
             unreachable!("an entry does not follow from the state it was made from: {error}");

@@ -171,6 +171,8 @@ impl Appender {
             let mut scratch = engine::Batch::new();
             for batch in receive {
                 let result = append(&mut *engine, &batch, &mut scratch);
+                drop(batch);
+                scratch.clear();
                 let failed = result.is_err();
                 // Nobody listens any more only when the node has ended.
                 let _ = tell.send(result);

@@ -74,8 +74,9 @@ impl Folder {
 pub(crate) fn from_engine(reader: &mut dyn EngineReader) -> (Folder, u64, Result<(), LogError>) {
     let mut folder = Folder::new(State::empty());
     let outcome = (|| {
-        if let Some((index, octets)) = reader.latest_snapshot()? {
-            match snapshot::decode(&octets) {
+        let mut decoder = snapshot::Decoder::default();
+        if let Some(index) = reader.latest_snapshot(&mut |octets| decoder.push(octets))? {
+            match decoder.finish() {
                 Ok(state) if state.next_index == index => folder.state = state,
                 Ok(_) => tracing::warn!(
                     index,

@@ -94,12 +94,13 @@ pub trait EngineReader: Send {
         visit: &mut Visit<'_>,
     ) -> Result<u64, EngineError>;
 
-    /// The newest snapshot that is whole, with the index it was taken at. A damaged one is
-    /// logged and skipped.
+    /// Shows `visit` the newest snapshot that is whole, piece by piece in order, and returns the
+    /// index it was taken at. A damaged one is logged and skipped.
     ///
     /// # Errors
-    /// If the log cannot be read at all.
-    fn latest_snapshot(&mut self) -> Result<Option<(u64, Vec<u8>)>, EngineError>;
+    /// If the log cannot be read at all; `visit` may have seen a part of a snapshot then.
+    fn latest_snapshot(&mut self, visit: &mut dyn FnMut(&[u8]))
+    -> Result<Option<u64>, EngineError>;
 
     /// The audit value kept beside an entry, unless there was none or it was erased.
     ///

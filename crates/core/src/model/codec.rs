@@ -9,6 +9,9 @@ use einhorn_wire::{Name, RecordType};
 #[error("malformed {0}")]
 pub struct Malformed(pub &'static str);
 
+/// More octets might make it well-formed.
+pub(super) const TOO_SHORT: Malformed = Malformed("entry: it ends too early");
+
 /// Appends to a buffer.
 pub(super) struct Put<'b>(pub(super) &'b mut Vec<u8>);
 
@@ -69,14 +72,13 @@ pub(super) struct Take<'a> {
 
 impl<'a> Take<'a> {
     pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) =
-            self.rest.split_at_checked(count).ok_or(Malformed("entry: it ends too early"))?;
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(TOO_SHORT)?;
         self.rest = rest;
         Ok(taken)
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        self.bytes(N)?.try_into().map_err(|_| Malformed("entry: it ends too early"))
+        self.bytes(N)?.try_into().map_err(|_| TOO_SHORT)
     }
 
     pub(super) fn u8(&mut self) -> Result<u8, Malformed> {

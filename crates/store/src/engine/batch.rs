@@ -13,6 +13,9 @@ pub const ENTRY_BYTES_MAX: usize = u16::MAX as usize;
 /// transaction, and its size bounds the engine's memory and write-ahead log.
 pub const BATCH_BYTES_MAX: usize = 2 << 30;
 
+/// The bytes of memory that an emptied batch keeps for the next entries, and for audit values.
+const BYTES_KEPT_MAX: usize = 8 << 20;
+
 /// The bytes that frame an entry.
 pub(super) const FRAME_BYTES: usize = size_of::<u16>();
 
@@ -65,10 +68,12 @@ impl Batch {
         Ok(())
     }
 
-    /// Empties the batch and keeps its memory.
+    /// Empties the batch and keeps its memory, unless that is a lot.
     pub fn clear(&mut self) {
-        self.entries.clear();
-        self.audit.clear();
+        for buffer in [&mut self.entries, &mut self.audit] {
+            buffer.clear();
+            buffer.shrink_to(BYTES_KEPT_MAX);
+        }
         self.count = 0;
     }
 

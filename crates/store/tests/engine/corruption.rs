@@ -3,7 +3,9 @@
 use einhorn_sim::random::Random;
 use einhorn_store::engine::{Batch, Engine, EngineError};
 
-use crate::support::{DATABASE, Entry, Machine, WAL, batch_of, extend, random_batch};
+use crate::support::{
+    DATABASE, Entry, Machine, WAL, batch_of, extend, latest_snapshot, random_batch,
+};
 
 /// What a log with one flipped bit turned out as.
 #[derive(Debug, Default)]
@@ -135,7 +137,7 @@ fn a_damaged_snapshot_gives_way_to_the_one_before() {
     // Opened before the damage: opening copies the write-ahead log, which would repair it.
     let engine = machine.open();
     machine.disk.flip_bit(DATABASE, position(&machine, &[b'n'; 3_000]), 3);
-    let found = engine.reader().unwrap().latest_snapshot().unwrap();
+    let found = latest_snapshot(engine.reader().unwrap().as_mut());
     assert!(found == Some((0, vec![b'o'; 9_000])), "{:?}", found.map(|(index, _)| index));
 }
 

@@ -4,7 +4,7 @@ use einhorn_sim::disk::{Access, Fault, Outcome};
 use einhorn_sim::random::Random;
 use einhorn_store::engine::{Batch, Engine, EngineError};
 
-use crate::support::{Entry, Machine, extend, random_batch, read_all};
+use crate::support::{Entry, Machine, extend, latest_snapshot, random_batch, read_all};
 
 const SEEDS: u64 = 300;
 
@@ -101,7 +101,7 @@ impl Promises {
     }
 
     fn check_snapshot(&mut self, engine: &dyn Engine, seed: u64) {
-        let found = engine.reader().unwrap().latest_snapshot().unwrap();
+        let found = latest_snapshot(engine.reader().unwrap().as_mut());
         let in_doubt = self.snapshot_in_doubt.take();
         if in_doubt.is_some() && found == in_doubt {
             self.snapshots.extend(in_doubt);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use einhorn_sim::disk::{SimDisk, SimVfs};
 use einhorn_sim::random::Random;
-use einhorn_store::engine::{Batch, Engine, EngineError, SqliteEngine};
+use einhorn_store::engine::{Batch, Engine, EngineError, EngineReader, SqliteEngine};
 
 /// One entry as the test knows it: epoch and bytes.
 pub(crate) type Entry = (u64, Vec<u8>);
@@ -61,6 +61,13 @@ pub(crate) fn random_batch(random: &mut Random) -> Batch {
         batch.push(&entry[..length], &entry[..audit_length]).unwrap();
     }
     batch
+}
+
+/// The newest snapshot in one piece.
+pub(crate) fn latest_snapshot(reader: &mut dyn EngineReader) -> Option<(u64, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    let index = reader.latest_snapshot(&mut |piece| bytes.extend_from_slice(piece)).unwrap();
+    index.map(|index| (index, bytes))
 }
 
 /// Everything in the log, through a reader.

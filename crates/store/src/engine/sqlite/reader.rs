@@ -159,8 +159,11 @@ impl EngineReader for SqliteReader {
         Ok(next)
     }
 
-    fn latest_snapshot(&mut self) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
-        self.load_latest_snapshot()
+    fn latest_snapshot(
+        &mut self,
+        visit: &mut dyn FnMut(&[u8]),
+    ) -> Result<Option<u64>, EngineError> {
+        self.visit_latest_snapshot(visit)
     }
 
     fn audit(&mut self, index: u64) -> Result<Option<Vec<u8>>, EngineError> {

@@ -67,12 +67,18 @@ impl<B> Row<B> {
 /// in 4 billion, at a fraction of the cost of a cryptographic hash; against forgery the ledger's
 /// tree guards, not the engine.
 pub(super) fn checksum(first: u64, count: u32, epoch: u64, bytes: &[u8]) -> u32 {
+    let mut hasher = begin_checksum(first, count, epoch);
+    hasher.update(bytes);
+    hasher.finalize()
+}
+
+/// A [`checksum`] that still wants the bytes.
+pub(super) fn begin_checksum(first: u64, count: u32, epoch: u64) -> crc32fast::Hasher {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&first.to_le_bytes());
     hasher.update(&count.to_le_bytes());
     hasher.update(&epoch.to_le_bytes());
-    hasher.update(bytes);
-    hasher.finalize()
+    hasher
 }
 
 pub(super) fn insert(

@@ -110,31 +110,48 @@ impl Header {
             .optional()
     }
 
-    /// The bytes, or `None` if they are not what was saved.
-    fn load(&self, connection: &Connection) -> Result<Option<Vec<u8>>, Error> {
-        let mut bytes = Vec::new();
-        let mut query =
-            connection.prepare("SELECT bytes FROM snapshot_part WHERE id >= ?1 ORDER BY id")?;
-        let mut rows = query.query(params![self.first_part])?;
-        for _ in 0..self.parts {
-            let Some(row) = rows.next()? else { return Ok(None) };
-            bytes.extend_from_slice(row.get_ref(0)?.as_blob()?);
+    /// Shows the parts that are there, in order; returns how many.
+    fn parts(&self, connection: &Connection, visit: &mut dyn FnMut(&[u8])) -> Result<usize, Error> {
+        let mut query = connection
+            .prepare("SELECT bytes FROM snapshot_part WHERE id >= ?1 ORDER BY id LIMIT ?2")?;
+        let mut rows = query.query(params![self.first_part, self.parts as i64])?;
+        let mut parts = 0;
+        while let Some(row) = rows.next()? {
+            visit(row.get_ref(0)?.as_blob()?);
+            parts += 1;
         }
-        let checksum = row::checksum(self.at_index, self.parts as u32, 0, &bytes);
-        Ok((bytes.len() == self.length && checksum == self.checksum).then_some(bytes))
+        Ok(parts)
+    }
+
+    /// Whether the bytes are what was saved.
+    fn is_whole(&self, connection: &Connection) -> Result<bool, Error> {
+        let mut checksum = row::begin_checksum(self.at_index, self.parts as u32, 0);
+        let mut length = 0;
+        let parts = self.parts(connection, &mut |bytes| {
+            checksum.update(bytes);
+            length += bytes.len();
+        })?;
+        Ok(parts == self.parts && length == self.length && checksum.finalize() == self.checksum)
     }
 }
 
 impl SqliteReader {
-    pub(super) fn load_latest_snapshot(&mut self) -> Result<Option<(u64, Vec<u8>)>, EngineError> {
+    /// Reads it twice: nothing is shown of a snapshot that turns out to be damaged.
+    pub(super) fn visit_latest_snapshot(
+        &mut self,
+        visit: &mut dyn FnMut(&[u8]),
+    ) -> Result<Option<u64>, EngineError> {
         const DOING: &str = "read a snapshot";
         let failed = |error| EngineError::from_sqlite(error, DOING, &self.path);
         let view = self.connection.unchecked_transaction().map_err(failed)?;
         let mut below = i64::MAX;
         while let Some(header) = Header::read_below(&view, below).map_err(failed)? {
-            let reason = match header.load(&view) {
-                Ok(Some(bytes)) => return Ok(Some((header.at_index, bytes))),
-                Ok(None) => "its checksum does not hold".to_owned(),
+            let reason = match header.is_whole(&view) {
+                Ok(true) => {
+                    header.parts(&view, visit).map_err(failed)?;
+                    return Ok(Some(header.at_index));
+                }
+                Ok(false) => "its checksum does not hold".to_owned(),
                 Err(error) => match failed(error) {
                     EngineError::Corrupt { what, .. } => what,
                     other => return Err(other),
