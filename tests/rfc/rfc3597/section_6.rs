@@ -1,0 +1,35 @@
+//! §6, equality.
+
+use crate::prelude::*;
+
+cases![every_type_comes_back_as_it_was_written, more_types_come_back];
+
+/// Each record of a zone can be asked for.
+fn zone_is_served(server: &Server, file: &str) {
+    let path = format!("{}/../../tests/rfc/zones/{file}.zone", env!("CARGO_MANIFEST_DIR"));
+    let origin: einhorn_wire::Name = format!("{file}.test.").parse().expect("a name");
+    let path = std::path::Path::new(&path);
+    let zone = einhorn_wire::zonefile::load(path, &origin, &mut |path| std::fs::read(path));
+    let zone = zone.unwrap_or_else(|error| panic!("{error}"));
+    for record in &zone {
+        let same = |r: &&einhorn_wire::Record| (&r.owner, r.rtype) == (&record.owner, record.rtype);
+        let set: Vec<_> = zone.iter().filter(same).cloned().collect();
+        let reply = server.ask(&format!("{} {}", record.owner, record.rtype));
+        assert_eq!(normal(&reply.answer), normal(&set), "{reply}");
+    }
+}
+
+fn every_type_comes_back_as_it_was_written(server: &Server) {
+    zone_is_served(server, "types");
+}
+
+fn more_types_come_back(server: &Server) {
+    for rtype in [
+        "AFSDB", "RT", "KX", "LOC", "CERT", "APL", "SMIMEA", "DHCID", "URI", "EUI48", "EUI64", "NID",
+        "L32", "L64", "LP", "CSYNC",
+    ] {
+        let reply = server.ask(&format!("{rtype}.more-types.test. {rtype}"));
+        reply.rcode(Rcode::NOERROR).set(flag::AA);
+        assert_eq!(reply.answer.len(), 1, "{rtype}: {reply}");
+    }
+}
