@@ -19,4 +19,4 @@ macro_rules! rfcs {
     };
 }
 
-rfcs!(rfc1034 rfc1035 rfc2181 rfc2308 rfc3597);
+rfcs!(rfc1034 rfc1035 rfc2181 rfc2308 rfc3597 rfc4035 rfc4343 rfc4592 rfc5001 rfc5936 rfc6672);

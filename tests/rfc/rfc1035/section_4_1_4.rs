@@ -17,7 +17,7 @@ fn every_pointer_leads_back(server: &Server) {
     let reply = server.tcp(&Query::of("huge.big.test. TXT"));
     assert_eq!(reply.answer.len(), 60, "{reply}");
     let reply = server.tcp(&Query::of("many.big.test. MX"));
-    assert_eq!(reply.answer.len(), 17, "{reply}");
+    assert_eq!(reply.answer.len(), 16, "{reply}");
 }
 
 /// A query with this as its only name, which begins at octet 12.
@@ -26,11 +26,11 @@ fn query_of(wire: &[u8]) -> Vec<u8> {
     [&header[..], wire, &[0, 1, 0, 1]].concat()
 }
 
-/// A pointer to the root label at the high octet of the flags, which is 0 in a query.
+/// It is read or refused as a whole: a pointer to the root label at the high octet of the flags, which is 0 in a query.
 fn pointers_in_questions_are_followed(server: &Server) {
     let query = query_of(b"\x04host\x04main\x04test\xC0\x02");
-    let reply = server.udp(&query);
-    assert!([Rcode::NOERROR, Rcode::FORMERR].contains(&reply.rcode), "{reply}");
+    let rcode = (!server.is_silent(&query)).then(|| server.udp(&query).rcode);
+    assert!(matches!(rcode, None | Some(Rcode::NOERROR | Rcode::FORMERR)), "{rcode:?}");
 }
 
 fn pointers_that_lead_nowhere_are_format_errors(server: &Server) {
