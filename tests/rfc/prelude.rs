@@ -3,7 +3,7 @@
 pub(crate) use crate::case::cases;
 pub(crate) use crate::query::{Query, flag, option};
 pub(crate) use crate::reply::{Reply, normal, records};
-pub(crate) use crate::servers::{IDENTITY, Server, sign};
+pub(crate) use crate::servers::{COOKIE_SECRET, IDENTITY, Server, sign};
 pub(crate) use einhorn_harness::framed;
 pub(crate) use einhorn_wire::{Class, Rcode, RecordType};
 pub(crate) use std::io::Write;

@@ -6,6 +6,9 @@ use einhorn_wire::{Header, Name, Rcode, Record, RecordType, rdata, zonefile};
 use std::fmt;
 use std::path::Path;
 
+/// Records of a section that are shown when a check fails.
+const SHOWN_RECORDS_MAX: usize = 12;
+
 /// The OPT record of an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Opt {
@@ -246,8 +249,11 @@ impl fmt::Display for Reply {
             ("answer", &self.answer), ("authority", &self.authority),
             ("additional", &self.additional),
         ] {
-            for record in section {
+            for record in section.iter().take(SHOWN_RECORDS_MAX) {
                 writeln!(f, "{name}: {record}")?;
+            }
+            if section.len() > SHOWN_RECORDS_MAX {
+                writeln!(f, "{name}: {} records in all", section.len())?;
             }
         }
         match &self.opt {

@@ -58,8 +58,8 @@ fn the_owner_is_not_redirected(server: &Server) {
 
 /// §2.2: YXDOMAIN where the new name is longer than 255 octets.
 fn too_long_a_name(server: &Server) {
-    let long = "y".repeat(40);
-    let reply = server.ask(&format!("{long}.long.dname.test. A"));
+    let long = "y".repeat(46);
+    let reply = server.tcp(&Query::of(&format!("{long}.long.dname.test. A")));
     let target = format!("{0}.{0}.{0}.real.dname.test.", "x".repeat(63));
     reply.rcode(Rcode::YXDOMAIN).set(flag::AA);
     reply.answer_section(&format!("long.dname.test. 300 DNAME {target}"));
@@ -70,11 +70,9 @@ fn just_short_enough(server: &Server) {
     let target = format!("{0}.{0}.{0}.real.dname.test.", "x".repeat(63));
     // 192 octets of long labels and 17 of real.dname.test. leave 46 for one label and its length.
     let label = "y".repeat(45);
-    let reply = server.ask(&format!("{label}.long.dname.test. A"));
+    let reply = server.tcp(&Query::of(&format!("{label}.long.dname.test. A")));
     reply.rcode(Rcode::NXDOMAIN).answer_section(&format!(
         "long.dname.test. 300 DNAME {target}
          {label}.long.dname.test. 300 CNAME {label}.{target}"
     ));
-    let reply = server.ask(&format!("{label}y.long.dname.test. A"));
-    reply.rcode(Rcode::YXDOMAIN);
 }
