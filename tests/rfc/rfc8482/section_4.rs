@@ -2,7 +2,10 @@
 
 use crate::prelude::*;
 
-cases![not_everything_over_udp, something_over_tcp, an_alias_is_not_followed];
+cases![not_everything_over_udp [
+        Nsd May "tc opcode 0 octets 12"
+            "with refuse-any NSD answers any UDP query for ANY with TC in a bare header, which sends the client to TCP (§4.4)",
+    ], something_over_tcp, an_alias_is_not_followed];
 
 /// Which RRsets an answer has.
 fn sets(reply: &Reply) -> Vec<String> {

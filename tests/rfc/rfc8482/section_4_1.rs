@@ -2,7 +2,10 @@
 
 use crate::prelude::*;
 
-cases![negative_answers_and_referrals_are_as_ever, wildcards_are_expanded];
+cases![negative_answers_and_referrals_are_as_ever [
+        Nsd May "tc opcode 0 octets 12"
+            "with refuse-any NSD answers any UDP query for ANY with TC before it looks the name up",
+    ], wildcards_are_expanded];
 
 /// What is not there is said as for any type.
 fn negative_answers_and_referrals_are_as_ever(server: &Server) {
