@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 /// How strongly the text wants what a deviating server does not do (RFC 2119).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// The server breaks a MUST, or plain words of a text older than RFC 2119.
+    /// The server breaks a MUST, or plain words that leave no choice.
     Must,
     /// It does not follow a SHOULD.
     Should,

@@ -5,6 +5,7 @@
 //! says why, and docs/conformance.md lists it.
 
 mod case;
+mod conformance;
 mod prelude;
 mod query;
 mod reply;

@@ -2,7 +2,13 @@
 
 use crate::prelude::*;
 
-cases![the_soa, unknown_types, cd, ad, reserved_bit, rd, unknown_opcodes, over_tcp, obsolete_opcodes, other_classes, two_questions, meta_types];
+cases![the_soa, unknown_types, cd, ad, reserved_bit, rd, unknown_opcodes, over_tcp, unknown_opcodes_in_a_bare_header_over_tcp [
+        Nsd Should "no answer over TCP"
+            "NSD closes a connection on which a message is too short to have a question; the same header is NOTIMP over UDP",
+    ], obsolete_opcodes, other_classes, two_questions [
+        Knot Must "no answer"
+            "RFC 9619 §4: more than one question \"MUST\" be FORMERR; Knot drops such a query",
+    ], meta_types];
 
 fn the_soa(server: &Server) {
     let reply = server.ask("main.test. SOA");
@@ -60,6 +66,11 @@ fn over_tcp(server: &Server) {
     let reply = server.tcp(&Query::of("main.test. SOA"));
     reply.rcode(Rcode::NOERROR).set(flag::AA);
     assert_eq!(reply.answer.len(), 1, "{reply}");
+    server.tcp(&Query::of("main.test. SOA").opcode(15)).fails(Rcode::NOTIMP);
+}
+
+/// §8.1.4 over TCP: `dig +tcp +opcode=15 +header-only`.
+fn unknown_opcodes_in_a_bare_header_over_tcp(server: &Server) {
     server.tcp(&Query::empty().opcode(15)).fails(Rcode::NOTIMP);
 }
 
@@ -81,7 +92,9 @@ fn other_classes(server: &Server) {
 
 /// Two questions have no answer that means anything (RFC 9619 §4: FORMERR).
 fn two_questions(server: &Server) {
-    let reply = server.send(&Query::of("main.test. SOA").and("main.test. NS"));
+    let query = Query::of("main.test. SOA").and("main.test. NS");
+    assert!(!server.is_silent(&query.octets()), "no answer");
+    let reply = server.send(&query);
     reply.rcode(Rcode::FORMERR).answer_section("");
 }
 
