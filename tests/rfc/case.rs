@@ -49,7 +49,9 @@ pub(crate) struct Case {
 /// The cases of a section: the name of each, and the implementations that deviate, in the form
 /// `case [Knot Should "seen" "reason"]`.
 macro_rules! cases {
-    ($($case:ident $([$($server:ident $level:ident $seen:literal $reason:literal),+ $(,)?])?),+ $(,)?) => {
+    ($($case:ident
+        $([$($server:ident $level:ident $seen:literal $reason:literal),+ $(,)?])?
+    ),+ $(,)?) => {
         pub(crate) const CASES: &[$crate::case::Case] = &[$($crate::case::Case {
             module: module_path!(),
             name: stringify!($case),

@@ -20,4 +20,7 @@ macro_rules! rfcs {
     };
 }
 
-rfcs!(rfc1034 rfc1035 rfc1995 rfc1996 rfc2181 rfc2308 rfc3597 rfc4035 rfc4343 rfc4592 rfc5001 rfc5936 rfc6672 rfc6891 rfc7766 rfc7873 rfc8482 rfc8906 rfc8914 rfc9018 rfc9471);
+rfcs!(
+    rfc1034 rfc1035 rfc1995 rfc1996 rfc2181 rfc2308 rfc3597 rfc4035 rfc4343 rfc4592 rfc5001 rfc5936
+    rfc6672 rfc6891 rfc7766 rfc7873 rfc8482 rfc8906 rfc8914 rfc9018 rfc9471
+);

@@ -233,8 +233,14 @@ impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} id {}", name_of(self.rcode), self.header.id)?;
         for (bit, name) in [
-            (flag::QR, "qr"), (flag::AA, "aa"), (flag::TC, "tc"), (flag::RD, "rd"),
-            (flag::RA, "ra"), (flag::Z, "z"), (flag::AD, "ad"), (flag::CD, "cd"),
+            (flag::QR, "qr"),
+            (flag::AA, "aa"),
+            (flag::TC, "tc"),
+            (flag::RD, "rd"),
+            (flag::RA, "ra"),
+            (flag::Z, "z"),
+            (flag::AD, "ad"),
+            (flag::CD, "cd"),
         ] {
             if self.has(bit) {
                 write!(f, " {name}")?;
@@ -246,7 +252,8 @@ impl fmt::Display for Reply {
             None => writeln!(f, "no question")?,
         }
         for (name, section) in [
-            ("answer", &self.answer), ("authority", &self.authority),
+            ("answer", &self.answer),
+            ("authority", &self.authority),
             ("additional", &self.additional),
         ] {
             for record in section.iter().take(SHOWN_RECORDS_MAX) {

@@ -2,17 +2,31 @@
 
 use crate::prelude::*;
 
-cases![step_1_recursion_is_not_available, step_2_the_nearest_zone, step_2_no_zone,
-    step_3a_the_whole_name_matches, step_3a_no_data, step_3a_all_records_of_the_type,
-    step_3a_a_cname_changes_the_name, step_3b_a_referral, step_3b_after_an_alias,
-    step_3c_name_error, step_3c_an_empty_non_terminal_exists, step_3c_a_wildcard,
-    step_3c_name_error_after_an_alias, step_3c_no_data_after_an_alias,
+cases![
+    step_1_recursion_is_not_available,
+    step_2_the_nearest_zone,
+    step_2_no_zone,
+    step_3a_the_whole_name_matches,
+    step_3a_no_data,
+    step_3a_all_records_of_the_type,
+    step_3a_a_cname_changes_the_name,
+    step_3b_a_referral,
+    step_3b_after_an_alias,
+    step_3c_name_error,
+    step_3c_an_empty_non_terminal_exists,
+    step_3c_a_wildcard,
+    step_3c_name_error_after_an_alias,
+    step_3c_no_data_after_an_alias,
     step_4_goes_on_in_another_zone_served_here [
         Bind Should "answer: toother.main.test. 300 IN CNAME host.target.test.\nno OPT"
-            "step 3a says \"go back to step 1\", which looks for a zone again; without recursion BIND stays in the zone it began with, and a resolver asks for the target anyway",
+            "step 3a says \"go back to step 1\", which looks for a zone again; without recursion \
+             BIND stays in the zone it began with, and a resolver asks for the target anyway",
         Knot Should "answer: toother.main.test. 300 IN CNAME host.target.test.\nno OPT"
-            "step 3a says \"go back to step 1\", which looks for a zone again; Knot stays in the zone it began with, and a resolver asks for the target anyway",
-    ], step_6_additional_addresses];
+            "step 3a says \"go back to step 1\", which looks for a zone again; Knot stays in the \
+             zone it began with, and a resolver asks for the target anyway",
+    ],
+    step_6_additional_addresses,
+];
 
 /// "RA: recursive service is available".
 fn step_1_recursion_is_not_available(server: &Server) {
@@ -24,7 +38,8 @@ fn step_1_recursion_is_not_available(server: &Server) {
 fn step_2_the_nearest_zone(server: &Server) {
     let reply = server.ask("nowhere.child.main.test. A");
     reply.name_error(
-        "child.main.test. 60 SOA ns.child.main.test. hostmaster.child.main.test. 3 3600 600 86400 60",
+        "child.main.test. 60 SOA ns.child.main.test. hostmaster.child.main.test. \
+         3 3600 600 86400 60",
     );
 }
 

@@ -2,10 +2,17 @@
 
 use crate::prelude::*;
 
-cases![case_does_not_count_in_questions, the_case_of_the_question_comes_back, the_case_of_data_is_kept [
-        Knot Should "target.types.test." "\"case should be preserved whenever possible\"; Knot keeps names in data in lower case",
-        Nsd Should "target.types.test." "\"case should be preserved whenever possible\"; NSD keeps names in lower case",
-    ]];
+cases![
+    case_does_not_count_in_questions,
+    the_case_of_the_question_comes_back,
+    the_case_of_data_is_kept [
+        Knot Should "target.types.test."
+            "\"case should be preserved whenever possible\"; Knot keeps names in data in lower \
+             case",
+        Nsd Should "target.types.test."
+            "\"case should be preserved whenever possible\"; NSD keeps names in lower case",
+    ],
+];
 
 fn case_does_not_count_in_questions(server: &Server) {
     for question in ["HOST.MAIN.TEST. A", "hOsT.mAiN.tEsT. A"] {

@@ -2,7 +2,13 @@
 
 use crate::prelude::*;
 
-cases![labels_of_63_octets, names_of_255_octets, names_of_127_labels, longer_names_are_format_errors, longer_labels_are_format_errors];
+cases![
+    labels_of_63_octets,
+    names_of_255_octets,
+    names_of_127_labels,
+    longer_names_are_format_errors,
+    longer_labels_are_format_errors,
+];
 
 fn labels_of_63_octets(server: &Server) {
     let label = format!("l63{:060}", 0);

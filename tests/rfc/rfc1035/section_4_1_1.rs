@@ -2,12 +2,25 @@
 
 use crate::prelude::*;
 
-cases![the_id_comes_back, responses_are_not_answered, rd_comes_back_and_ra_does_not, other_flags_do_not_come_back, z_is_zero, no_question_is_a_format_error, a_header_alone_is_a_format_error, less_than_a_header_is_ignored, counts_that_do_not_hold_are_format_errors, octets_after_the_message_are_format_errors [
+cases![
+    the_id_comes_back,
+    responses_are_not_answered,
+    rd_comes_back_and_ra_does_not,
+    other_flags_do_not_come_back,
+    z_is_zero,
+    no_question_is_a_format_error,
+    a_header_alone_is_a_format_error,
+    less_than_a_header_is_ignored,
+    counts_that_do_not_hold_are_format_errors,
+    octets_after_the_message_are_format_errors [
         Bind May "NOERROR"
-            "no text says what follows from octets after the last record; BIND ignores them in queries",
+            "no text says what follows from octets after the last record; BIND ignores them in \
+             queries",
         Nsd May "NOERROR"
-            "no text says what follows from octets after the last record; NSD ignores them in queries",
-    ]];
+            "no text says what follows from octets after the last record; NSD ignores them in \
+             queries",
+    ],
+];
 
 fn the_id_comes_back(server: &Server) {
     for id in [0, 1, 0x00FF, 0xFF00, 0xFFFF] {

@@ -2,7 +2,12 @@
 
 use crate::prelude::*;
 
-cases![the_question_is_what_answers_point_at, every_pointer_leads_back, pointers_in_questions_are_followed, pointers_that_lead_nowhere_are_format_errors];
+cases![
+    the_question_is_what_answers_point_at,
+    every_pointer_leads_back,
+    pointers_in_questions_are_followed,
+    pointers_that_lead_nowhere_are_format_errors,
+];
 
 /// "a pointer ... to a prior occurrence of the same name": an answer of one A is the question
 /// and 16 octets.

@@ -2,10 +2,15 @@
 
 use crate::prelude::*;
 
-cases![whoever_is_current_gets_the_soa, what_does_not_fit_a_datagram_is_the_soa [
+cases![
+    whoever_is_current_gets_the_soa,
+    what_does_not_fit_a_datagram_is_the_soa [
         Nsd Must "records in all"
-            "\"the query is responded to with a single SOA record\"; NSD without differences sends as much of the zone as fits, without TC",
-    ], without_history_the_zone_comes_whole];
+            "\"the query is responded to with a single SOA record\"; NSD without differences \
+             sends as much of the zone as fits, without TC",
+    ],
+    without_history_the_zone_comes_whole,
+];
 
 /// A signed IXFR of main.test. from this serial.
 fn ixfr(serial: u32) -> Vec<u8> {

@@ -9,4 +9,11 @@ mod section_10_1;
 mod section_10_2;
 mod section_11;
 
-pub(crate) const SECTIONS: &[&[Case]] = &[section_5::CASES, section_6_1::CASES, section_9::CASES, section_10_1::CASES, section_10_2::CASES, section_11::CASES];
+pub(crate) const SECTIONS: &[&[Case]] = &[
+    section_5::CASES,
+    section_6_1::CASES,
+    section_9::CASES,
+    section_10_1::CASES,
+    section_10_2::CASES,
+    section_11::CASES,
+];

@@ -2,10 +2,15 @@
 
 use crate::prelude::*;
 
-cases![all_records_of_a_set_or_none, one_ttl_for_a_set [
+cases![
+    all_records_of_a_set_or_none,
+    one_ttl_for_a_set [
         Nsd Must "mixedttl.main.test. 200 IN A"
-            "§5.2: \"the TTLs of all RRs in an RRSet must be the same\"; NSD serves the zone file as it is written"
-    ], ttls_of_31_bits];
+            "§5.2: \"the TTLs of all RRs in an RRSet must be the same\"; NSD serves the zone file \
+             as it is written",
+    ],
+    ttls_of_31_bits,
+];
 
 /// "A query for a specific ... type, will always return all records in the associated RRSet".
 fn all_records_of_a_set_or_none(server: &Server) {

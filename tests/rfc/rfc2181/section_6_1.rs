@@ -2,7 +2,11 @@
 
 use crate::prelude::*;
 
-cases![the_parent_has_no_authority_below_the_cut, the_child_has_it_at_its_apex, ns_at_the_cut_are_not_authoritative];
+cases![
+    the_parent_has_no_authority_below_the_cut,
+    the_child_has_it_at_its_apex,
+    ns_at_the_cut_are_not_authoritative,
+];
 
 fn the_parent_has_no_authority_below_the_cut(server: &Server) {
     server.ask("x.deleg.main.test. A").refers(DELEG_NS, DELEG_GLUE);
@@ -10,7 +14,8 @@ fn the_parent_has_no_authority_below_the_cut(server: &Server) {
 
 fn the_child_has_it_at_its_apex(server: &Server) {
     server.ask("child.main.test. SOA").answers(
-        "child.main.test. 300 SOA ns.child.main.test. hostmaster.child.main.test. 3 3600 600 86400 60",
+        "child.main.test. 300 SOA ns.child.main.test. hostmaster.child.main.test. \
+         3 3600 600 86400 60",
     );
 }
 

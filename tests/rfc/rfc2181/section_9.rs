@@ -2,8 +2,14 @@
 
 use crate::prelude::*;
 
-cases![tc_means_that_a_required_set_does_not_fit, tc_is_not_set_for_what_is_only_useful, no_part_of_a_set [
-    Bind May "a part of the set" "\"the partial RRSet that would not completely fit may be left in the response\""]];
+cases![
+    tc_means_that_a_required_set_does_not_fit,
+    tc_is_not_set_for_what_is_only_useful,
+    no_part_of_a_set [
+        Bind May "a part of the set"
+            "\"the partial RRSet that would not completely fit may be left in the response\"",
+    ],
+];
 
 fn tc_means_that_a_required_set_does_not_fit(server: &Server) {
     server.ask("over512.big.test. A").set(flag::TC);

@@ -7,4 +7,9 @@ mod section_2_2;
 mod section_3;
 mod section_5;
 
-pub(crate) const SECTIONS: &[&[Case]] = &[section_2_1::CASES, section_2_2::CASES, section_3::CASES, section_5::CASES];
+pub(crate) const SECTIONS: &[&[Case]] = &[
+    section_2_1::CASES,
+    section_2_2::CASES,
+    section_3::CASES,
+    section_5::CASES,
+];

@@ -2,7 +2,11 @@
 
 use crate::prelude::*;
 
-cases![the_soa_must_be_there, its_ttl_is_the_minimum_where_that_is_less, its_ttl_is_its_own_where_that_is_less];
+cases![
+    the_soa_must_be_there,
+    its_ttl_is_the_minimum_where_that_is_less,
+    its_ttl_is_its_own_where_that_is_less,
+];
 
 /// "Name servers authoritative for a zone MUST include the SOA record".
 fn the_soa_must_be_there(server: &Server) {

@@ -5,6 +5,5 @@ use crate::case::Case;
 mod section_3;
 mod section_4;
 mod section_5;
-mod section_6;
 
-pub(crate) const SECTIONS: &[&[Case]] = &[section_3::CASES, section_4::CASES, section_5::CASES, section_6::CASES];
+pub(crate) const SECTIONS: &[&[Case]] = &[section_3::CASES, section_4::CASES, section_5::CASES];

@@ -2,9 +2,16 @@
 
 use crate::prelude::*;
 
-cases![spaces_and_parentheses, the_generic_form_of_known_types, the_generic_names_of_known_types, classes_by_number [
-        Knot May "SERVFAIL" "the form is for unknown classes, and to use it for a known one is a MAY; Knot's zone files know IN alone",
-    ]];
+cases![
+    spaces_and_parentheses,
+    the_generic_form_of_known_types,
+    the_generic_names_of_known_types,
+    classes_by_number [
+        Knot May "SERVFAIL"
+            "the form is for unknown classes, and to use it for a known one is a MAY; Knot's zone \
+             files know IN alone",
+    ],
+];
 
 fn spaces_and_parentheses(server: &Server) {
     server

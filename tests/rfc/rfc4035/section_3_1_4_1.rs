@@ -2,7 +2,14 @@
 
 use crate::prelude::*;
 
-cases![ds_at_a_cut_is_the_parents, ds_of_a_child_that_is_served_is_the_parents, no_ds_at_a_cut_is_no_data_of_the_parent, ds_below_a_cut_is_referred, ds_at_an_apex_without_its_parent_is_no_data, ds_where_there_is_no_cut_is_no_data];
+cases![
+    ds_at_a_cut_is_the_parents,
+    ds_of_a_child_that_is_served_is_the_parents,
+    no_ds_at_a_cut_is_no_data_of_the_parent,
+    ds_below_a_cut_is_referred,
+    ds_at_an_apex_without_its_parent_is_no_data,
+    ds_where_there_is_no_cut_is_no_data,
+];
 
 const CHILD_DS: &str = "child.main.test. 300 DS 54321 13 2 0000000000000000000000000000000000000000000000000000000000000002";
 

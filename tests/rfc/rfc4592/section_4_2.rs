@@ -2,10 +2,14 @@
 
 use crate::prelude::*;
 
-cases![a_delegation_beside_a_wildcard, ns_at_a_wildcard [
+cases![
+    a_delegation_beside_a_wildcard,
+    ns_at_a_wildcard [
         Bind May "SERVFAIL"
-            "the section leaves the outcome open and discourages the use; BIND takes it for an error in the zone file and does not load the zone",
-    ]];
+            "the section leaves the outcome open and discourages the use; BIND takes it for an \
+             error in the zone file and does not load the zone",
+    ],
+];
 
 /// A delegation is no source of synthesis, and is found before one.
 fn a_delegation_beside_a_wildcard(server: &Server) {

@@ -2,7 +2,12 @@
 
 use crate::prelude::*;
 
-cases![cname_at_a_wildcard_is_followed, from_wildcard_to_wildcard, the_cname_itself, a_loop_through_a_wildcard_ends];
+cases![
+    cname_at_a_wildcard_is_followed,
+    from_wildcard_to_wildcard,
+    the_cname_itself,
+    a_loop_through_a_wildcard_ends,
+];
 
 fn cname_at_a_wildcard_is_followed(server: &Server) {
     server.ask("any.cwild.main.test. A").answers(

@@ -2,10 +2,15 @@
 
 use crate::prelude::*;
 
-cases![header [
+cases![
+    header [
         Knot Must "flags that must be set"
-            "\"AA ... MUST be 1 if the RCODE is NOERROR\"; Knot leaves it 0 in transfers, and no secondary looks at it",
-    ], a_zone_that_is_not_served, without_a_key_it_is_refused];
+            "\"AA ... MUST be 1 if the RCODE is NOERROR\"; Knot leaves it 0 in transfers, and no \
+             secondary looks at it",
+    ],
+    a_zone_that_is_not_served,
+    without_a_key_it_is_refused,
+];
 
 /// "MUST copy the Message ID", set QR and AA, and not TC.
 fn header(server: &Server) {

@@ -2,10 +2,15 @@
 
 use crate::prelude::*;
 
-cases![the_zone_and_nothing_else [
+cases![
+    the_zone_and_nothing_else [
         Nsd Should "types.test."
-            "§3.5 wants the case of names kept (SHOULD); NSD has them in lower case, here in SVCB, where case counts when data is compared",
-    ], big_zones_take_many_messages, the_parent_side_of_a_cut];
+            "§3.5 wants the case of names kept (SHOULD); NSD has them in lower case, here in \
+             SVCB, where case counts when data is compared",
+    ],
+    big_zones_take_many_messages,
+    the_parent_side_of_a_cut,
+];
 
 /// The records of a zone file without the SOA.
 fn content(zone: &str, file: &str) -> Vec<String> {

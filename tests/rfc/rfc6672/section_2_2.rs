@@ -2,10 +2,18 @@
 
 use crate::prelude::*;
 
-cases![names_below_are_redirected, the_ttl_is_of_the_dname, many_labels_are_kept, the_owner_is_not_redirected, too_long_a_name [
+cases![
+    names_below_are_redirected,
+    the_ttl_is_of_the_dname,
+    many_labels_are_kept,
+    the_owner_is_not_redirected,
+    too_long_a_name [
         Knot Must "NXDOMAIN"
-            "the algorithm of §3.2 sets YXDOMAIN where the name overflows; Knot gives the DNAME without a CNAME, as it must, but with NXDOMAIN",
-    ], just_short_enough];
+            "the algorithm of §3.2 sets YXDOMAIN where the name overflows; Knot gives the DNAME \
+             without a CNAME, as it must, but with NXDOMAIN",
+    ],
+    just_short_enough,
+];
 
 /// The DNAME, the CNAME made from it, and what is there.
 fn names_below_are_redirected(server: &Server) {

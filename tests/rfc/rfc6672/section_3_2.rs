@@ -2,7 +2,14 @@
 
 use crate::prelude::*;
 
-cases![from_dname_to_dname, from_cname_to_dname, from_dname_to_wildcard_and_to_nothing, from_dname_to_a_cut, loops_end, the_synthesised_cname_can_be_asked_for];
+cases![
+    from_dname_to_dname,
+    from_cname_to_dname,
+    from_dname_to_wildcard_and_to_nothing,
+    from_dname_to_a_cut,
+    loops_end,
+    the_synthesised_cname_can_be_asked_for,
+];
 
 fn from_dname_to_dname(server: &Server) {
     server.ask("host.first.dname.test. A").answers(

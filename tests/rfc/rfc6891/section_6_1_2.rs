@@ -2,10 +2,15 @@
 
 use crate::prelude::*;
 
-cases![opt_belongs_to_the_root [
+cases![
+    opt_belongs_to_the_root [
         Knot Must "NOERROR"
-            "\"NAME ... MUST be 0 (root domain)\"; Knot does not look at the owner of an OPT record in a query",
-    ], unknown_options_are_ignored, broken_options_are_format_errors];
+            "\"NAME ... MUST be 0 (root domain)\"; Knot does not look at the owner of an OPT \
+             record in a query",
+    ],
+    unknown_options_are_ignored,
+    broken_options_are_format_errors,
+];
 
 /// "NAME ... MUST be 0 (root domain)".
 fn opt_belongs_to_the_root(server: &Server) {

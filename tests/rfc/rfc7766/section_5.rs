@@ -2,7 +2,12 @@
 
 use crate::prelude::*;
 
-cases![a_half_closed_connection_is_answered, payload_sizes_mean_nothing, short_messages_harm_nobody, both_transports_say_the_same];
+cases![
+    a_half_closed_connection_is_answered,
+    payload_sizes_mean_nothing,
+    short_messages_harm_nobody,
+    both_transports_say_the_same,
+];
 
 /// A client that sends no more may still read.
 fn a_half_closed_connection_is_answered(server: &Server) {

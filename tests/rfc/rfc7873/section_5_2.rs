@@ -2,7 +2,14 @@
 
 use crate::prelude::*;
 
-cases![a_client_cookie_gets_a_server_cookie, a_valid_cookie_is_answered, wrong_lengths_are_format_errors, a_wrong_cookie_gets_a_new_one, no_cookie_unasked, over_tcp_any_cookie_is_answered];
+cases![
+    a_client_cookie_gets_a_server_cookie,
+    a_valid_cookie_is_answered,
+    wrong_lengths_are_format_errors,
+    a_wrong_cookie_gets_a_new_one,
+    no_cookie_unasked,
+    over_tcp_any_cookie_is_answered,
+];
 
 const CLIENT: &[u8; 8] = b"\x24\x64\xc4\xab\xcf\x10\xc9\x57";
 

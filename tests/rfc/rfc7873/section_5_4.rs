@@ -2,10 +2,13 @@
 
 use crate::prelude::*;
 
-cases![a_query_for_a_cookie_alone [
+cases![
+    a_query_for_a_cookie_alone [
         Knot Must "FORMERR"
-            "servers with cookies \"will send a reply\" to a query without a question that has a cookie; Knot refuses every query without a question",
-    ]];
+            "servers with cookies \"will send a reply\" to a query without a question that has a \
+             cookie; Knot refuses every query without a question",
+    ],
+];
 
 /// §5.4: "QDCOUNT=0 ... to get a server cookie": answered without an error.
 fn a_query_for_a_cookie_alone(server: &Server) {

@@ -2,13 +2,28 @@
 
 use crate::prelude::*;
 
-cases![the_soa, unknown_types, cd, ad, reserved_bit, rd, unknown_opcodes, over_tcp, unknown_opcodes_in_a_bare_header_over_tcp [
+cases![
+    the_soa,
+    unknown_types,
+    cd,
+    ad,
+    reserved_bit,
+    rd,
+    unknown_opcodes,
+    over_tcp,
+    unknown_opcodes_in_a_bare_header_over_tcp [
         Nsd Should "no answer over TCP"
-            "NSD closes a connection on which a message is too short to have a question; the same header is NOTIMP over UDP",
-    ], obsolete_opcodes, other_classes, two_questions [
+            "NSD closes a connection on which a message is too short to have a question; the same \
+             header is NOTIMP over UDP",
+    ],
+    obsolete_opcodes,
+    other_classes,
+    two_questions [
         Knot Must "no answer"
             "RFC 9619 §4: more than one question \"MUST\" be FORMERR; Knot drops such a query",
-    ], meta_types];
+    ],
+    meta_types,
+];
 
 fn the_soa(server: &Server) {
     let reply = server.ask("main.test. SOA");

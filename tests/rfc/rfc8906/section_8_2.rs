@@ -2,7 +2,19 @@
 
 use crate::prelude::*;
 
-cases![version_0, version_1, an_unknown_option, unknown_flags, version_1_with_unknown_flags, version_1_with_an_unknown_option, truncated, dnssec_ok, version_1_with_dnssec_ok, many_defined_options, over_tcp];
+cases![
+    version_0,
+    version_1,
+    an_unknown_option,
+    unknown_flags,
+    version_1_with_unknown_flags,
+    version_1_with_an_unknown_option,
+    truncated,
+    dnssec_ok,
+    version_1_with_dnssec_ok,
+    many_defined_options,
+    over_tcp,
+];
 
 /// The SOA with AA and an OPT of version 0 without flags.
 #[track_caller]

@@ -2,10 +2,14 @@
 
 use crate::prelude::*;
 
-cases![a_zone_that_is_not_served [
+cases![
+    a_zone_that_is_not_served [
         Bind May "no such extended error"
             "the option \"can\" be included; BIND 9.18 has none for this",
-    ], never_without_opt, always_well_formed];
+    ],
+    never_without_opt,
+    always_well_formed,
+];
 
 /// Code and text of the extended error.
 fn extended_error(reply: &Reply) -> Option<(u16, String)> {

@@ -2,7 +2,11 @@
 
 use crate::prelude::*;
 
-cases![the_format_is_that_of_all_servers, the_time_is_now, servers_with_one_secret_make_the_same_cookies];
+cases![
+    the_format_is_that_of_all_servers,
+    the_time_is_now,
+    servers_with_one_secret_make_the_same_cookies,
+];
 
 const CLIENT: &[u8; 8] = b"\x24\x64\xc4\xab\xcf\x10\xc9\x57";
 

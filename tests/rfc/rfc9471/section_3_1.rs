@@ -2,12 +2,15 @@
 
 use crate::prelude::*;
 
-cases![glue_that_does_not_fit_is_truncated [
+cases![
+    glue_that_does_not_fit_is_truncated [
         Bind Must "flags that must be set"
             "\"MUST set TC=1\"; BIND 9.18 is content when some of the glue fits",
         Nsd Must "flags that must be set"
             "\"MUST set TC=1\"; NSD 4.6 is content when some of the glue fits",
-    ], all_glue_comes_where_it_fits];
+    ],
+    all_glue_comes_where_it_fits,
+];
 
 /// "the name server MUST set TC=1 if ... in-domain glue does not fit".
 fn glue_that_does_not_fit_is_truncated(server: &Server) {

@@ -2,10 +2,15 @@
 
 use crate::prelude::*;
 
-cases![sibling_glue_comes_where_it_fits, addresses_of_the_zone_itself [
+cases![
+    sibling_glue_comes_where_it_fits,
+    addresses_of_the_zone_itself [
         Bind Should "the additional section"
-            "RFC 1034 §4.3.2 step 3b: \"Put whatever addresses are available\"; configured with minimal-responses, BIND leaves out those that are no glue",
-    ], a_delegation_that_does_not_fit];
+            "RFC 1034 §4.3.2 step 3b: \"Put whatever addresses are available\"; configured with \
+             minimal-responses, BIND leaves out those that are no glue",
+    ],
+    a_delegation_that_does_not_fit,
+];
 
 /// "glue ... for sibling domains": it need not be there, but it helps; all have it when it fits.
 fn sibling_glue_comes_where_it_fits(server: &Server) {
