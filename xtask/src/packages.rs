@@ -17,13 +17,14 @@ struct Package {
 }
 
 /// All of them, in one place.
-const PACKAGES: [Package; 6] = [
+const PACKAGES: [Package; 7] = [
     Package { name: "bind9", programs: &["named"], service: Some("named") },
     Package { name: "bind9-dnsutils", programs: &["dig", "nsupdate"], service: None },
     Package { name: "bind9-utils", programs: &["named-checkzone"], service: None },
     Package { name: "knot", programs: &["knotd", "knotc"], service: Some("knot") },
     Package { name: "knot-dnsutils", programs: &["kdig", "knsupdate"], service: None },
     Package { name: "knot-dnssecutils", programs: &["kzonecheck"], service: None },
+    Package { name: "nsd", programs: &["nsd"], service: Some("nsd") },
 ];
 
 /// Debian asks this program before a package starts a service; exit code 101 forbids it.

@@ -1,0 +1,19 @@
+//! §5.4, querying for a server cookie.
+
+use crate::prelude::*;
+
+cases![
+    a_query_for_a_cookie_alone [
+        Knot Must "FORMERR"
+            "servers with cookies \"will send a reply\" to a query without a question that has a \
+             cookie; Knot refuses every query without a question",
+    ],
+];
+
+/// §5.4: "QDCOUNT=0 ... to get a server cookie": answered without an error.
+fn a_query_for_a_cookie_alone(server: &Server) {
+    let query = Query::empty().option(option::COOKIE, b"\x24\x64\xc4\xab\xcf\x10\xc9\x57");
+    let reply = server.send(&query);
+    assert!([0, 23].contains(&reply.rcode.0), "{reply}");
+    assert!(reply.edns().option(option::COOKIE).is_some_and(|cookie| cookie.len() >= 16), "{reply}");
+}
