@@ -11,6 +11,7 @@ mod ledger;
 mod ledger_report;
 mod machine;
 mod markdown;
+mod memory;
 mod mode;
 mod options;
 mod peers;
@@ -26,6 +27,7 @@ mod targets;
 mod tcp;
 mod threads;
 mod udp;
+mod transfer;
 mod update;
 mod update_sheet;
 mod verdict;
@@ -84,6 +86,8 @@ fn run_one(benchmark: Benchmark, options: &Options, arguments: &[String]) -> Res
     let (sheet, text) = match benchmark {
         Benchmark::Update => update::measure(options, command_line)?,
         Benchmark::Query => with_markdown(query::measure(options, command_line)?),
+        Benchmark::Memory => with_markdown(memory::measure(options, command_line)?),
+        Benchmark::Transfer => with_markdown(transfer::measure(options, command_line)?),
         Benchmark::Instructions => with_markdown(instructions::measure(options, command_line)?),
     };
     println!("{text}");

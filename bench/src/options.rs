@@ -56,14 +56,18 @@ const RESULTS: &str = "bench/results";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Benchmark {
     Query,
+    Memory,
+    Transfer,
     Update,
     Instructions,
 }
 
 impl Benchmark {
     /// In the order in which they run and are reported.
-    pub(crate) const ALL: [Benchmark; 3] = [
+    pub(crate) const ALL: [Benchmark; 5] = [
         Benchmark::Query,
+        Benchmark::Memory,
+        Benchmark::Transfer,
         Benchmark::Instructions,
         Benchmark::Update,
     ];
@@ -72,6 +76,8 @@ impl Benchmark {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Benchmark::Query => "query",
+            Benchmark::Memory => "memory",
+            Benchmark::Transfer => "transfer",
             Benchmark::Update => "update",
             Benchmark::Instructions => "instructions",
         }

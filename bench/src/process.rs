@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Time to end after SIGTERM before SIGKILL follows.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// Time to end after SIGTERM before SIGKILL follows. A server may have a large zone to save.
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a process that is to end is looked at.
 const STOP_CHECK: Duration = Duration::from_millis(10);
+/// How long a server must be at rest.
+const REST_INTERVAL: Duration = Duration::from_secs(1);
 /// Lines of a server's log shown when it fails.
 const LOG_LINES_SHOWN: usize = 8;
 /// Places of utime and stime in /proc/PID/stat, counted from after the command's name.
@@ -219,6 +221,23 @@ pub(crate) fn family(process_id: u32) -> Vec<u32> {
 pub(crate) fn family_time(process_id: u32) -> Option<Duration> {
     processor_time(process_id)?;
     Some(family(process_id).into_iter().filter_map(processor_time).sum())
+}
+
+/// Waits until a process and all that it started use no more processor time than `share` of one
+/// processor, at most for `patience`. `false` if they never came to rest.
+pub(crate) fn wait_for_rest(process_id: u32, share: f64, patience: Duration) -> bool {
+    let begin = Instant::now();
+    while begin.elapsed() < patience {
+        let before = family_time(process_id);
+        std::thread::sleep(REST_INTERVAL);
+        let used = family_time(process_id).zip(before).map(|(now, before)| now.saturating_sub(before));
+        match used {
+            None => return false,
+            Some(used) if used <= REST_INTERVAL.mul_f64(share) => return true,
+            Some(_) => {}
+        }
+    }
+    false
 }
 
 /// Memory of a process and all that it started, in octets.

@@ -1,11 +1,11 @@
 //! BIND 9: syncs its journal before it answers, one update at a time. It answers the same with or
 //! without updates, so that one setup serves for all.
 
-use super::{Peer, Setup, Site};
+use super::{Ability, Peer, Setup, Site};
 use crate::workload::{KEY_NAME, KEY_SECRET, ZONE};
 
 pub(super) const PEER: Peer =
-    Peer { name: "BIND", program: "named", version_argument: "-v", prepare };
+    Peer { name: "BIND", program: "named", version_argument: "-v", ability: Ability::Updates, prepare };
 
 fn prepare(site: &Site) -> Result<Setup, String> {
     let configuration = format!(

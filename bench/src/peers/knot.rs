@@ -1,13 +1,16 @@
 //! Knot DNS: gathers updates and syncs its journal once for all of them.
 
-use super::{Peer, Setup, Site};
+use super::{Ability, Peer, Setup, Site};
 use crate::workload::{KEY_NAME, KEY_SECRET, ZONE};
 
 pub(super) const PEER: Peer =
-    Peer { name: "Knot", program: "knotd", version_argument: "--version", prepare };
+    Peer { name: "Knot", program: "knotd", version_argument: "--version", ability: Ability::Updates, prepare };
 
 /// Without updates, so that nothing is kept for them.
 pub(super) const ANSWERING: Peer = Peer { prepare: prepare_answering, ..PEER };
+
+/// With updates that are kept to be transferred, but without a copy of the zone beside them.
+pub(super) const TRANSFERRING: Peer = Peer { prepare: prepare_transferring, ..PEER };
 
 fn prepare(site: &Site) -> Result<Setup, String> {
     set_up(site, "zonefile-load: difference\n    journal-content: all\n    journal-max-depth: 100000")
@@ -15,6 +18,10 @@ fn prepare(site: &Site) -> Result<Setup, String> {
 
 fn prepare_answering(site: &Site) -> Result<Setup, String> {
     set_up(site, "zonefile-load: whole\n    journal-content: none")
+}
+
+fn prepare_transferring(site: &Site) -> Result<Setup, String> {
+    set_up(site, "zonefile-load: whole\n    journal-content: changes\n    journal-max-depth: 100000")
 }
 
 fn set_up(site: &Site, loading: &str) -> Result<Setup, String> {

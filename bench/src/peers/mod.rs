@@ -19,6 +19,17 @@ use std::path::{Path, PathBuf};
 /// Attempts to find a port that is free for both UDP and TCP.
 const PORT_ATTEMPTS: usize = 64;
 
+/// What a server can do in the setup of its driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ability {
+    /// Signed updates and signed transfers.
+    Updates,
+    /// Signed transfers.
+    SignedTransfers,
+    /// Transfers to an address.
+    PlainTransfers,
+}
+
 /// A kind of server.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -27,6 +38,7 @@ pub(crate) struct Peer {
     pub(crate) program: &'static str,
     /// The argument that makes it print its version.
     version_argument: &'static str,
+    pub(crate) ability: Ability,
     /// Writes the configuration and says how to start the server.
     prepare: fn(&Site) -> Result<Setup, String>,
 }
@@ -37,6 +49,11 @@ pub(crate) static ALL: [Peer; 4] = [einhorn::PEER, bind::PEER, knot::PEER, power
 /// The servers as they are set up to answer; the first is the one the others are compared with.
 pub(crate) static ANSWERING: [Peer; 5] =
     [einhorn::PEER, nsd::PEER, knot::ANSWERING, bind::PEER, powerdns::ANSWERING];
+
+/// The servers as they are set up to be transferred from; the first is the one the others are
+/// compared with.
+pub(crate) static TRANSFERRING: [Peer; 5] =
+    [einhorn::PEER, nsd::PEER, knot::TRANSFERRING, bind::PEER, powerdns::ANSWERING];
 
 /// The name of the server that the others are compared with.
 pub(crate) const OURS: &str = einhorn::PEER.name;

@@ -1,10 +1,10 @@
 //! NSD: answers from memory, one process for each processor; takes no updates.
 
-use super::{Peer, Setup, Site};
+use super::{Ability, Peer, Setup, Site};
 use crate::workload::{KEY_NAME, KEY_SECRET, ZONE};
 
 pub(super) const PEER: Peer =
-    Peer { name: "NSD", program: "nsd", version_argument: "-v", prepare };
+    Peer { name: "NSD", program: "nsd", version_argument: "-v", ability: Ability::SignedTransfers, prepare };
 
 fn prepare(site: &Site) -> Result<Setup, String> {
     let configuration = format!(

@@ -1,16 +1,16 @@
 //! PowerDNS: with its LMDB backend one synced transaction, or two, for each update; with its BIND
 //! backend the zone in memory.
 
-use super::{Peer, Setup, Site};
+use super::{Ability, Peer, Setup, Site};
 use crate::process::{find_program, run_checked};
 use crate::workload::{KEY_NAME, KEY_SECRET, ZONE};
 
 pub(super) const PEER: Peer =
-    Peer { name: "PowerDNS", program: "pdns_server", version_argument: "--version", prepare };
+    Peer { name: "PowerDNS", program: "pdns_server", version_argument: "--version", ability: Ability::Updates, prepare };
 
 /// Without updates, which the BIND backend does not take. Its transfers are not signed: the
 /// backend would need a database for keys.
-pub(super) const ANSWERING: Peer = Peer { prepare: prepare_answering, ..PEER };
+pub(super) const ANSWERING: Peer = Peer { ability: Ability::PlainTransfers, prepare: prepare_answering, ..PEER };
 
 fn prepare_answering(site: &Site) -> Result<Setup, String> {
     let zones = format!(
@@ -28,6 +28,9 @@ fn prepare_answering(site: &Site) -> Result<Setup, String> {
          receiver-threads={threads}\n\
          allow-axfr-ips=127.0.0.0/8\n\
          zone-cache-refresh-interval=300\n\
+         cache-ttl=600\n\
+         query-cache-ttl=600\n\
+         negquery-cache-ttl=600\n\
          socket-dir={folder}\n\
          setuid=\n\
          setgid=\n\

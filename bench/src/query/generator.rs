@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Queries are sent once so many may be: a system call for each would cost more.
 const REFILL: usize = 16;
-/// Time before the measured part, in which caches fill.
-const WARM_UP: Duration = Duration::from_millis(500);
+/// Part of the measured time that goes before it, in which caches fill.
+const WARM_UP_SHARE: f64 = 0.4;
 /// A query that waited so long is lost.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How often lost queries are looked for.
@@ -94,7 +94,7 @@ impl Load<'_> {
             due_sent: 0,
             lost_checked: 0,
         };
-        run.until(WARM_UP, aside, &mut Vec::new())?;
+        run.until(self.duration.mul_f64(WARM_UP_SHARE), aside, &mut Vec::new())?;
         at_begin();
         let measured_from = run.begin.elapsed();
         let mut latencies =
@@ -145,10 +145,14 @@ impl Run<'_> {
                 Pressure::Closed { in_flight } => self.turn_closed(in_flight, latencies)?,
                 Pressure::Open { per_second } => self.turn_open(per_second, now, latencies)?,
             };
-            if !moved && self.load.is_shared {
+            if !moved && self.load.is_shared && self.is_closed() {
                 self.wait()?;
             }
         }
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(self.load.pressure, Pressure::Closed { .. })
     }
 
     /// One turn through the sockets; whether anything came in or went out.
