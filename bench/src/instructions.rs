@@ -31,6 +31,7 @@ use std::path::Path;
 
 /// Hosts in the zone: enough for a tree of several levels, few enough to load under valgrind.
 const HOSTS: u32 = 10_000;
+const HOSTS_QUICK: u32 = 1_000;
 /// The two counts of repetitions.
 const FEW: u32 = 500;
 const MANY: u32 = 2_500;
@@ -38,7 +39,7 @@ const MANY: u32 = 2_500;
 const MESSAGES: u32 = MANY;
 /// Updates that are made durable together.
 const BATCH: usize = 64;
-/// Coprime to `HOSTS`: steps of this size visit every host before any host again.
+/// Coprime to both: steps of this size visit every host before any host again.
 const HOST_STRIDE: u32 = 7919;
 /// The moment at which all of it happens; signatures need one.
 const NOW_SECONDS: u64 = 1_800_000_000;
@@ -89,8 +90,8 @@ impl Work {
         }
     }
 
-    fn question(self, at: u32) -> (String, RecordType) {
-        let host = at * HOST_STRIDE % HOSTS;
+    fn question(self, at: u32, hosts: u32) -> (String, RecordType) {
+        let host = at * HOST_STRIDE % hosts;
         match self {
             Work::A | Work::AWithoutEdns | Work::Update => (mix::host_name(host), RecordType::A),
             Work::Aaaa => (mix::host_name(host), RecordType::AAAA),
@@ -128,7 +129,7 @@ fn key() -> Result<Key, String> {
 }
 
 impl Bare {
-    fn new() -> Result<Bare, String> {
+    fn new(hosts: u32) -> Result<Bare, String> {
         let key = key()?;
         let apex: Name = ZONE.parse().map_err(|error| format!("{ZONE}: {error}"))?;
         let grant = Grant::everything(key.name().clone(), apex.clone());
@@ -149,13 +150,13 @@ impl Bare {
             "einhorn/bench".to_owned(),
         );
         let mut bare = Bare { ingress, commit, _submissions };
-        bare.load(apex)?;
+        bare.load(apex, hosts)?;
         Ok(bare)
     }
 
-    fn load(&mut self, apex: Name) -> Result<(), String> {
+    fn load(&mut self, apex: Name, hosts: u32) -> Result<(), String> {
         let mut text = Vec::new();
-        mix::write_zone(HOSTS, &mut text).map_err(|error| error.to_string())?;
+        mix::write_zone(hosts, &mut text).map_err(|error| error.to_string())?;
         text.extend_from_slice(UNUSUAL_RECORDS.as_bytes());
         let records = zonefile::load(Path::new("zone"), &apex, &mut |_| Ok(text.clone()))
             .map_err(|error| error.to_string())?;
@@ -208,9 +209,9 @@ impl Bare {
     }
 }
 
-fn queries(work: Work) -> Result<Vec<Vec<u8>>, String> {
+fn queries(work: Work, hosts: u32) -> Result<Vec<Vec<u8>>, String> {
     let query = |at: u32| {
-        let (name, rtype) = work.question(at);
+        let (name, rtype) = work.question(at, hosts);
         let name: Name = name.parse().map_err(|error| format!("{name}: {error}"))?;
         let mut octets = Vec::new();
         let mut writer = Writer::new(&mut octets, at as u16, 512);
@@ -240,9 +241,9 @@ fn updates() -> Result<Vec<Vec<u8>>, String> {
 }
 
 /// Does one kind of work so many times; fails where an answer is not what it must be.
-pub(crate) fn repeat(work: Work, count: u32) -> Result<(), String> {
-    let messages = if work == Work::Update { updates()? } else { queries(work)? };
-    let mut bare = Bare::new()?;
+pub(crate) fn repeat(work: Work, count: u32, hosts: u32) -> Result<(), String> {
+    let messages = if work == Work::Update { updates()? } else { queries(work, hosts)? };
+    let mut bare = Bare::new(hosts)?;
     let mut reply = Vec::with_capacity(4096);
     for message in messages.iter().cycle().take(count as usize) {
         bare.handle(message, &mut reply);
@@ -258,11 +259,11 @@ pub(crate) fn repeat(work: Work, count: u32) -> Result<(), String> {
 }
 
 /// Instructions that valgrind counts in a child of this program.
-fn count(valgrind: &Path, work: Work, repetitions: u32) -> Result<u64, String> {
+fn count(valgrind: &Path, work: Work, repetitions: u32, hosts: u32) -> Result<u64, String> {
     let program = std::env::current_exe()
         .map_err(|error| format!("cannot find the benchmark's own path: {error}"))?;
     let program = program.display().to_string();
-    let repetitions = repetitions.to_string();
+    let (repetitions, hosts) = (repetitions.to_string(), hosts.to_string());
     let arguments = [
         "--tool=callgrind",
         "--callgrind-out-file=/dev/null",
@@ -270,6 +271,7 @@ fn count(valgrind: &Path, work: Work, repetitions: u32) -> Result<u64, String> {
         "repeat",
         work.name(),
         &repetitions,
+        &hosts,
     ];
     let (text, succeeded) = process::run(valgrind, &arguments)?;
     let collected = text.lines().find_map(|line| line.split_once("Collected :"));
@@ -280,7 +282,8 @@ fn count(valgrind: &Path, work: Work, repetitions: u32) -> Result<u64, String> {
 }
 
 /// Counts all kinds of work.
-pub(crate) fn measure(_options: &Options, command_line: String) -> Result<Sheet, String> {
+pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, String> {
+    let hosts = options.hosts(HOSTS, HOSTS_QUICK);
     let mut sheet = Sheet {
         benchmark: "instructions".to_owned(),
         title: "Instructions".to_owned(),
@@ -288,7 +291,7 @@ pub(crate) fn measure(_options: &Options, command_line: String) -> Result<Sheet,
         command_line,
         machine: machine::describe(),
         method: format!(
-            "Einhorn's own functions, called in one process as the server calls them, under callgrind: {FEW} and {MANY} repetitions in a zone of {HOSTS} hosts; the difference, for each repetition. Updates are made durable in batches of {BATCH}, in memory. The kernel's work is not counted."
+            "Einhorn's own functions, called in one process as the server calls them, under callgrind: {FEW} and {MANY} repetitions in a zone of {hosts} hosts; the difference, for each repetition. Updates are made durable in batches of {BATCH}, in memory. The kernel's work is not counted."
         ),
         warnings: Vec::new(),
         targets: Vec::<Target>::new(),
@@ -299,7 +302,8 @@ pub(crate) fn measure(_options: &Options, command_line: String) -> Result<Sheet,
     };
     let valgrind = process::find_program("valgrind");
     if valgrind.is_none() {
-        let warning = "VALGRIND IS NOT INSTALLED: no instructions were counted (Debian package `valgrind`)";
+        let warning =
+            "VALGRIND IS NOT INSTALLED: no instructions were counted (Debian package `valgrind`)";
         eprintln!("{warning}");
         sheet.warnings.push(warning.to_owned());
     }
@@ -307,10 +311,10 @@ pub(crate) fn measure(_options: &Options, command_line: String) -> Result<Sheet,
     for work in Work::ALL {
         let mut cell = None;
         if let Some(valgrind) = &valgrind {
-            let difference =
-                count(valgrind, work, MANY)?.saturating_sub(count(valgrind, work, FEW)?);
+            let many = count(valgrind, work, MANY, hosts)?;
+            let difference = many.saturating_sub(count(valgrind, work, FEW, hosts)?);
             cell = Cell::of(&[difference as f64 / f64::from(MANY - FEW)]);
-            eprintln!("{}: {:.0}", work.name(), cell.map_or(0.0, |cell| cell.value));
+            eprintln!("  {}: {:.0}", work.name(), cell.map_or(0.0, |cell| cell.value));
         }
         rows.push(Row { name: work.name().to_owned(), cells: vec![cell] });
     }
@@ -331,7 +335,7 @@ mod tests {
     #[test]
     fn every_kind_of_work_gets_the_answer_it_must() {
         for work in Work::ALL {
-            repeat(work, 100).unwrap_or_else(|message| panic!("{work:?}: {message}"));
+            repeat(work, 100, 100).unwrap_or_else(|message| panic!("{work:?}: {message}"));
         }
     }
 }

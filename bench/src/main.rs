@@ -14,9 +14,11 @@ mod markdown;
 mod memory;
 mod mode;
 mod options;
+mod page;
 mod peers;
 mod phase;
 mod place;
+mod plot;
 mod probe;
 mod process;
 mod query;
@@ -26,8 +28,8 @@ mod statistics;
 mod targets;
 mod tcp;
 mod threads;
-mod udp;
 mod transfer;
+mod udp;
 mod update;
 mod update_sheet;
 mod verdict;
@@ -52,8 +54,8 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Ok(Command::Run(benchmarks, options)) => run(&benchmarks, &options, &arguments),
-        Ok(Command::Page(options)) => make_page(&options),
-        Ok(Command::Repeat(work, count)) => instructions::repeat(work, count),
+        Ok(Command::Page(options)) => page::make(&options),
+        Ok(Command::Repeat { work, count, hosts }) => instructions::repeat(work, count, hosts),
         Err(message) => {
             eprintln!("error: {message}\n\n{}", options::USAGE);
             return ExitCode::from(EXIT_USAGE);
@@ -77,7 +79,7 @@ fn run(benchmarks: &[Benchmark], options: &Options, arguments: &[String]) -> Res
             failures.push(format!("{}: {message}", benchmark.name()));
         }
     }
-    failures.extend(make_page(options).err());
+    failures.extend(page::make(options).err());
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
@@ -101,8 +103,4 @@ fn run_one(benchmark: Benchmark, options: &Options, arguments: &[String]) -> Res
 fn with_markdown(sheet: Sheet) -> (Sheet, String) {
     let text = markdown::render(&sheet);
     (sheet, text)
-}
-
-fn make_page(_options: &Options) -> Result<(), String> {
-    Ok(())
 }

@@ -13,7 +13,11 @@ pub(crate) fn render(sheet: &Sheet) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail, hence the ignored results.
     let _ = writeln!(text, "# {}\n\n{}\n", sheet.title, sheet.method);
-    let _ = writeln!(text, "- Machine: {}.\n- Command line: `{}`.\n", sheet.machine, sheet.command_line);
+    let _ = writeln!(
+        text,
+        "- Machine: {}.\n- Command line: `{}`.\n",
+        sheet.machine, sheet.command_line
+    );
     for warning in &sheet.warnings {
         let _ = writeln!(text, "**Warning:** {warning}.\n");
     }

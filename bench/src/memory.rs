@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// Hosts in the zone, and in that of a quick run.
 const HOSTS: u32 = 1_000_000;
-const HOSTS_QUICK: u32 = 50_000;
+const HOSTS_QUICK: u32 = 20_000;
 /// Servers tidy up after loading; memory is looked at when they have come to rest.
 const REST_SHARE: f64 = 0.02;
 const REST_PATIENCE: Duration = Duration::from_secs(60);
@@ -275,9 +275,13 @@ fn sheet(
         }
         checks.push(match &server.program {
             None => format!("{name}: not installed, not measured"),
-            Some(_) => format!("{name}: gave the last host's right address in {} round(s)", server.measurements.len()),
+            Some(_) => format!(
+                "{name}: gave the last host's right address in {} round(s)",
+                server.measurements.len()
+            ),
         });
-        checks.extend(server.failures.iter().map(|failure| format!("{name}: **failed**: {failure}")));
+        checks
+            .extend(server.failures.iter().map(|failure| format!("{name}: **failed**: {failure}")));
     }
     Sheet {
         benchmark: "memory".to_owned(),

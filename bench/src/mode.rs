@@ -62,3 +62,6 @@ pub(crate) const MANY_PIPELINED: Mode = Mode::tcp(1024, 8);
 /// The modes that are measured unless others are chosen.
 pub(crate) const DEFAULT: [Mode; 5] =
     [ONE_AT_A_TIME, Mode::udp(64), MANY_DATAGRAMS, Mode::udp(1024), MANY_PIPELINED];
+
+/// Those that the targets are about, for a quick run.
+pub(crate) const QUICK: [Mode; 3] = [ONE_AT_A_TIME, MANY_DATAGRAMS, MANY_PIPELINED];

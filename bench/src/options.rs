@@ -27,14 +27,14 @@ Figures go to FOLDER/BENCHMARK.md and .json, and together to FOLDER/report.html.
   --quick                     one round, short phases, small zones: for a look, not for a claim
   --only SERVER[,SERVER]      choose from einhorn, nsd, knot, bind, powerdns
   --rounds COUNT              rounds of which the median is taken (default 3)
-  --duration-seconds SECONDS  measured time of each phase (default 5, with --quick 1 or 2)
+  --duration-seconds SECONDS  measured time of each phase (default 5, with --quick less)
   --hosts COUNT               hosts in the zone: of `query` (default 100000, with --quick 10000), of
-                              `memory` and `transfer` (default 1000000, with --quick 50000)
+                              `instructions` (10000 and 1000), of `memory` and `transfer` (default 1000000, with --quick 20000)
   --einhorn PATH              the einhorn binary (default: beside this program)
   --results FOLDER            where figures go (default bench/results)
   --modes MODE[,MODE]         of `update`: udp:IN_FLIGHT and tcp:IN_FLIGHT:CONNECTIONS
   --ledger-entries COUNT      of `update`: entries in the large log of the ledger's section (default
-                              10 million, with --quick 1 million, at least 100000); 0 leaves it out";
+                              10 million, with --quick 200000, at least 100000); 0 leaves it out";
 
 const ROUNDS: u32 = 3;
 const ROUNDS_QUICK: u32 = 1;
@@ -46,7 +46,7 @@ const DURATION_SECONDS_MAX: u64 = 600;
 const HOSTS_MAX: u64 = 9_999_999;
 /// The size at which the ledger must cost no more for each entry than at a small one.
 pub(crate) const LEDGER_ENTRIES: u64 = 10_000_000;
-const LEDGER_ENTRIES_QUICK: u64 = 1_000_000;
+const LEDGER_ENTRIES_QUICK: u64 = 200_000;
 /// Fewer would be no large log.
 pub(crate) const LEDGER_ENTRIES_MIN: u64 = 100_000;
 const LEDGER_ENTRIES_MAX: u64 = 1_000_000_000;
@@ -126,8 +126,7 @@ impl Options {
 
     /// Measured time of a phase; `quick` is that of a quick run.
     pub(crate) fn duration(&self, quick: Duration) -> Duration {
-        let usual =
-            if self.is_quick { quick } else { Duration::from_secs(DURATION_SECONDS) };
+        let usual = if self.is_quick { quick } else { Duration::from_secs(DURATION_SECONDS) };
         self.duration.unwrap_or(usual)
     }
 
@@ -144,7 +143,11 @@ pub(crate) enum Command {
     Run(Vec<Benchmark>, Options),
     Page(Options),
     /// Does one kind of work so many times, to be watched by valgrind.
-    Repeat(Work, u32),
+    Repeat {
+        work: Work,
+        count: u32,
+        hosts: u32,
+    },
 }
 
 /// Reads the arguments after the program's name.
@@ -175,18 +178,16 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
 }
 
 /// `None` where only help is wanted.
-fn parse_options<'a>(
-    mut words: impl Iterator<Item = &'a str>,
-) -> Result<Option<Options>, String> {
+fn parse_options<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Option<Options>, String> {
     let mut options = Options::new();
-    let (mut rounds, mut ledger_entries) = (None, None);
+    let (mut rounds, mut ledger_entries, mut modes_chosen) = (None, None, false);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("`{word}` needs a value after it"));
         match word {
             "-h" | "--help" => return Ok(None),
             "--quick" => options.is_quick = true,
             "--only" => options.only = Some(parse_peers(value()?)?),
-            "--modes" => options.modes = parse_modes(value()?)?,
+            "--modes" => (options.modes, modes_chosen) = (parse_modes(value()?)?, true),
             "--rounds" => rounds = Some(number(word, value()?, ROUNDS_MAX.into())? as u32),
             "--duration-seconds" => {
                 let seconds = number(word, value()?, DURATION_SECONDS_MAX)?;
@@ -201,6 +202,9 @@ fn parse_options<'a>(
     }
     if options.is_quick {
         (options.rounds, options.ledger_entries) = (ROUNDS_QUICK, LEDGER_ENTRIES_QUICK);
+        if !modes_chosen {
+            options.modes = mode::QUICK.to_vec();
+        }
     }
     options.rounds = rounds.unwrap_or(options.rounds);
     options.ledger_entries = ledger_entries.unwrap_or(options.ledger_entries);
@@ -210,11 +214,13 @@ fn parse_options<'a>(
 fn parse_repeat(words: &[String]) -> Result<Command, String> {
     let usage = || {
         let known: Vec<&str> = Work::ALL.iter().map(|work| work.name()).collect();
-        format!("expected `repeat WORK COUNT` with WORK one of {}", known.join(", "))
+        format!("expected `repeat WORK COUNT HOSTS` with WORK one of {}", known.join(", "))
     };
-    let [work, count] = words else { return Err(usage()) };
+    let [work, count, hosts] = words else { return Err(usage()) };
     let work = Work::ALL.into_iter().find(|candidate| candidate.name() == work.as_str());
-    Ok(Command::Repeat(work.ok_or_else(usage)?, count.parse().map_err(|_| usage())?))
+    let number = |text: &str| text.parse().map_err(|_| usage());
+    let (count, hosts) = (number(count)?, number(hosts)?);
+    Ok(Command::Repeat { work: work.ok_or_else(usage)?, count, hosts })
 }
 
 fn number(option: &str, text: &str, most: u64) -> Result<u64, String> {
@@ -317,7 +323,7 @@ mod tests {
             "update --ledger-entries 99",
             "query --hosts 0",
             "repeat a",
-            "repeat nothing 5",
+            "repeat nothing 5 5",
         ];
         for text in nonsense {
             assert!(parse_words(text).is_err(), "{text}");

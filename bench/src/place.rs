@@ -69,16 +69,14 @@ pub(crate) fn load_warning(load_average: Option<f64>) -> Option<String> {
 pub(crate) fn server_notes<'a>(
     servers: impl Iterator<Item = (&'static Peer, &'a String, &'a String, &'a String)>,
 ) -> Vec<ServerNote> {
-    let note = |(peer, version, command_line, configuration): (
-        &Peer,
-        &String,
-        &String,
-        &String,
-    )| ServerNote {
-        name: peer.name.to_owned(),
-        version: version.clone(),
-        command_line: command_line.clone(),
-        configuration: configuration.clone(),
-    };
+    let note =
+        |(peer, version, command_line, configuration): (&Peer, &String, &String, &String)| {
+            ServerNote {
+                name: peer.name.to_owned(),
+                version: version.clone(),
+                command_line: command_line.clone(),
+                configuration: configuration.clone(),
+            }
+        };
     servers.map(note).collect()
 }

@@ -17,7 +17,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a process that is to end is looked at.
 const STOP_CHECK: Duration = Duration::from_millis(10);
 /// How long a server must be at rest.
-const REST_INTERVAL: Duration = Duration::from_secs(1);
+const REST_INTERVAL: Duration = Duration::from_millis(500);
 /// Lines of a server's log shown when it fails.
 const LOG_LINES_SHOWN: usize = 8;
 /// Places of utime and stime in /proc/PID/stat, counted from after the command's name.
@@ -230,7 +230,8 @@ pub(crate) fn wait_for_rest(process_id: u32, share: f64, patience: Duration) -> 
     while begin.elapsed() < patience {
         let before = family_time(process_id);
         std::thread::sleep(REST_INTERVAL);
-        let used = family_time(process_id).zip(before).map(|(now, before)| now.saturating_sub(before));
+        let used =
+            family_time(process_id).zip(before).map(|(now, before)| now.saturating_sub(before));
         match used {
             None => return false,
             Some(used) if used <= REST_INTERVAL.mul_f64(share) => return true,

@@ -147,7 +147,10 @@ impl Sheet {
         let text = fs::read_to_string(&path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         serde_json::from_str(&text).map(Some).map_err(|error| {
-            format!("{} is not of this version's form ({error}): run the benchmark again, or delete it", path.display())
+            format!(
+                "{} is not of this version's form ({error}): run the benchmark again, or delete it",
+                path.display()
+            )
         })
     }
 }

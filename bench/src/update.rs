@@ -10,10 +10,10 @@ use crate::mode::Mode;
 use crate::options::Options;
 use crate::peers::{self, ONE_PROCESSOR, Peer, Start};
 use crate::phase::{Measurement, Phase, Usage};
-use crate::process;
-use crate::probe::{self, Verification};
-use crate::report::{self, Report, ServerReport};
 use crate::place::{self, Place};
+use crate::probe::{self, Verification};
+use crate::process;
+use crate::report::{self, Report, ServerReport};
 use crate::sheet::Sheet;
 use crate::threads::{self, LEDGER_THREAD, Shares};
 use crate::update_sheet;
@@ -24,7 +24,7 @@ use std::time::Duration;
 
 /// The ceiling is the same in every round: one short look at it is enough.
 const ECHO_DURATION: Duration = Duration::from_secs(2);
-const DURATION_QUICK: Duration = Duration::from_secs(2);
+const DURATION_QUICK: Duration = Duration::from_secs(1);
 /// Einhorn's ledger makes its files durable in two steps, each a second after the last update or
 /// the last step: after a longer rest its work is done.
 const LEDGER_REST: Duration = Duration::from_millis(2500);

@@ -8,9 +8,8 @@ use crate::{mode::Mode, place};
 
 /// The sheet of a report.
 pub(crate) fn sheet(report: &Report, load_warning: Option<String>) -> Sheet {
-    let failed = |server: &&ServerReport| {
-        !server.failures.is_empty() || server.verification.wrong > 0
-    };
+    let failed =
+        |server: &&ServerReport| !server.failures.is_empty() || server.verification.wrong > 0;
     let troubled: Vec<&ServerReport> = report.servers.iter().filter(failed).collect();
     let mut checks: Vec<String> = troubled
         .iter()

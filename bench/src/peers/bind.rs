@@ -4,8 +4,13 @@
 use super::{Ability, Peer, Setup, Site};
 use crate::workload::{KEY_NAME, KEY_SECRET, ZONE};
 
-pub(super) const PEER: Peer =
-    Peer { name: "BIND", program: "named", version_argument: "-v", ability: Ability::Updates, prepare };
+pub(super) const PEER: Peer = Peer {
+    name: "BIND",
+    program: "named",
+    version_argument: "-v",
+    ability: Ability::Updates,
+    prepare,
+};
 
 fn prepare(site: &Site) -> Result<Setup, String> {
     let configuration = format!(

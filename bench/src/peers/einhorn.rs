@@ -3,8 +3,13 @@
 use super::{Ability, Peer, Setup, Site};
 use crate::workload::{KEY_NAME, KEY_SECRET, ZONE};
 
-pub(super) const PEER: Peer =
-    Peer { name: "Einhorn", program: "einhorn", version_argument: "--version", ability: Ability::Updates, prepare };
+pub(super) const PEER: Peer = Peer {
+    name: "Einhorn",
+    program: "einhorn",
+    version_argument: "--version",
+    ability: Ability::Updates,
+    prepare,
+};
 
 fn prepare(site: &Site) -> Result<Setup, String> {
     let arguments = [

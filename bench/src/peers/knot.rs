@@ -3,8 +3,13 @@
 use super::{Ability, Peer, Setup, Site};
 use crate::workload::{KEY_NAME, KEY_SECRET, ZONE};
 
-pub(super) const PEER: Peer =
-    Peer { name: "Knot", program: "knotd", version_argument: "--version", ability: Ability::Updates, prepare };
+pub(super) const PEER: Peer = Peer {
+    name: "Knot",
+    program: "knotd",
+    version_argument: "--version",
+    ability: Ability::Updates,
+    prepare,
+};
 
 /// Without updates, so that nothing is kept for them.
 pub(super) const ANSWERING: Peer = Peer { prepare: prepare_answering, ..PEER };
@@ -13,7 +18,10 @@ pub(super) const ANSWERING: Peer = Peer { prepare: prepare_answering, ..PEER };
 pub(super) const TRANSFERRING: Peer = Peer { prepare: prepare_transferring, ..PEER };
 
 fn prepare(site: &Site) -> Result<Setup, String> {
-    set_up(site, "zonefile-load: difference\n    journal-content: all\n    journal-max-depth: 100000")
+    set_up(
+        site,
+        "zonefile-load: difference\n    journal-content: all\n    journal-max-depth: 100000",
+    )
 }
 
 fn prepare_answering(site: &Site) -> Result<Setup, String> {
@@ -21,7 +29,10 @@ fn prepare_answering(site: &Site) -> Result<Setup, String> {
 }
 
 fn prepare_transferring(site: &Site) -> Result<Setup, String> {
-    set_up(site, "zonefile-load: whole\n    journal-content: changes\n    journal-max-depth: 100000")
+    set_up(
+        site,
+        "zonefile-load: whole\n    journal-content: changes\n    journal-max-depth: 100000",
+    )
 }
 
 fn set_up(site: &Site, loading: &str) -> Result<Setup, String> {

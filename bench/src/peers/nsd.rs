@@ -3,8 +3,13 @@
 use super::{Ability, Peer, Setup, Site};
 use crate::workload::{KEY_NAME, KEY_SECRET, ZONE};
 
-pub(super) const PEER: Peer =
-    Peer { name: "NSD", program: "nsd", version_argument: "-v", ability: Ability::SignedTransfers, prepare };
+pub(super) const PEER: Peer = Peer {
+    name: "NSD",
+    program: "nsd",
+    version_argument: "-v",
+    ability: Ability::SignedTransfers,
+    prepare,
+};
 
 fn prepare(site: &Site) -> Result<Setup, String> {
     let configuration = format!(

@@ -5,18 +5,22 @@ use super::{Ability, Peer, Setup, Site};
 use crate::process::{find_program, run_checked};
 use crate::workload::{KEY_NAME, KEY_SECRET, ZONE};
 
-pub(super) const PEER: Peer =
-    Peer { name: "PowerDNS", program: "pdns_server", version_argument: "--version", ability: Ability::Updates, prepare };
+pub(super) const PEER: Peer = Peer {
+    name: "PowerDNS",
+    program: "pdns_server",
+    version_argument: "--version",
+    ability: Ability::Updates,
+    prepare,
+};
 
 /// Without updates, which the BIND backend does not take. Its transfers are not signed: the
 /// backend would need a database for keys.
-pub(super) const ANSWERING: Peer = Peer { ability: Ability::PlainTransfers, prepare: prepare_answering, ..PEER };
+pub(super) const ANSWERING: Peer =
+    Peer { ability: Ability::PlainTransfers, prepare: prepare_answering, ..PEER };
 
 fn prepare_answering(site: &Site) -> Result<Setup, String> {
-    let zones = format!(
-        "zone \"{ZONE}\" {{ type master; file \"{}\"; }};\n",
-        site.zone_file.display()
-    );
+    let zones =
+        format!("zone \"{ZONE}\" {{ type master; file \"{}\"; }};\n", site.zone_file.display());
     let zones_path = site.write("named.conf", &zones)?;
     let configuration = format!(
         "launch=bind\n\

@@ -97,8 +97,7 @@ impl Load<'_> {
         run.until(self.duration.mul_f64(WARM_UP_SHARE), aside, &mut Vec::new())?;
         at_begin();
         let measured_from = run.begin.elapsed();
-        let mut latencies =
-            Vec::with_capacity((self.duration.as_secs_f64() * 300_000.0) as usize);
+        let mut latencies = Vec::with_capacity((self.duration.as_secs_f64() * 300_000.0) as usize);
         run.until(measured_from + self.duration, aside, &mut latencies)?;
         let elapsed = run.begin.elapsed() - measured_from;
         at_end();
@@ -225,11 +224,8 @@ impl Run<'_> {
     /// Sleeps until a response comes, for a short while at most.
     fn wait(&self) -> Result<(), String> {
         let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(WAIT_MAX.subsec_nanos()) };
-        let mut descriptors: Vec<PollFd<'_>> = self
-            .clients
-            .iter()
-            .map(|client| PollFd::new(&client.socket, PollFlags::IN))
-            .collect();
+        let mut descriptors: Vec<PollFd<'_>> =
+            self.clients.iter().map(|client| PollFd::new(&client.socket, PollFlags::IN)).collect();
         poll(&mut descriptors, Some(&timeout))
             .map(drop)
             .map_err(|error| format!("cannot wait for responses: {error}"))
@@ -247,5 +243,59 @@ impl Run<'_> {
         }
         self.clients.iter_mut().for_each(|client| client.give_up(u64::MAX));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenes::Nothing;
+    use super::*;
+    use crate::echo::Echo;
+
+    fn run(pressure: Pressure, check: bool) -> Outcome {
+        let (echo, mix) = (Echo::start().expect("an echo"), Mix::new(100).expect("a mix"));
+        let load = Load {
+            mix: &mix,
+            server: echo.address(),
+            sockets: 2,
+            pressure,
+            duration: Duration::from_millis(100),
+            is_shared: true,
+            check,
+            first_query: 399_990,
+        };
+        let mut looks = (0, 0);
+        let outcome = load.run(&mut Nothing, &mut || looks.0 += 1, &mut || looks.1 += 1);
+        assert_eq!(looks, (1, 1));
+        outcome.expect("the echo answers")
+    }
+
+    fn all_accounted_for(counts: Counts) {
+        assert_eq!(counts.sent, counts.right + counts.wrong + counts.lost, "{counts:?}");
+    }
+
+    #[test]
+    fn a_closed_loop_keeps_asking_and_loses_count_of_nothing() {
+        let outcome = run(Pressure::Closed { in_flight: 32 }, false);
+        assert!(outcome.answered > 0 && outcome.p50 <= outcome.p99, "{outcome:?}");
+        all_accounted_for(outcome.counts);
+    }
+
+    #[test]
+    fn an_open_loop_asks_as_often_as_it_is_told() {
+        let outcome = run(Pressure::Open { per_second: 1000.0 }, false);
+        all_accounted_for(outcome.counts);
+        let seconds = 0.1 * (1.0 + WARM_UP_SHARE);
+        let due = (seconds * 1000.0) as u64;
+        // The clock may pass the end by a little, never by less.
+        assert!(outcome.counts.sent <= due + 100, "{outcome:?}");
+        assert!(outcome.counts.sent >= due - 1, "{outcome:?}");
+    }
+
+    #[test]
+    fn answers_that_are_only_the_query_turned_round_are_wrong() {
+        let counts = run(Pressure::Closed { in_flight: 8 }, true).counts;
+        assert!(counts.wrong > 0 && counts.right == 0, "{counts:?}");
+        all_accounted_for(counts);
     }
 }

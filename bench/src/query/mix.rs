@@ -205,8 +205,7 @@ fn holds(query: &Query, response: &[u8], rtype: RecordType, address: &[u8]) -> b
     let at = HEADER_OCTETS + usize::from(query.question_octets);
     // Nearly always the owner is a pointer to the question, and the data lie at a known place.
     if response.get(at..at + 4) == Some(&[0xc0, HEADER_OCTETS as u8, 0, rtype.0 as u8]) {
-        return response.get(at + FIXED_OCTETS..at + FIXED_OCTETS + address.len())
-            == Some(address);
+        return response.get(at + FIXED_OCTETS..at + FIXED_OCTETS + address.len()) == Some(address);
     }
     let records = Message::parse(response).and_then(|message| message.records(Section::Answer));
     records.is_ok_and(|records| {

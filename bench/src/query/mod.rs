@@ -28,7 +28,7 @@ use std::time::Duration;
 /// Hosts in the zone, and in that of a quick run.
 const HOSTS: u32 = 100_000;
 const HOSTS_QUICK: u32 = 10_000;
-const DURATION_QUICK: Duration = Duration::from_millis(1000);
+const DURATION_QUICK: Duration = Duration::from_millis(400);
 /// The ceiling is the same in every round: one look at it is enough.
 const ECHO_DURATION: Duration = Duration::from_secs(2);
 /// Queries under way in the closed loop: what fits the receive buffer of a server that leaves
@@ -87,8 +87,8 @@ pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, 
     let load_at_start = machine::load_average();
     let zone_file = place.zone_file(hosts)?;
     let mix = Mix::new(hosts)?;
-    let is_pinned = machine::pin_this_thread(SERVER_PROCESSOR)
-        && machine::pin_this_thread(GENERATOR_PROCESSOR);
+    let is_pinned =
+        machine::pin_this_thread(SERVER_PROCESSOR) && machine::pin_this_thread(GENERATOR_PROCESSOR);
     let ceiling = measure_ceiling(&mix)?;
     let servers = options.choose(&peers::ANSWERING).into_iter().map(|peer| find(peer, options));
     let mut findings = Findings {

@@ -194,9 +194,10 @@ pub(super) fn measure(
     let used = before.0.zip(after.0).map(|(before, after)| after.saturating_sub(before));
     let everybody = before.1.zip(after.1).map(|(before, after)| after.saturating_sub(before));
     let seconds = elapsed.as_secs_f64();
-    let others = used.zip(everybody).filter(|_| !load.is_shared).map(|(used, everybody)| {
-        everybody.saturating_sub(used).as_secs_f64() / seconds
-    });
+    let others = used
+        .zip(everybody)
+        .filter(|_| !load.is_shared)
+        .map(|(used, everybody)| everybody.saturating_sub(used).as_secs_f64() / seconds);
     Ok(Measurement {
         per_second,
         microseconds_each: used

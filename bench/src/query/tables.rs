@@ -90,8 +90,7 @@ impl Findings {
     }
 
     fn rows(&self, cells: impl Fn(&Server) -> Vec<Option<Cell>>) -> Vec<Row> {
-        let row =
-            |server: &Server| Row { name: server.peer.name.to_owned(), cells: cells(server) };
+        let row = |server: &Server| Row { name: server.peer.name.to_owned(), cells: cells(server) };
         self.servers.iter().map(row).collect()
     }
 }
@@ -112,7 +111,12 @@ pub(super) fn sheet(
         method: method(findings),
         warnings: warnings(findings, load_warning),
         targets: targets(findings),
-        tables: vec![one_processor(findings), half_load(findings), updates(findings), two(findings)],
+        tables: vec![
+            one_processor(findings),
+            half_load(findings),
+            updates(findings),
+            two(findings),
+        ],
         checks: checks(findings),
         servers: server_notes(findings.servers.iter().map(|server| {
             (server.peer, &server.version, &server.command_line, &server.configuration)
@@ -137,7 +141,9 @@ fn method(findings: &Findings) -> String {
 fn warnings(findings: &Findings, load_warning: Option<String>) -> Vec<String> {
     let mut warnings: Vec<String> = load_warning.into_iter().collect();
     if !findings.is_pinned {
-        warnings.push("this machine has one processor: server and generator disturb each other".to_owned());
+        warnings.push(
+            "this machine has one processor: server and generator disturb each other".to_owned(),
+        );
     }
     let ceiling = findings.ceiling.per_second;
     if ceiling < CEILING_MIN {
@@ -306,14 +312,18 @@ fn targets(findings: &Findings) -> Vec<Target> {
             trouble(&[(ours, Scene::Most), ("NSD", Scene::Most)]),
         ),
         ratio_target(
-            format!("queries/s under {UPDATES_PER_SECOND} updates/s: at least {UPDATED_SHARE_MIN} times those without"),
+            format!(
+                "queries/s under {UPDATES_PER_SECOND} updates/s: at least {UPDATED_SHARE_MIN} times those without"
+            ),
             value(ours, Scene::MostUpdated, &per_second),
             value(ours, Scene::Most, &per_second),
             |found| found >= UPDATED_SHARE_MIN,
             too_few_updates.or(trouble(&[(ours, Scene::Most), (ours, Scene::MostUpdated)])),
         ),
         ratio_target(
-            format!("p99 at half load under {UPDATES_PER_SECOND} updates/s: at most Knot's without updates"),
+            format!(
+                "p99 at half load under {UPDATES_PER_SECOND} updates/s: at most Knot's without updates"
+            ),
             value(ours, Scene::HalfUpdated, &p99),
             value("Knot", Scene::Half, &p99),
             |found| found <= KNOT_LATENCY_MAX,
@@ -330,9 +340,12 @@ fn checks(findings: &Findings) -> Vec<String> {
         checks.push(match (&server.program, server.wrong()) {
             (None, _) => format!("{name}: not installed, not measured"),
             (_, 0) => format!("{name}: all {right} answers are right"),
-            (_, wrong) => format!("{name}: **{wrong} WRONG ANSWERS** beside {right} right ones: its figures are void"),
+            (_, wrong) => format!(
+                "{name}: **{wrong} WRONG ANSWERS** beside {right} right ones: its figures are void"
+            ),
         });
-        checks.extend(server.failures.iter().map(|failure| format!("{name}: **failed**: {failure}")));
+        checks
+            .extend(server.failures.iter().map(|failure| format!("{name}: **failed**: {failure}")));
     }
     checks
 }

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 /// Hosts in the zone, and in that of a quick run.
 const HOSTS: u32 = 1_000_000;
-const HOSTS_QUICK: u32 = 50_000;
+const HOSTS_QUICK: u32 = 20_000;
 /// Names changed before the differences are asked for.
 const CHANGES: u32 = 1000;
 /// How many of them travel at once.
@@ -140,8 +140,7 @@ fn whole_zone(peer: &Peer, started: &Started, hosts: u32) -> Result<Measurement,
     let process_id = started.server.process_id();
     let look = || (process::family_time(process_id), machine::busy_time(SERVER_PROCESSOR));
     let (before, stolen) = (look(), Stolen::now());
-    let whole =
-        client::receive(started.address(), None, peer.ability != Ability::PlainTransfers)?;
+    let whole = client::receive(started.address(), None, peer.ability != Ability::PlainTransfers)?;
     let after = look();
     eprintln!("  whole: {whole:?}");
     let expected = mix::records_of(hosts) + 1;
@@ -211,7 +210,9 @@ fn table(servers: &[Server]) -> Table {
     };
     Table {
         title: "Out of the server".to_owned(),
-        note: format!("IXFR is asked for after {CHANGES} names were changed by an update each; there is no figure where the server takes no updates in this setup or sent the whole zone instead."),
+        note: format!(
+            "IXFR is asked for after {CHANGES} names were changed by an update each; there is no figure where the server takes no updates in this setup or sent the whole zone instead."
+        ),
         columns: vec![
             Column::plotted(SECONDS, 2),
             Column::plotted("AXFR MB/s", 1),
