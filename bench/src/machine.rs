@@ -64,6 +64,37 @@ pub(crate) fn free_octets(folder: &Path) -> Result<u64, String> {
     Ok(status.f_bavail.saturating_mul(status.f_frsize))
 }
 
+/// Part of the machine's time since `before` that the host gave to somebody else.
+pub(crate) fn stolen_share(before: &Stolen) -> Option<f64> {
+    let now = Stolen::now()?;
+    let total = now.total.checked_sub(before.total).filter(|total| *total > 0)?;
+    Some(now.stolen.saturating_sub(before.stolen) as f64 / total as f64)
+}
+
+/// Time stolen from this machine so far, and all time, in the kernel's units.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stolen {
+    stolen: u64,
+    total: u64,
+}
+
+impl Stolen {
+    /// What the kernel says now.
+    pub(crate) fn now() -> Option<Stolen> {
+        let text = fs::read_to_string("/proc/stat").ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+        // Guests, the last two fields, count as user already.
+        let ticks: Vec<u64> =
+            line.split_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
+        Some(Stolen { stolen: *ticks.get(7)?, total: ticks.iter().sum() })
+    }
+}
+
+/// Processes that want a processor, on average over the last minute.
+pub(crate) fn load_average() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
 /// One line about processor, kernel and load.
 pub(crate) fn describe() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();

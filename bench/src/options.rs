@@ -1,169 +1,226 @@
-//! The command line of the benchmark.
+//! The command line of the benchmarks.
 //!
 //! It only turns words into [`Options`]; it never looks at the machine.
 
+use crate::instructions::Work;
+use crate::mode::{self, IN_FLIGHT_MAX, Mode};
 use crate::peers::{self, Peer};
-use crate::phase::Transport;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// What `--help` prints.
 pub(crate) const USAGE: &str = "\
-usage: einhorn-bench update [OPTIONS]
+usage: einhorn-bench BENCHMARK [OPTIONS]
 
-Measures durable, signed RFC 2136 updates against Einhorn and its peers on this machine.
+Measures Einhorn and its peers on this machine.
 
-  --quick                     one round and short phases: for a look, not for a claim
-  --only SERVER[,SERVER]      choose from einhorn, bind, knot, powerdns
-  --modes MODE[,MODE]         choose from the default modes, or others of the form
-                              udp:IN_FLIGHT and tcp:IN_FLIGHT:CONNECTIONS
+  query         answers: rate, processor time, latency, two processors, under updates
+  memory        a million names: memory, time to load, time to start again
+  transfer      a million names out of each server by AXFR, and a change of them by IXFR
+  update        durable, signed RFC 2136 updates
+  instructions  instructions for each query and update of Einhorn's (needs valgrind)
+  all           all of them, one after the other
+  html          only makes the page again from the figures that are there
+
+Figures go to FOLDER/BENCHMARK.md and .json, and together to FOLDER/report.html.
+
+  --quick                     one round, short phases, small zones: for a look, not for a claim
+  --only SERVER[,SERVER]      choose from einhorn, nsd, knot, bind, powerdns
   --rounds COUNT              rounds of which the median is taken (default 3)
-  --duration-seconds SECONDS  measured time of each phase (default 5, with --quick 2)
+  --duration-seconds SECONDS  measured time of each phase (default 5, with --quick less)
+  --hosts COUNT               hosts in the zone: of `query` (default 100000, with --quick 10000), of
+                              `instructions` (10000 and 1000), of `memory` and `transfer` (default 1000000, with --quick 20000)
   --einhorn PATH              the einhorn binary (default: beside this program)
-  --ledger-entries COUNT      entries in the large log of the ledger's section (default 10 million,
-                              with --quick 1 million, at least 100000); 0 leaves the section out
-  --report FILE               write the report to FILE too";
+  --results FOLDER            where figures go (default bench/results)
+  --modes MODE[,MODE]         of `update`: udp:IN_FLIGHT and tcp:IN_FLIGHT:CONNECTIONS
+  --ledger-entries COUNT      of `update`: entries in the large log of the ledger's section (default
+                              10 million, with --quick 200000, at least 100000); 0 leaves it out";
 
 const ROUNDS: u32 = 3;
 const ROUNDS_QUICK: u32 = 1;
 const ROUNDS_MAX: u32 = 99;
 const DURATION_SECONDS: u64 = 5;
-const DURATION_SECONDS_QUICK: u64 = 2;
 /// Longer phases would outlive nothing useful: the medians are over rounds.
 const DURATION_SECONDS_MAX: u64 = 600;
+/// Host names have seven digits.
+const HOSTS_MAX: u64 = 9_999_999;
 /// The size at which the ledger must cost no more for each entry than at a small one.
 pub(crate) const LEDGER_ENTRIES: u64 = 10_000_000;
-const LEDGER_ENTRIES_QUICK: u64 = 1_000_000;
+const LEDGER_ENTRIES_QUICK: u64 = 200_000;
 /// Fewer would be no large log.
 pub(crate) const LEDGER_ENTRIES_MIN: u64 = 100_000;
 const LEDGER_ENTRIES_MAX: u64 = 1_000_000_000;
-/// Every update in flight needs an identifier of its own, and these have 16 bits.
-pub(crate) const IN_FLIGHT_MAX: u16 = 4096;
-const CONNECTIONS_MAX: u16 = 1024;
+const RESULTS: &str = "bench/results";
 
-/// How many updates travel at once, and how.
+/// A benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mode {
-    pub(crate) transport: Transport,
-    pub(crate) in_flight: u16,
+pub(crate) enum Benchmark {
+    Query,
+    Memory,
+    Transfer,
+    Update,
+    Instructions,
 }
 
-impl Mode {
-    const fn udp(in_flight: u16) -> Mode {
-        Mode { transport: Transport::Udp, in_flight }
-    }
+impl Benchmark {
+    /// In the order in which they run and are reported.
+    pub(crate) const ALL: [Benchmark; 5] = [
+        Benchmark::Query,
+        Benchmark::Memory,
+        Benchmark::Transfer,
+        Benchmark::Instructions,
+        Benchmark::Update,
+    ];
 
-    const fn tcp(in_flight: u16, connections: u16) -> Mode {
-        Mode { transport: Transport::Tcp { connections }, in_flight }
-    }
-
-    /// How a person calls it.
-    pub(crate) fn title(self) -> String {
-        match self.transport {
-            Transport::Udp => format!("UDP, {} in flight", self.in_flight),
-            Transport::Tcp { connections: 1 } => {
-                format!("TCP, {} in flight over 1 connection", self.in_flight)
-            }
-            Transport::Tcp { connections } => {
-                format!("TCP, {} in flight over {connections} connections", self.in_flight)
-            }
-        }
-    }
-
-    fn parse(text: &str) -> Option<Mode> {
-        let number = |text: &str, most: u16| text.parse().ok().filter(|n| (1..=most).contains(n));
-        let parts: Vec<&str> = text.split(':').collect();
-        match parts[..] {
-            ["udp", in_flight] => Some(Mode::udp(number(in_flight, IN_FLIGHT_MAX)?)),
-            ["tcp", in_flight, connections] => Some(Mode::tcp(
-                number(in_flight, IN_FLIGHT_MAX)?,
-                number(connections, CONNECTIONS_MAX)?,
-            )),
-            _ => None,
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Benchmark::Query => "query",
+            Benchmark::Memory => "memory",
+            Benchmark::Transfer => "transfer",
+            Benchmark::Update => "update",
+            Benchmark::Instructions => "instructions",
         }
     }
 }
-
-/// The mode whose latency is compared.
-pub(crate) const ONE_AT_A_TIME: Mode = Mode::udp(1);
-/// The mode whose throughput is compared with the best peer's.
-pub(crate) const MANY_DATAGRAMS: Mode = Mode::udp(256);
-/// The mode in which Knot does best.
-pub(crate) const MANY_PIPELINED: Mode = Mode::tcp(1024, 8);
-
-const MODES: [Mode; 5] =
-    [ONE_AT_A_TIME, Mode::udp(64), MANY_DATAGRAMS, Mode::udp(1024), MANY_PIPELINED];
 
 /// What to run.
 #[derive(Debug)]
 pub(crate) struct Options {
-    pub(crate) peers: Vec<&'static Peer>,
+    pub(crate) is_quick: bool,
+    /// Names of servers; all where nothing was said.
+    only: Option<Vec<String>>,
     pub(crate) modes: Vec<Mode>,
     pub(crate) rounds: u32,
-    pub(crate) duration: Duration,
+    duration: Option<Duration>,
+    hosts: Option<u32>,
     pub(crate) einhorn: Option<PathBuf>,
     /// 0 leaves out the ledger's section.
     pub(crate) ledger_entries: u64,
-    pub(crate) report: Option<PathBuf>,
+    pub(crate) results: PathBuf,
+}
+
+impl Options {
+    fn new() -> Options {
+        Options {
+            is_quick: false,
+            only: None,
+            modes: mode::DEFAULT.to_vec(),
+            rounds: ROUNDS,
+            duration: None,
+            hosts: None,
+            einhorn: None,
+            ledger_entries: LEDGER_ENTRIES,
+            results: RESULTS.into(),
+        }
+    }
+
+    /// Those of `peers` that were chosen.
+    pub(crate) fn choose(&self, peers: &'static [Peer]) -> Vec<&'static Peer> {
+        let chosen = |peer: &&Peer| match &self.only {
+            None => true,
+            Some(names) => names.iter().any(|name| name.eq_ignore_ascii_case(peer.name)),
+        };
+        peers.iter().filter(chosen).collect()
+    }
+
+    /// Measured time of a phase; `quick` is that of a quick run.
+    pub(crate) fn duration(&self, quick: Duration) -> Duration {
+        let usual = if self.is_quick { quick } else { Duration::from_secs(DURATION_SECONDS) };
+        self.duration.unwrap_or(usual)
+    }
+
+    /// Hosts in the zone, unless the command line says otherwise.
+    pub(crate) fn hosts(&self, usual: u32, quick: u32) -> u32 {
+        self.hosts.unwrap_or(if self.is_quick { quick } else { usual })
+    }
 }
 
 /// A command line.
 #[derive(Debug)]
 pub(crate) enum Command {
     Help,
-    Update(Options),
+    Run(Vec<Benchmark>, Options),
+    Page(Options),
+    /// Does one kind of work so many times, to be watched by valgrind.
+    Repeat {
+        work: Work,
+        count: u32,
+        hosts: u32,
+    },
 }
 
 /// Reads the arguments after the program's name.
 pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
     let mut words = arguments.iter().map(String::as_str);
-    match words.next() {
-        Some("update") => {}
-        Some("-h" | "--help" | "help") => return Ok(Command::Help),
-        Some(other) => return Err(format!("unknown benchmark `{other}`: there is only `update`")),
-        None => return Err("name a benchmark: `update`".to_owned()),
-    }
-    let mut options = Options {
-        peers: peers::ALL.iter().collect(),
-        modes: MODES.to_vec(),
-        rounds: ROUNDS,
-        duration: Duration::from_secs(DURATION_SECONDS),
-        einhorn: None,
-        ledger_entries: LEDGER_ENTRIES,
-        report: None,
+    let first = words.next().unwrap_or_default();
+    let benchmarks = match first {
+        "-h" | "--help" | "help" => return Ok(Command::Help),
+        "all" => Benchmark::ALL.to_vec(),
+        "html" => Vec::new(),
+        "repeat" => return parse_repeat(&arguments[1..]),
+        name => match Benchmark::ALL.into_iter().find(|benchmark| benchmark.name() == name) {
+            Some(benchmark) => vec![benchmark],
+            None => {
+                let known: Vec<&str> = Benchmark::ALL.iter().map(|b| b.name()).collect();
+                return Err(format!(
+                    "`{name}` is not a benchmark: name one of {}, all, html",
+                    known.join(", ")
+                ));
+            }
+        },
     };
-    let (mut rounds, mut duration_seconds, mut ledger_entries) = (None, None, None);
+    match parse_options(words)? {
+        None => Ok(Command::Help),
+        Some(options) if benchmarks.is_empty() => Ok(Command::Page(options)),
+        Some(options) => Ok(Command::Run(benchmarks, options)),
+    }
+}
+
+/// `None` where only help is wanted.
+fn parse_options<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Option<Options>, String> {
+    let mut options = Options::new();
+    let (mut rounds, mut ledger_entries, mut modes_chosen) = (None, None, false);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("`{word}` needs a value after it"));
         match word {
-            "-h" | "--help" => return Ok(Command::Help),
-            "--quick" => {
-                options.rounds = ROUNDS_QUICK;
-                options.duration = Duration::from_secs(DURATION_SECONDS_QUICK);
-                options.ledger_entries = LEDGER_ENTRIES_QUICK;
-            }
-            "--only" => options.peers = parse_peers(value()?)?,
-            "--modes" => options.modes = parse_modes(value()?)?,
-            "--rounds" => rounds = Some(number(word, value()?, ROUNDS_MAX.into())?),
+            "-h" | "--help" => return Ok(None),
+            "--quick" => options.is_quick = true,
+            "--only" => options.only = Some(parse_peers(value()?)?),
+            "--modes" => (options.modes, modes_chosen) = (parse_modes(value()?)?, true),
+            "--rounds" => rounds = Some(number(word, value()?, ROUNDS_MAX.into())? as u32),
             "--duration-seconds" => {
-                duration_seconds = Some(number(word, value()?, DURATION_SECONDS_MAX)?)
+                let seconds = number(word, value()?, DURATION_SECONDS_MAX)?;
+                options.duration = Some(Duration::from_secs(seconds));
             }
+            "--hosts" => options.hosts = Some(number(word, value()?, HOSTS_MAX)? as u32),
             "--ledger-entries" => ledger_entries = Some(parse_ledger_entries(value()?)?),
             "--einhorn" => options.einhorn = Some(value()?.into()),
-            "--report" => options.report = Some(value()?.into()),
+            "--results" => options.results = value()?.into(),
             other => return Err(format!("unknown option `{other}`")),
         }
     }
-    if let Some(rounds) = rounds {
-        options.rounds = rounds as u32;
+    if options.is_quick {
+        (options.rounds, options.ledger_entries) = (ROUNDS_QUICK, LEDGER_ENTRIES_QUICK);
+        if !modes_chosen {
+            options.modes = mode::QUICK.to_vec();
+        }
     }
-    if let Some(seconds) = duration_seconds {
-        options.duration = Duration::from_secs(seconds);
-    }
-    if let Some(entries) = ledger_entries {
-        options.ledger_entries = entries;
-    }
-    Ok(Command::Update(options))
+    options.rounds = rounds.unwrap_or(options.rounds);
+    options.ledger_entries = ledger_entries.unwrap_or(options.ledger_entries);
+    Ok(Some(options))
+}
+
+fn parse_repeat(words: &[String]) -> Result<Command, String> {
+    let usage = || {
+        let known: Vec<&str> = Work::ALL.iter().map(|work| work.name()).collect();
+        format!("expected `repeat WORK COUNT HOSTS` with WORK one of {}", known.join(", "))
+    };
+    let [work, count, hosts] = words else { return Err(usage()) };
+    let work = Work::ALL.into_iter().find(|candidate| candidate.name() == work.as_str());
+    let number = |text: &str| text.parse().map_err(|_| usage());
+    let (count, hosts) = (number(count)?, number(hosts)?);
+    Ok(Command::Repeat { work: work.ok_or_else(usage)?, count, hosts })
 }
 
 fn number(option: &str, text: &str, most: u64) -> Result<u64, String> {
@@ -182,10 +239,11 @@ fn parse_ledger_entries(text: &str) -> Result<u64, String> {
     })
 }
 
-fn parse_peers(text: &str) -> Result<Vec<&'static Peer>, String> {
+fn parse_peers(text: &str) -> Result<Vec<String>, String> {
     let find = |name: &str| {
-        peers::ALL.iter().find(|peer| peer.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
-            let known: Vec<&str> = peers::ALL.iter().map(|peer| peer.name).collect();
+        let mut known = peers::ANSWERING.iter().map(|peer| peer.name);
+        known.find(|known| known.eq_ignore_ascii_case(name)).map(str::to_owned).ok_or_else(|| {
+            let known: Vec<&str> = peers::ANSWERING.iter().map(|peer| peer.name).collect();
             format!("unknown server `{name}`: choose from {}", known.join(", "))
         })
     };
@@ -209,22 +267,34 @@ mod tests {
         parse(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
-    #[test]
-    fn an_explicit_duration_wins_over_quick_wherever_it_stands() {
-        for text in ["update --duration-seconds 9 --quick", "update --quick --duration-seconds 9"] {
-            let Ok(Command::Update(options)) = parse_words(text) else { panic!("{text}") };
-            assert_eq!((options.rounds, options.duration.as_secs()), (1, 9));
+    fn options_of(text: &str) -> Options {
+        match parse_words(text) {
+            Ok(Command::Run(_, options)) => options,
+            other => panic!("{text}: {other:?}"),
         }
     }
 
     #[test]
+    fn an_explicit_duration_wins_over_quick_wherever_it_stands() {
+        for text in ["update --duration-seconds 9 --quick", "update --quick --duration-seconds 9"] {
+            let options = options_of(text);
+            let duration = options.duration(Duration::from_secs(2));
+            assert_eq!((options.rounds, duration.as_secs()), (1, 9));
+        }
+        let quick = options_of("query --quick");
+        assert_eq!(quick.duration(Duration::from_secs(2)).as_secs(), 2);
+        assert_eq!(quick.hosts(100, 10), 10);
+        assert_eq!(options_of("query --quick --hosts 7").hosts(100, 10), 7);
+    }
+
+    #[test]
     fn servers_and_modes_are_chosen_by_name() {
-        let Ok(Command::Update(options)) =
-            parse_words("update --only knot,bind --modes udp:7,tcp:64:4")
-        else {
-            panic!("a valid command line")
+        let options = options_of("update --only knot,bind --modes udp:7,tcp:64:4");
+        let names = |peers: &'static [Peer]| -> Vec<&str> {
+            options.choose(peers).iter().map(|peer| peer.name).collect()
         };
-        assert_eq!(options.peers.iter().map(|p| p.name).collect::<Vec<_>>(), ["Knot", "BIND"]);
+        assert_eq!(names(&peers::ALL), ["BIND", "Knot"]);
+        assert_eq!(names(&peers::ANSWERING), ["Knot", "BIND"]);
         assert_eq!(options.modes, [Mode::udp(7), Mode::tcp(64, 4)]);
     }
 
@@ -237,8 +307,7 @@ mod tests {
             ("update --ledger-entries 0", 0),
         ];
         for (text, expected) in cases {
-            let Ok(Command::Update(options)) = parse_words(text) else { panic!("{text}") };
-            assert_eq!(options.ledger_entries, expected, "{text}");
+            assert_eq!(options_of(text).ledger_entries, expected, "{text}");
         }
     }
 
@@ -246,15 +315,22 @@ mod tests {
     fn nonsense_is_refused() {
         let nonsense = [
             "",
-            "query",
-            "update --only nsd",
+            "fly",
+            "update --only hickory",
             "update --modes udp:0",
             "update --rounds",
             "update --fast",
             "update --ledger-entries 99",
+            "query --hosts 0",
+            "repeat a",
+            "repeat nothing 5 5",
         ];
         for text in nonsense {
             assert!(parse_words(text).is_err(), "{text}");
         }
+        assert!(matches!(parse_words("--help"), Ok(Command::Help)));
+        assert!(matches!(parse_words("html"), Ok(Command::Page(_))));
+        let Ok(Command::Run(all, _)) = parse_words("all") else { panic!("`all` is a command") };
+        assert_eq!(all, Benchmark::ALL);
     }
 }

@@ -6,7 +6,7 @@
 //! is something to send.
 
 use crate::flight::{Flight, Tally};
-use crate::options::Mode;
+use crate::mode::Mode;
 use crate::statistics::percentile;
 use crate::tcp::TcpTransport;
 use crate::threads::{Shares, ThreadTimes};

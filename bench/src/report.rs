@@ -6,10 +6,10 @@
 use crate::flight::Tally;
 use crate::ledger::LedgerReport;
 use crate::ledger_report;
-use crate::options::Mode;
+use crate::mode::Mode;
 use crate::peers::{self, Peer};
 use crate::phase::Measurement;
-use crate::query::Verification;
+use crate::probe::Verification;
 use crate::statistics::median;
 use crate::targets;
 use crate::threads::Shares;
@@ -69,7 +69,7 @@ pub(crate) struct Summary {
 
 impl Summary {
     /// `None` without measurements.
-    fn of(measurements: &[Measurement]) -> Option<Summary> {
+    pub(crate) fn of(measurements: &[Measurement]) -> Option<Summary> {
         let over = |get: &dyn Fn(&Measurement) -> Option<f64>| {
             median(&measurements.iter().filter_map(get).collect::<Vec<_>>())
         };

@@ -4,9 +4,11 @@
 //! disturbed, nor on a measurement smaller than the target says.
 
 use crate::ledger::LedgerReport;
-use crate::options::{LEDGER_ENTRIES, MANY_DATAGRAMS, MANY_PIPELINED, Mode, ONE_AT_A_TIME};
+use crate::mode::{MANY_DATAGRAMS, MANY_PIPELINED, Mode, ONE_AT_A_TIME};
+use crate::options::LEDGER_ENTRIES;
 use crate::peers;
 use crate::report::{NOTHING, Report, Summary, decimal, percent, precise_percent, ratio};
+use crate::sheet;
 use crate::threads::LEDGER_THREAD;
 use std::fmt::Write as _;
 
@@ -54,6 +56,18 @@ impl Target {
 pub(crate) fn render(text: &mut String, report: &Report) {
     // Writing to a String cannot fail, hence the ignored results.
     text.push_str("## Targets\n\n| target | found | |\n|---|---:|---|\n");
+    for target in judge(report) {
+        let found = target.found.as_deref().unwrap_or(NOTHING);
+        let _ = writeln!(text, "| {} | {found} | {} |", target.title, target.verdict);
+    }
+    text.push('\n');
+    if let Some(disturbance) = disturbance(report) {
+        let _ = writeln!(text, "**Disturbed:** {disturbance}.\n");
+    }
+}
+
+/// All targets with what was found.
+pub(crate) fn judge(report: &Report) -> Vec<sheet::Target> {
     let targets = [
         latency(report),
         datagrams(report),
@@ -63,12 +77,12 @@ pub(crate) fn render(text: &mut String, report: &Report) {
         ledger_growth(report),
         verification(report),
     ];
-    for target in targets {
-        let found = target.found.as_deref().unwrap_or(NOTHING);
-        let _ = writeln!(text, "| {} | {found} | {} |", target.title, target.verdict());
-    }
-    text.push('\n');
-    render_disturbances(text, report);
+    let judged = |target: Target| sheet::Target {
+        verdict: target.verdict(),
+        title: target.title,
+        found: target.found,
+    };
+    targets.map(judged).to_vec()
 }
 
 fn latency(report: &Report) -> Target {
@@ -190,7 +204,7 @@ fn any_disturbed(report: &Report, mode: Mode, names: &[&str]) -> bool {
 }
 
 /// Says which figures were taken while something else ran on the server's processor.
-fn render_disturbances(text: &mut String, report: &Report) {
+pub(crate) fn disturbance(report: &Report) -> Option<String> {
     let mut disturbed = Vec::new();
     for server in &report.servers {
         for mode in &report.modes {
@@ -207,14 +221,13 @@ fn render_disturbances(text: &mut String, report: &Report) {
             disturbed.push(format!("the ledger by itself, {what} ({})", percent(share)));
         }
     }
-    if !disturbed.is_empty() {
-        let _ = writeln!(
-            text,
-            "**Disturbed:** other work used the same processor while these were measured, so that\n\
-             neither they nor ratios with them can be trusted; measure again on a quiet machine: {}.\n",
+    (!disturbed.is_empty()).then(|| {
+        format!(
+            "other work used the same processor while these were measured, so that\n\
+             neither they nor ratios with them can be trusted; measure again on a quiet machine: {}",
             disturbed.join("; "),
-        );
-    }
+        )
+    })
 }
 
 #[cfg(test)]
@@ -223,7 +236,7 @@ mod tests {
     use crate::flight::Tally;
     use crate::ledger::{PerEntry, Times};
     use crate::phase::Measurement;
-    use crate::query::Verification;
+    use crate::probe::Verification;
     use crate::report::{self, ServerReport};
     use crate::threads::Shares;
     use std::path::PathBuf;

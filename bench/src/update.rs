@@ -6,40 +6,43 @@
 use crate::echo::Echo;
 use crate::ledger::{self, LedgerReport};
 use crate::machine::{self, GENERATOR_PROCESSOR, SERVER_PROCESSOR};
-use crate::options::{Mode, Options};
-use crate::peers::{self, Peer};
+use crate::mode::Mode;
+use crate::options::Options;
+use crate::peers::{self, ONE_PROCESSOR, Peer, Start};
 use crate::phase::{Measurement, Phase, Usage};
+use crate::place::{self, Place};
+use crate::probe::{self, Verification};
 use crate::process;
-use crate::query::{self, Verification};
 use crate::report::{self, Report, ServerReport};
+use crate::sheet::Sheet;
 use crate::threads::{self, LEDGER_THREAD, Shares};
-use crate::workload::Workload;
+use crate::update_sheet;
+use crate::workload::{self, Workload};
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// The ceiling is the same in every round: one short look at it is enough.
 const ECHO_DURATION: Duration = Duration::from_secs(2);
+const DURATION_QUICK: Duration = Duration::from_secs(1);
 /// Einhorn's ledger makes its files durable in two steps, each a second after the last update or
 /// the last step: after a longer rest its work is done.
 const LEDGER_REST: Duration = Duration::from_millis(2500);
 const LEDGER_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs the benchmark and prints its report.
-pub(crate) fn run(options: &Options, arguments: &[String]) -> Result<(), String> {
-    let folder = work_folder()?;
-    fs::create_dir_all(&folder)
-        .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
+/// Runs the benchmark; its figures, and its report.
+pub(crate) fn measure(options: &Options, command_line: String) -> Result<(Sheet, String), String> {
+    let place = Place::new("update")?;
+    let load_warning = place::load_warning(machine::load_average());
     let mut report = Report {
-        command_line: format!("einhorn-bench {}", arguments.join(" ")),
+        command_line,
         machine: machine::describe(),
         pinned: machine::pin_this_thread(SERVER_PROCESSOR)
             && machine::pin_this_thread(GENERATOR_PROCESSOR),
-        sync_nanoseconds: machine::sync_nanoseconds(&folder)?,
-        folder: folder.display().to_string(),
+        sync_nanoseconds: machine::sync_nanoseconds(place.folder())?,
+        folder: place.folder().display().to_string(),
         rounds: options.rounds,
-        duration: options.duration,
+        duration: options.duration(DURATION_QUICK),
         modes: options.modes.clone(),
         ceiling: Vec::new(),
         servers: Vec::new(),
@@ -48,38 +51,20 @@ pub(crate) fn run(options: &Options, arguments: &[String]) -> Result<(), String>
     eprintln!("{}", report.machine);
     report.ceiling = measure_ceiling(&options.modes)?;
     report.servers = find_servers(options);
-    measure_servers(options, &mut report.servers, &folder);
-    report.ledger = measure_ledger(options, &folder);
-    // What the servers leave is of no use; an error here does not spoil the figures.
-    let _ = fs::remove_dir_all(&folder);
-    let text = report::render(&report);
-    println!("{text}");
-    if let Some(path) = &options.report {
-        write_report(path, &text)?;
-    }
-    judge(&report)
-}
-
-/// Fails if anything in the run did.
-fn judge(report: &Report) -> Result<(), String> {
-    let failed =
-        |server: &&ServerReport| !server.failures.is_empty() || server.verification.wrong > 0;
-    let mut names: Vec<&str> =
-        report.servers.iter().filter(failed).map(|server| server.peer.name).collect();
-    if matches!(report.ledger, Some(Err(_))) {
-        names.push("the ledger by itself");
-    }
-    match names.is_empty() {
-        true => Ok(()),
-        false => Err(format!(
-            "not everything went well with {}: see the report under `Checks`",
-            names.join(", ")
-        )),
-    }
+    measure_servers(options, &mut report.servers, place.folder());
+    report.ledger = measure_ledger(options, place.folder());
+    let sheet = update_sheet::sheet(&report, load_warning);
+    Ok((sheet, report::render(&report)))
 }
 
 /// Rounds over servers; what fails is kept with the server.
 fn measure_servers(options: &Options, servers: &mut [ServerReport], folder: &Path) {
+    let zone_file = folder.join("zone");
+    if let Err(error) = fs::write(&zone_file, workload::zone_file()) {
+        let message = format!("cannot write {}: {error}", zone_file.display());
+        servers.iter_mut().for_each(|server| server.failures.push(message.clone()));
+        return;
+    }
     let count = servers.len();
     for round in 0..options.rounds {
         // Each round begins with another server.
@@ -90,7 +75,7 @@ fn measure_servers(options: &Options, servers: &mut [ServerReport], folder: &Pat
             // A folder for each start: a file system that still keeps track of many files just
             // deleted is slower at creating new ones, which would be held against the next server.
             let folder = folder.join(round.to_string());
-            if let Err(message) = run_server(options, server, &program, &folder) {
+            if let Err(message) = run_server(options, server, &program, &folder, &zone_file) {
                 eprintln!("  failed: {message}");
                 server.failures.push(message);
             }
@@ -101,7 +86,7 @@ fn measure_servers(options: &Options, servers: &mut [ServerReport], folder: &Pat
 /// Einhorn's ledger by itself, after the servers, whom its files would disturb; `None` where it
 /// is left out.
 fn measure_ledger(options: &Options, folder: &Path) -> Option<Result<LedgerReport, String>> {
-    let ours = options.peers.iter().any(|peer| peer.name == peers::OURS);
+    let ours = options.choose(&peers::ALL).iter().any(|peer| peer.name == peers::OURS);
     if !ours || options.ledger_entries == 0 {
         return None;
     }
@@ -113,23 +98,9 @@ fn measure_ledger(options: &Options, folder: &Path) -> Option<Result<LedgerRepor
     Some(outcome)
 }
 
-/// The folder that servers run in: on the same disk as the build, which is rarely in memory.
-fn work_folder() -> Result<PathBuf, String> {
-    let program = std::env::current_exe()
-        .map_err(|error| format!("cannot find the benchmark's own path: {error}"))?;
-    let target =
-        program.ancestors().nth(2).ok_or("the benchmark does not lie in a target folder")?;
-    Ok(target.join("bench-update"))
-}
-
 fn find_servers(options: &Options) -> Vec<ServerReport> {
     let find = |peer: &'static Peer| {
-        let program = peer.find(options.einhorn.as_deref());
-        let version = program.as_deref().map_or_else(
-            || format!("`{}` is not installed here: not measured", peer.program),
-            |program| peer.version(program),
-        );
-        eprintln!("{}: {version}", peer.name);
+        let (program, version) = peer.found(options.einhorn.as_deref());
         ServerReport {
             peer,
             program,
@@ -142,7 +113,7 @@ fn find_servers(options: &Options) -> Vec<ServerReport> {
             failures: Vec::new(),
         }
     };
-    options.peers.iter().copied().map(find).collect()
+    options.choose(&peers::ALL).into_iter().map(find).collect()
 }
 
 /// What the generator reaches when nobody does any work.
@@ -171,19 +142,26 @@ fn run_server(
     report: &mut ServerReport,
     program: &Path,
     folder: &Path,
+    zone_file: &Path,
 ) -> Result<(), String> {
     let mut workload = Workload::new()?;
-    let mut started = report.peer.start(program, &folder.join(report.peer.program))?;
-    report.command_line = started.server.command_line().to_owned();
+    let server_folder = folder.join(report.peer.program);
+    let mut started = report.peer.start(Start {
+        program,
+        folder: &server_folder,
+        zone_file,
+        processors: &ONE_PROCESSOR,
+    })?;
+    report.command_line = started.server.command_line();
     report.configuration.clone_from(&started.configuration);
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, started.port));
-    query::wait_until_ready(address, &workload, || started.server.check_running())?;
+    let address = started.address();
+    probe::wait_until_ready(address, &workload, || started.server.check_running())?;
     let process_id = started.server.process_id();
     let before = usage(process_id);
     for (at, mode) in options.modes.iter().enumerate() {
         let phase = Phase {
             mode: *mode,
-            duration: options.duration,
+            duration: options.duration(DURATION_QUICK),
             server: address,
             check_signatures: true,
             usage: &|| usage(process_id),
@@ -201,7 +179,7 @@ fn run_server(
     if report.peer.name == peers::OURS {
         report.whole_runs.extend(before.and_then(|before| whole_run(process_id, &before)));
     }
-    let verification = query::verify(address, &workload)?;
+    let verification = probe::verify(address, &workload)?;
     eprintln!(
         "  verified: {} of {} sampled hosts answer what was acknowledged",
         verification.right(),
@@ -232,16 +210,4 @@ fn whole_run(process_id: u32, before: &Usage) -> Option<Shares> {
 
 fn print_progress(mode: Mode, measurement: &Measurement) {
     eprintln!("  {}: {}", mode.title(), report::one_line(measurement));
-}
-
-fn write_report(path: &Path, text: &str) -> Result<(), String> {
-    let write = || {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::write(path, text)
-    };
-    write().map_err(|error| format!("cannot write the report to {}: {error}", path.display()))?;
-    eprintln!("report: {}", path.display());
-    Ok(())
 }

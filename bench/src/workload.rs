@@ -23,7 +23,7 @@ const HOST_STRIDE: u32 = 7919;
 /// Room for one update; they take about 180 octets.
 const UPDATE_OCTETS_MAX: usize = 512;
 /// TTL of the addresses, in seconds.
-const TTL_SECONDS: u32 = 300;
+pub(crate) const TTL_SECONDS: u32 = 300;
 
 /// The zone as the servers load it at the start.
 pub(crate) fn zone_file() -> String {

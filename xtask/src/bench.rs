@@ -6,11 +6,8 @@ use crate::programs;
 use crate::workspace::Workspace;
 use std::process::Command;
 
-/// Where the report goes, relative to the root; git ignores it.
-const UPDATE_REPORT: &str = "bench/results/update.md";
-
-/// Runs the update benchmark with the given further arguments.
-pub(crate) fn update(arguments: &[String]) -> Result<(), String> {
+/// Passes the arguments on to the benchmarks, which put their figures where git ignores them.
+pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let workspace = Workspace::load()?;
     let mut packages = vec!["--package", "einhorn-bench"];
     if !arguments.iter().any(|argument| argument == "-h" || argument == "--help") {
@@ -25,7 +22,6 @@ pub(crate) fn update(arguments: &[String]) -> Result<(), String> {
     programs::run(
         Command::new(workspace.target.join("release").join("einhorn-bench"))
             .current_dir(&workspace.root)
-            .args(["update", "--report", UPDATE_REPORT])
             .args(arguments),
     )
 }

@@ -24,8 +24,8 @@ usage: cargo xtask COMMAND
                 licences and all tests but the long ones; installs the peers that tests need
   test full     the same, then the long tests and the documentation
   tidy          only the project's own rules: rooms, sizes, words, links
-  bench update  durable signed updates, measured against the peers on this machine; see
-                `cargo xtask bench update --help`";
+  bench WHAT    measures against the peers on this machine: query, memory, transfer, update,
+                instructions or all; see `cargo xtask bench --help`";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(test::Extent::Merge),
         ["test", "full"] => test::run(test::Extent::Full),
         ["tidy"] => tidy::run(),
-        ["bench", "update", ..] => bench::update(&arguments[2..]),
+        ["bench", ..] => bench::run(&arguments[1..]),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

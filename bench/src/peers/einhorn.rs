@@ -1,10 +1,15 @@
 //! Einhorn itself, which the command line configures.
 
-use super::{Peer, Setup, Site};
+use super::{Ability, Peer, Setup, Site};
 use crate::workload::{KEY_NAME, KEY_SECRET, ZONE};
 
-pub(super) const PEER: Peer =
-    Peer { name: "Einhorn", program: "einhorn", version_argument: "--version", prepare };
+pub(super) const PEER: Peer = Peer {
+    name: "Einhorn",
+    program: "einhorn",
+    version_argument: "--version",
+    ability: Ability::Updates,
+    prepare,
+};
 
 fn prepare(site: &Site) -> Result<Setup, String> {
     let arguments = [

@@ -1,21 +1,34 @@
 //! The servers that are measured: how each is configured and started.
 //!
-//! All of them are set up to be as fast as they can be while an acknowledged update is on the
-//! disk. A driver never touches anything outside the folder it is given.
+//! There are two sets of them. Those that take updates are set up to be as fast as they can be
+//! while an acknowledged update is on the disk; those that only answer, to answer as fast as they
+//! can. A driver never touches anything outside the folder it is given.
 
 mod bind;
 mod einhorn;
 mod knot;
+mod nsd;
 mod powerdns;
 
+use crate::machine::SERVER_PROCESSOR;
 use crate::process::{self, Server};
-use crate::workload::zone_file;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
 /// Attempts to find a port that is free for both UDP and TCP.
 const PORT_ATTEMPTS: usize = 64;
+
+/// What a server can do in the setup of its driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ability {
+    /// Signed updates and signed transfers.
+    Updates,
+    /// Signed transfers.
+    SignedTransfers,
+    /// Transfers to an address.
+    PlainTransfers,
+}
 
 /// A kind of server.
 #[derive(Debug)]
@@ -25,23 +38,35 @@ pub(crate) struct Peer {
     pub(crate) program: &'static str,
     /// The argument that makes it print its version.
     version_argument: &'static str,
+    pub(crate) ability: Ability,
     /// Writes the configuration and says how to start the server.
     prepare: fn(&Site) -> Result<Setup, String>,
 }
 
-/// Every server there is a driver for; the first is the one the others are compared with.
+/// The servers that take updates; the first is the one the others are compared with.
 pub(crate) static ALL: [Peer; 4] = [einhorn::PEER, bind::PEER, knot::PEER, powerdns::PEER];
+
+/// The servers as they are set up to answer; the first is the one the others are compared with.
+pub(crate) static ANSWERING: [Peer; 5] =
+    [einhorn::PEER, nsd::PEER, knot::ANSWERING, bind::PEER, powerdns::ANSWERING];
+
+/// The servers as they are set up to be transferred from; the first is the one the others are
+/// compared with.
+pub(crate) static TRANSFERRING: [Peer; 5] =
+    [einhorn::PEER, nsd::PEER, knot::TRANSFERRING, bind::PEER, powerdns::ANSWERING];
 
 /// The name of the server that the others are compared with.
 pub(crate) const OURS: &str = einhorn::PEER.name;
 
-/// Where a server is to run.
+/// Where a server is to run, and with what.
 pub(crate) struct Site {
     /// An empty folder of its own.
     folder: PathBuf,
     /// The zone as a file.
     zone_file: PathBuf,
     port: u16,
+    /// How many processors it has.
+    processors: usize,
 }
 
 /// How to start a server, and what the report says about it.
@@ -50,6 +75,22 @@ struct Setup {
     /// The configuration as written; empty where the command line says it all.
     configuration: String,
 }
+
+/// What a server is started with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start<'a> {
+    /// The program, as found.
+    pub(crate) program: &'a Path,
+    /// Its folder, which is emptied first.
+    pub(crate) folder: &'a Path,
+    /// The zone file; the server gets a link to it in its own folder.
+    pub(crate) zone_file: &'a Path,
+    /// The processors it may use.
+    pub(crate) processors: &'a [usize],
+}
+
+/// The processors of a server that has one.
+pub(crate) const ONE_PROCESSOR: [usize; 1] = [SERVER_PROCESSOR];
 
 /// A server that has been started.
 #[derive(Debug)]
@@ -79,20 +120,46 @@ impl Peer {
         printed.lines().next().unwrap_or("(prints no version)").to_owned()
     }
 
-    /// Starts the server in `folder`, which is emptied first.
-    pub(crate) fn start(&self, program: &Path, folder: &Path) -> Result<Started, String> {
+    /// Where the program is, if it is installed, and its version or that it is missing.
+    pub(crate) fn found(&self, einhorn: Option<&Path>) -> (Option<PathBuf>, String) {
+        let program = self.find(einhorn);
+        let version = program.as_deref().map_or_else(
+            || format!("`{}` is not installed here: not measured", self.program),
+            |program| self.version(program),
+        );
+        eprintln!("{}: {version}", self.name);
+        (program, version)
+    }
+
+    /// Starts the server in a folder of its own.
+    pub(crate) fn start(&self, start: Start<'_>) -> Result<Started, String> {
+        let folder = start.folder;
         if folder.exists() {
             fs::remove_dir_all(folder)
                 .map_err(|error| format!("cannot empty {}: {error}", folder.display()))?;
         }
         fs::create_dir_all(folder)
             .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
-        let site =
-            Site { folder: folder.to_owned(), zone_file: folder.join("zone"), port: free_port()? };
-        site.write("zone", &zone_file())?;
+        let site = Site {
+            folder: folder.to_owned(),
+            zone_file: folder.join("zone"),
+            port: free_port()?,
+            processors: start.processors.len(),
+        };
+        // A link: no server writes into the file itself, and copying a large one takes time.
+        fs::hard_link(start.zone_file, &site.zone_file).map_err(|error| {
+            format!("cannot link {} into {}: {error}", start.zone_file.display(), folder.display())
+        })?;
         let setup = (self.prepare)(&site)?;
-        let server = Server::start(folder, program, &setup.arguments)?;
+        let server = Server::start(folder, start.program, &setup.arguments, start.processors)?;
         Ok(Started { server, port: site.port, configuration: setup.configuration })
+    }
+}
+
+impl Started {
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 }
 

@@ -17,6 +17,10 @@ const TRIES: u16 = 4;
 const READY_INTERVAL: Duration = Duration::from_millis(20);
 /// Time a server has to start and load the zone.
 const READY_PATIENCE: Duration = Duration::from_secs(30);
+/// The same where the time until the first answer is measured.
+const IMPATIENCE: Duration = Duration::from_millis(20);
+const LOAD_INTERVAL: Duration = Duration::from_millis(5);
+const LOAD_PATIENCE: Duration = Duration::from_secs(300);
 const MESSAGE_OCTETS_MAX: usize = 4096;
 /// Hosts asked for at the end.
 const SAMPLE: usize = 500;
@@ -34,11 +38,11 @@ struct Answer {
 }
 
 impl Client {
-    fn new(server: SocketAddr) -> Result<Client, String> {
+    fn new(server: SocketAddr, patience: Duration) -> Result<Client, String> {
         let open = || -> std::io::Result<UdpSocket> {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
             socket.connect(server)?;
-            socket.set_read_timeout(Some(ANSWER_PATIENCE))?;
+            socket.set_read_timeout(Some(patience))?;
             Ok(socket)
         };
         let socket =
@@ -79,7 +83,7 @@ pub(crate) fn wait_until_ready(
     workload: &Workload,
     mut still_runs: impl FnMut() -> Result<(), String>,
 ) -> Result<(), String> {
-    let mut client = Client::new(server)?;
+    let mut client = Client::new(server, ANSWER_PATIENCE)?;
     let begin = Instant::now();
     while begin.elapsed() < READY_PATIENCE {
         still_runs()?;
@@ -94,6 +98,27 @@ pub(crate) fn wait_until_ready(
         workload.zone(),
         READY_PATIENCE.as_secs()
     ))
+}
+
+/// Waits until the server gives the right address for a name, and says when it did.
+/// `still_runs` fails when waiting is in vain.
+pub(crate) fn wait_for_address(
+    server: SocketAddr,
+    name: &Name,
+    address: [u8; 4],
+    mut still_runs: impl FnMut() -> Result<(), String>,
+) -> Result<Instant, String> {
+    let mut client = Client::new(server, IMPATIENCE)?;
+    let begin = Instant::now();
+    while begin.elapsed() < LOAD_PATIENCE {
+        still_runs()?;
+        match client.ask_once(name, RecordType::A) {
+            Some(answer) if answer.rdata == [address] => return Ok(Instant::now()),
+            _ => std::thread::sleep(LOAD_INTERVAL),
+        }
+    }
+    let seconds = LOAD_PATIENCE.as_secs();
+    Err(format!("the server did not answer for {name} within {seconds} s"))
 }
 
 /// What asking for acknowledged values showed.
@@ -118,7 +143,7 @@ impl Verification {
 
 /// Asks for a sample of the hosts whose value is known.
 pub(crate) fn verify(server: SocketAddr, workload: &Workload) -> Result<Verification, String> {
-    let mut client = Client::new(server)?;
+    let mut client = Client::new(server, ANSWER_PATIENCE)?;
     let expectations: Vec<(u32, u32)> = workload.expectations().collect();
     let step = expectations.len().div_ceil(SAMPLE).max(1);
     let mut verification = Verification::default();
