@@ -4,10 +4,12 @@
 //! many record data types; everything above speaks in the types defined here. It never keeps
 //! state: no zone, no key store with a life of its own, no clock.
 
+pub mod cookie;
 pub mod edns;
 pub mod key_file;
 pub mod message;
 pub mod name;
+pub mod name_buffer;
 pub mod rdata;
 pub mod record;
 pub mod tsig;
