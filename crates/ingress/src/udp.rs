@@ -1,6 +1,7 @@
 //! DNS over UDP: plain threads, one socket each on the same port.
 
-use crate::dispatch::{Arrival, Dispatch, dispatch};
+use crate::dispatch::{Arrival, Dispatch, Limiter, dispatch};
+use crate::rate_limit::RateLimit;
 use crate::reply::Reply;
 use crate::{Ingress, ListenError, Submission, now_ms};
 use einhorn_serve::answer::Transport;
@@ -48,18 +49,20 @@ fn open(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Serves `socket` on a thread of its own until `stop`.
+/// Serves `socket`, one of `shares` on its address, on a thread of its own until `stop`.
 ///
 /// # Errors
 /// When the thread cannot be started.
 pub fn serve(
     ingress: Arc<Ingress>,
     socket: Arc<UdpSocket>,
+    shares: usize,
     stop: Arc<AtomicBool>,
 ) -> io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("udp".to_owned()).spawn(move || {
         let mut received = vec![0; usize::from(u16::MAX)];
         let mut reply = Vec::with_capacity(4096);
+        let mut limits = RateLimit::new(ingress.seed("rates"), shares);
         while !stop.load(Ordering::Relaxed) {
             let (length, peer) = match socket.recv_from(&mut received) {
                 Ok(datagram) => datagram,
@@ -70,7 +73,7 @@ pub fn serve(
             // A panic is a bug, which one datagram may find but not use to end the service. All
             // that the handler shares is swapped as a whole, so nothing is left half done.
             let handled = catch_unwind(AssertUnwindSafe(|| {
-                handle(&ingress, &socket, &received[..length], peer, &mut reply);
+                handle(&ingress, &socket, &received[..length], peer, &mut limits, &mut reply);
             }));
             if handled.is_err() {
                 tracing::error!(%peer, "a datagram made its handler panic; it was dropped");
@@ -90,11 +93,12 @@ fn handle(
     socket: &Arc<UdpSocket>,
     octets: &[u8],
     peer: SocketAddr,
+    limits: &mut RateLimit,
     reply: &mut Vec<u8>,
 ) {
     let now_seconds = now_ms() / 1000;
     let arrival = Arrival { peer, transport: Transport::Udp, now_seconds };
-    match dispatch(ingress, octets, arrival, reply) {
+    match dispatch(ingress, &ingress.view(), octets, arrival, Limiter::Own(limits), reply) {
         Dispatch::Ignore | Dispatch::Reply | Dispatch::Transfer(_) => {}
         Dispatch::Submit(request, echo) => {
             let back = Reply::Udp { socket: Arc::clone(socket), peer, echo };

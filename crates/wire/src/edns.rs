@@ -128,6 +128,17 @@ pub struct OptReply<'a> {
 }
 
 impl OptReply<'_> {
+    /// The same without a name server identifier, to keep for longer.
+    pub fn without_nsid(&self) -> OptReply<'static> {
+        OptReply {
+            udp_payload: self.udp_payload,
+            dnssec_ok: self.dnssec_ok,
+            nsid: None,
+            cookie: self.cookie,
+            keepalive_deciseconds: self.keepalive_deciseconds,
+        }
+    }
+
     /// Octets of the record without an extended error.
     pub fn octets(&self) -> usize {
         let option = |data: Option<usize>| data.map_or(0, |octets| OPTION_HEADER_OCTETS + octets);
