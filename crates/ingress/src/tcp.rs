@@ -172,6 +172,10 @@ impl Session {
                 // A message has begun. However its octets dribble in, its time is fixed.
                 deadline = Instant::now() + self.message_time();
             }
+            if buffer.is_empty() && count < READ_OCTETS_MIN {
+                // Thousands of connections wait for their next message: each with little.
+                buffer.shrink_to(READ_OCTETS_MIN);
+            }
             let room = if is_full { READ_OCTETS_MAX } else { READ_OCTETS_MIN };
             buffer.reserve(room);
         }

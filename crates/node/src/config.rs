@@ -1,7 +1,12 @@
 //! The configuration: one TOML file, checked as a whole before anything starts.
 
+mod answer;
+
+pub use answer::AnswerConfig;
+
 use einhorn_core::rules::policy::{Grant, NamePattern, Policy};
-use einhorn_ingress::Access;
+use einhorn_ingress::{Access, Settings};
+use einhorn_wire::cookie::Secret;
 use einhorn_wire::tsig::{Key, KeyRing};
 use einhorn_wire::{Name, RecordType, key_file};
 use serde::Deserialize;
@@ -31,6 +36,8 @@ pub struct Config {
     pub keys: Vec<Key>,
     /// What the keys may do.
     pub grants: Vec<Grant>,
+    /// What answers say, and how much anyone may ask.
+    pub answer: AnswerConfig,
     /// Where this came from, to read keys and grants again.
     pub path: Option<PathBuf>,
 }
@@ -90,6 +97,10 @@ struct RawConfig {
     keys: Vec<RawKey>,
     #[serde(default, rename = "grant")]
     grants: Vec<RawGrant>,
+    #[serde(default)]
+    answer: answer::RawAnswer,
+    #[serde(default)]
+    limits: answer::RawLimits,
 }
 
 fn default_site() -> String {
@@ -162,6 +173,7 @@ impl Config {
                 .iter()
                 .map(|grant| checker.grant(grant))
                 .collect::<Result<_, _>>()?,
+            answer: checker.answer_and_limits(raw.answer, raw.limits)?,
             path: Some(path.to_owned()),
         };
         checker.references(&config)?;
@@ -176,6 +188,12 @@ impl Config {
             keys.insert(key.clone());
         }
         Access { keys, policy: Policy::new(self.grants.iter().cloned()) }
+    }
+
+    /// What answers say and how much anyone may ask; `random` makes cookies where no secret is
+    /// configured.
+    pub fn settings(&self, random: Secret) -> Settings {
+        self.answer.settings(random)
     }
 }
 

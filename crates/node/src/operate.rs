@@ -28,7 +28,7 @@ pub(crate) struct Operator {
     pub(crate) ingress: Arc<Ingress>,
     /// None when the log could not be opened.
     pub(crate) reader: Mutex<Option<Box<dyn EngineReader>>>,
-    /// Where keys and grants are read again from.
+    /// Where keys, grants, answers and limits are read again from.
     pub(crate) config_path: Option<PathBuf>,
 }
 
@@ -51,7 +51,7 @@ fn done(text: impl Into<String>) -> Result<Answer, String> {
 }
 
 impl Operator {
-    /// Reads keys and grants again; everything else needs a restart.
+    /// Reads keys, grants, answers and limits again; everything else needs a restart.
     pub(crate) fn reload(&self) -> Result<Answer, String> {
         let path = self.config_path.as_ref();
         let path = path
@@ -59,7 +59,9 @@ impl Operator {
         let config =
             Config::load(path).map_err(|error| format!("kept the old keys and grants: {error}"))?;
         let (keys, grants) = (config.keys.len(), config.grants.len());
+        let settings = config.settings(self.ingress.cookie_secret());
         self.ingress.access.store(Arc::new(config.access()));
+        self.ingress.settings.store(Arc::new(settings));
         let text = format!("{keys} keys and {grants} grants are in force now");
         tracing::info!(%text, "reloaded");
         done(text)

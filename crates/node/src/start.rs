@@ -15,8 +15,11 @@ use einhorn_core::model::request::Action;
 use einhorn_core::model::{Origin, State, snapshot};
 use einhorn_core::rules::zone::{ZoneError, names_of_zone};
 use einhorn_ingress::control::{self, ControlError};
+use einhorn_ingress::rate_limit::LimitCounters;
 use einhorn_ingress::reply::Reply;
-use einhorn_ingress::{Ingress, ListenError, SUBMISSIONS_WAITING_MAX, http, now_ms, tcp, udp};
+use einhorn_ingress::{
+    Ingress, ListenError, SUBMISSIONS_WAITING_MAX, cookie_secret, http, now_ms, tcp, udp,
+};
 use einhorn_serve::publish::Published;
 use einhorn_store::engine::{Engine, EngineError, SqliteEngine};
 
@@ -134,6 +137,8 @@ impl Node {
         let ingress = Arc::new(Ingress {
             zones: Published::default(),
             access: ArcSwap::from_pointee(config.access()),
+            settings: ArcSwap::from_pointee(config.settings(cookie_secret(&audit_secret))),
+            limited: LimitCounters::default(),
             submissions: submit,
             site: FIRST_SITE,
             audit_secret,
@@ -172,7 +177,7 @@ impl Node {
         })
     }
 
-    /// Reads keys and grants again; the answer is for people.
+    /// Reads keys, grants, answers and limits again; the answer is for people.
     ///
     /// # Errors
     /// What is wrong, as text; the old ones stay in force.
@@ -265,9 +270,10 @@ impl Sockets {
                 }
             });
         }
+        let shares = self.udp.len() / self.addresses.len().max(1);
         self.udp
             .into_iter()
-            .map(|socket| udp::serve(Arc::clone(ingress), socket, Arc::clone(stop)))
+            .map(|socket| udp::serve(Arc::clone(ingress), socket, shares, Arc::clone(stop)))
             .collect()
     }
 }
