@@ -4,14 +4,20 @@ use crate::world::{NOW_SECONDS, WORLD, commit, key};
 use einhorn_core::commit::Output;
 use einhorn_core::model::entry::Assembler;
 use einhorn_core::model::snapshot;
-use einhorn_ingress::dispatch::{self, Arrival, Dispatch};
-use einhorn_serve::answer::{self, Transport};
+use einhorn_ingress::dispatch::{self, Arrival, Dispatch, Limiter};
+use einhorn_ingress::rate_limit::RateLimit;
+use einhorn_serve::answer::{self, Context, Transport};
 use einhorn_wire::edns::Edns;
 use einhorn_wire::message::{Header, Message, Section as Read};
 use einhorn_wire::tsig::{self, KeyRing};
 use einhorn_wire::writer::{Section, Writer};
 use einhorn_wire::{Class, Record, rdata};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+/// Never says no, since the peer is this machine; made once, since it is large.
+static LIMITS: LazyLock<Mutex<RateLimit>> =
+    LazyLock::new(|| Mutex::new(RateLimit::new([6; 16], 1)));
 
 const SECTIONS: [(Read, Section); 3] = [
     (Read::Answer, Section::Answer),
@@ -65,15 +71,27 @@ fn check_record(record: &Record) {
     assert!(!record.to_string().is_empty() || !is_data, "a record without a text");
 }
 
-/// An answer is a message and keeps to its limit.
+/// An answer is a message and keeps to its limit; so does what is sent instead of it.
 pub(crate) fn answer(octets: &[u8]) {
     let Ok(query) = Message::parse(octets) else { return };
-    let zones = WORLD.ingress.zones.current();
+    let view = WORLD.ingress.view();
+    let peer = Ipv4Addr::LOCALHOST.into();
     for transport in [Transport::Udp, Transport::Tcp] {
+        let settings = &view.settings.answer;
+        let context = Context { transport, peer, now_seconds: NOW_SECONDS, settings, expired: &[] };
+        let edns = Edns::of(&query).unwrap_or_default();
+        let limit = context.limit(edns.as_ref());
         let mut buffer = Vec::new();
-        answer::answer(&zones, &query, transport, 0, &mut buffer);
-        let limit = transport.limit(Edns::of(&query));
+        answer::answer(&view.zones, &query, &context, 0, &mut buffer);
         assert!(buffer.len() <= limit, "{} octets of at most {limit}", buffer.len());
+        check_response(octets, &buffer);
+        buffer.clear();
+        answer::limited(&query, &context, &mut buffer);
+        assert!(buffer.len() <= limit, "{} octets of at most {limit}", buffer.len());
+        check_response(octets, &buffer);
+        // A signature that leaves no room for anything still lets an answer be made.
+        buffer.clear();
+        answer::answer(&view.zones, &query, &context, 600, &mut buffer);
         check_response(octets, &buffer);
     }
 }
@@ -94,11 +112,18 @@ fn arrival(transport: Transport) -> Arrival {
     Arrival { peer, transport, now_seconds: NOW_SECONDS }
 }
 
+fn dispatch_once(octets: &[u8], arrival: Arrival, buffer: &mut Vec<u8>) -> Dispatch {
+    let ingress = &WORLD.ingress;
+    let mut limits = LIMITS.lock().unwrap_or_else(PoisonError::into_inner);
+    let limiter = Limiter::Own(&mut limits);
+    dispatch::dispatch(ingress, &ingress.view(), octets, arrival, limiter, buffer)
+}
+
 /// Whatever comes is ignored, answered with a message, or becomes a request.
 pub(crate) fn dispatch(octets: &[u8]) {
     for transport in [Transport::Udp, Transport::Tcp] {
         let mut buffer = Vec::new();
-        match dispatch::dispatch(&WORLD.ingress, octets, arrival(transport), &mut buffer) {
+        match dispatch_once(octets, arrival(transport), &mut buffer) {
             Dispatch::Reply => check_response(octets, &buffer),
             Dispatch::Ignore => assert!(buffer.is_empty(), "nothing is said"),
             Dispatch::Submit(..) | Dispatch::Transfer(_) => {}
@@ -117,7 +142,7 @@ pub(crate) fn update(octets: &[u8]) {
     key().sign_request(&mut signed, 0, NOW_SECONDS);
     let mut buffer = Vec::new();
     let arrival = arrival(Transport::Tcp);
-    let request = match dispatch::dispatch(&WORLD.ingress, &signed, arrival, &mut buffer) {
+    let request = match dispatch_once(&signed, arrival, &mut buffer) {
         Dispatch::Submit(request, _) => request,
         Dispatch::Reply => return check_response(octets, &buffer),
         Dispatch::Ignore | Dispatch::Transfer(_) => return,

@@ -7,8 +7,11 @@ use einhorn_core::model::request::{Action, Commitment, Identity, Request, Reques
 use einhorn_core::model::{Origin, Publication, State, snapshot};
 use einhorn_core::rules::policy::{Grant, Policy};
 use einhorn_core::rules::zone::names_of_zone;
-use einhorn_ingress::{Access, Ingress};
+use einhorn_ingress::rate_limit::{LimitCounters, LimitSettings};
+use einhorn_ingress::{Access, Ingress, Settings};
+use einhorn_serve::answer::AnswerSettings;
 use einhorn_serve::publish::Published;
+use einhorn_wire::cookie::Secret;
 use einhorn_wire::tsig::{Key, KeyRing};
 use einhorn_wire::{Name, zonefile};
 use std::path::Path;
@@ -74,9 +77,17 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
     let key = key();
     let grant = Grant::everything(key.name().clone(), zone_name());
     keys.insert((*key).clone());
+    let answer = AnswerSettings {
+        nsid: Some(b"fuzz".to_vec()),
+        identity: Some("fuzz".to_owned()),
+        cookie_secrets: vec![Secret([5; 16])],
+        ..AnswerSettings::default()
+    };
     let ingress = Ingress {
         zones,
         access: ArcSwap::from_pointee(Access { keys, policy: Policy::new([grant]) }),
+        settings: ArcSwap::from_pointee(Settings { answer, limits: LimitSettings::default() }),
+        limited: LimitCounters::default(),
         submissions: crossbeam_channel::bounded(1).0,
         notified: tokio::sync::mpsc::channel(1).0,
         site: 1,

@@ -8,7 +8,7 @@ use einhorn_core::model::settings::Settings;
 use einhorn_core::rules::policy::Grant;
 use einhorn_ingress::control;
 use einhorn_node::Node;
-use einhorn_node::config::{Config, ZoneConfig};
+use einhorn_node::config::{AnswerConfig, Config, ZoneConfig};
 use einhorn_store::ledger::{OsFiles, TileSource, prove_entry};
 use einhorn_wire::tsig::{Algorithm, Key};
 use einhorn_wire::{Name, Record, RecordType};
@@ -107,6 +107,7 @@ impl Demo {
             }],
             keys: vec![key.clone()],
             grants: vec![Grant::everything(key.name().clone(), zone.clone())],
+            answer: AnswerConfig::default(),
             path: None,
         };
         let node = Node::start(&config).map_err(Failure::finding)?;

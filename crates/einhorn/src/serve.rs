@@ -4,7 +4,7 @@ use crate::{Failure, Outcome};
 use einhorn_core::model::settings::Settings;
 use einhorn_core::rules::policy::Grant;
 use einhorn_node::Node;
-use einhorn_node::config::{Config, ZoneConfig, ledger_name};
+use einhorn_node::config::{AnswerConfig, Config, ZoneConfig, ledger_name};
 use einhorn_wire::Name;
 use einhorn_wire::tsig::Key;
 use std::collections::HashSet;
@@ -163,6 +163,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         zones,
         keys,
         grants,
+        answer: AnswerConfig::default(),
         path: None,
     })
 }

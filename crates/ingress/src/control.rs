@@ -24,7 +24,7 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Command {
-    /// Reads keys and policy again.
+    /// Reads keys, policy, answers and limits again.
     Reload,
     /// Shows or does a rollback.
     Rollback {

@@ -1,21 +1,23 @@
 //! What to do with a DNS message: answer it, refuse it, transfer a zone, or turn an UPDATE into
 //! a `Request`.
 
+use crate::rate_limit::{LimitSettings, RateLimit, ResponseClass, Verdict};
 use crate::reply::Echo;
-use crate::{Access, Ingress, Notified};
+use crate::{Access, Ingress, Notified, View};
 use einhorn_core::model::request::{
     Action, Commitment, Identity, Operation, Prerequisite, Request, RequestId,
 };
 use einhorn_core::model::{Zone, Zones};
 use einhorn_core::rules::update::{self, Refusal};
-use einhorn_serve::answer::{self, Transport};
+use einhorn_serve::answer::{self, Context, Transport};
 use einhorn_wire::message::{Header, Message, Opcode, Question, Rcode, Section};
 use einhorn_wire::rdata::soa_numbers;
 use einhorn_wire::tsig::{self, Signed};
 use einhorn_wire::{Class, RecordType};
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where a message came from and when.
 #[derive(Debug, Clone, Copy)]
@@ -54,142 +56,303 @@ pub struct Transfer {
     pub signed: Option<Signed>,
 }
 
-/// Looks at one message; replies are appended to `buffer`.
-pub fn dispatch(
-    ingress: &Ingress,
-    octets: &[u8],
-    arrival: Arrival,
-    buffer: &mut Vec<u8>,
-) -> Dispatch {
-    match Header::parse(octets) {
-        None => return Dispatch::Ignore,
-        Some(header) if header.is_response() => return Dispatch::Ignore,
-        Some(_) => {}
-    }
-    let Ok(message) = Message::parse(octets) else {
-        malformed(octets, buffer);
-        return Dispatch::Reply;
-    };
-    let access = ingress.access.load();
-    let signed = match tsig::verify(&message, &access.keys, arrival.now_seconds) {
-        Ok(signed) => signed,
-        Err(error) => {
-            tracing::info!(peer = %arrival.peer, %error, "signature refused");
-            let base = buffer.len();
-            let echo = Echo::new(&message, arrival.transport, None);
-            echo.write_unsigned(error.rcode(), None, buffer);
-            error.finish_response(buffer, base, arrival.now_seconds);
-            return Dispatch::Reply;
-        }
-    };
-    let zones = ingress.zones.current();
-    match message.header.opcode() {
-        Opcode::QUERY => query(&zones, &access, &message, signed, arrival, buffer),
-        Opcode::UPDATE => {
-            let request = update(ingress, &zones, &access, &message, signed.as_ref(), arrival);
-            let echo = Echo::new(&message, arrival.transport, signed);
-            match request {
-                Ok(request) => Dispatch::Submit(Box::new(request), Box::new(echo)),
-                Err(refusal) => {
-                    tracing::info!(peer = %arrival.peer, %refusal, "update refused");
-                    echo.write(refusal.rcode, Some(&refusal.reason), arrival.now_seconds, buffer);
-                    Dispatch::Reply
-                }
+/// Where rates are counted.
+pub enum Limiter<'a> {
+    /// In the thread's own table.
+    Own(&'a mut RateLimit),
+    /// In one that sessions share. Only updates are counted there, since over TCP nobody can
+    /// write another's address.
+    Shared(&'a Mutex<RateLimit>),
+}
+
+impl Limiter<'_> {
+    fn update(&mut self, settings: &LimitSettings, arrival: Arrival) -> bool {
+        let (peer, now_seconds) = (arrival.peer.ip(), arrival.now_seconds);
+        match self {
+            Limiter::Own(table) => table.update(settings, peer, now_seconds),
+            Limiter::Shared(table) => {
+                // A panic while counting leaves nothing half done.
+                let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+                table.update(settings, peer, now_seconds)
             }
-        }
-        Opcode::NOTIFY => {
-            let outcome = notify(ingress, &zones, &message, signed.as_ref(), arrival);
-            let mut echo = Echo::new(&message, arrival.transport, signed);
-            match outcome {
-                Ok(()) => {
-                    echo.set_authoritative();
-                    echo.write(Rcode::NOERROR, None, arrival.now_seconds, buffer);
-                }
-                Err(refusal) => {
-                    tracing::info!(peer = %arrival.peer, %refusal, "notification refused");
-                    echo.write(refusal.rcode, Some(&refusal.reason), arrival.now_seconds, buffer);
-                }
-            }
-            Dispatch::Reply
-        }
-        _ => {
-            let echo = Echo::new(&message, arrival.transport, signed);
-            echo.write(Rcode::NOTIMP, None, arrival.now_seconds, buffer);
-            Dispatch::Reply
         }
     }
 }
 
-/// FORMERR with nothing but the header.
-fn malformed(octets: &[u8], buffer: &mut Vec<u8>) {
+/// What was done with a message, and whether its sender has shown where it is.
+struct Handled {
+    dispatch: Dispatch,
+    is_known: bool,
+}
+
+impl Handled {
+    fn reply(is_known: bool) -> Handled {
+        Handled { dispatch: Dispatch::Reply, is_known }
+    }
+}
+
+/// Looks at one message; replies are appended to `buffer`. `view` may be used for many messages
+/// that came together.
+pub fn dispatch(
+    ingress: &Ingress,
+    view: &View,
+    octets: &[u8],
+    arrival: Arrival,
+    mut limiter: Limiter<'_>,
+    buffer: &mut Vec<u8>,
+) -> Dispatch {
+    let header = match Header::parse(octets) {
+        Some(header) if !header.is_response() => header,
+        _ => return Dispatch::Ignore,
+    };
+    let context = Context {
+        transport: arrival.transport,
+        peer: arrival.peer.ip(),
+        now_seconds: arrival.now_seconds,
+        settings: &view.settings.answer,
+        expired: &[],
+    };
+    let base = buffer.len();
+    let message = Message::parse(octets).ok();
+    let handled = match &message {
+        Some(message) => {
+            let dispatcher = Dispatcher { ingress, view, context, arrival };
+            dispatcher.message(message, &mut limiter, buffer)
+        }
+        None => {
+            malformed(header, octets, buffer);
+            Handled::reply(false)
+        }
+    };
+    match (handled, limiter) {
+        (Handled { dispatch: Dispatch::Reply, is_known: false }, Limiter::Own(table)) => {
+            let class = ResponseClass::of(&buffer[base..]);
+            let limits = &view.settings.limits;
+            match table.response(limits, arrival.peer.ip(), class, arrival.now_seconds) {
+                Verdict::Send => Dispatch::Reply,
+                verdict => {
+                    buffer.truncate(base);
+                    let message = message.filter(|_| verdict == Verdict::Slip);
+                    limited(ingress, message.as_ref(), &context, buffer)
+                }
+            }
+        }
+        (handled, _) => handled.dispatch,
+    }
+}
+
+/// What a source over its rate gets: nothing, or a way to go on.
+#[cold]
+fn limited(
+    ingress: &Ingress,
+    message: Option<&Message<'_>>,
+    context: &Context<'_>,
+    buffer: &mut Vec<u8>,
+) -> Dispatch {
+    match message {
+        Some(message) => {
+            ingress.limited.responses_slipped.fetch_add(1, Ordering::Relaxed);
+            answer::limited(message, context, buffer);
+            Dispatch::Reply
+        }
+        None => {
+            ingress.limited.responses_dropped.fetch_add(1, Ordering::Relaxed);
+            Dispatch::Ignore
+        }
+    }
+}
+
+/// FORMERR, or NOTIMP for opcodes whose messages may have any form, with nothing but the header
+/// (RFC 8906 §3.1.4, §3.1.5).
+fn malformed(header: Header, octets: &[u8], buffer: &mut Vec<u8>) {
+    let known = matches!(header.opcode(), Opcode::QUERY | Opcode::UPDATE);
+    let rcode = if known { Rcode::FORMERR } else { Rcode::NOTIMP };
     buffer.extend_from_slice(&octets[..2]);
     // QR, and opcode and RD of the request.
     buffer.push(0x80 | octets[2] & 0x79);
-    buffer.push(Rcode::FORMERR.0 as u8);
+    buffer.push(rcode.0 as u8);
     buffer.extend_from_slice(&[0; 8]);
 }
 
-fn query(
-    zones: &Zones,
-    access: &Access,
-    message: &Message<'_>,
-    signed: Option<Signed>,
+/// What is needed to handle one message.
+struct Dispatcher<'a> {
+    ingress: &'a Ingress,
+    view: &'a View,
+    context: Context<'a>,
     arrival: Arrival,
-    buffer: &mut Vec<u8>,
-) -> Dispatch {
-    let question = message.question().filter(|_| message.header.counts[0] == 1);
-    if let Some(question) =
-        question.filter(|q| matches!(q.rtype, RecordType::AXFR | RecordType::IXFR))
-    {
-        return transfer(zones, access, message, question, signed, arrival, buffer);
-    }
-    let base = buffer.len();
-    let reserve_octets = signed.as_ref().map_or(0, Signed::response_octets);
-    answer::answer(zones, message, arrival.transport, reserve_octets, buffer);
-    if let Some(signed) = signed {
-        signed.sign_response(buffer, base, arrival.now_seconds);
-    }
-    Dispatch::Reply
 }
 
-fn transfer(
-    zones: &Zones,
-    access: &Access,
-    message: &Message<'_>,
-    question: Question,
-    signed: Option<Signed>,
-    arrival: Arrival,
-    buffer: &mut Vec<u8>,
-) -> Dispatch {
-    let zone = zones.get(&question.name.to_name()).filter(|_| question.class == Class::IN);
-    let may_transfer = |zone: &Zone| match &signed {
-        // A key that does not help leaves what the address may.
-        Some(signed) if access.policy.may_transfer(signed.key().name(), &zone.apex) => true,
-        _ => zone.settings.may_transfer(arrival.peer.ip()),
-    };
-    let refusal = match zone {
-        // AXFR is not defined over UDP (RFC 5936 §4.2); IXFR may always be asked again over TCP.
-        _ if arrival.transport == Transport::Udp => {
-            Refusal::new(Rcode::FORMERR, "transfers are sent over TCP")
+impl Dispatcher<'_> {
+    fn message(
+        &self,
+        message: &Message<'_>,
+        limiter: &mut Limiter<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Handled {
+        let opcode = message.header.opcode();
+        if opcode == Opcode::UPDATE && !limiter.update(&self.view.settings.limits, self.arrival) {
+            self.ingress.limited.updates_refused.fetch_add(1, Ordering::Relaxed);
+            let echo = Echo::new(message, &self.context, None);
+            echo.write_unsigned(Rcode::REFUSED, Some("too many updates per second"), buffer);
+            return Handled::reply(false);
         }
-        None => Refusal::new(Rcode::NOTAUTH, "no such zone here"),
-        Some(zone) if !may_transfer(zone) => Refusal::new(
-            Rcode::REFUSED,
-            "a transfer needs a key, or an address, that may transfer this zone",
-        ),
-        Some(zone) if zone.soa().is_none() => {
-            Refusal::new(Rcode::SERVFAIL, "the zone has no content yet")
+        let now_seconds = self.arrival.now_seconds;
+        let signed = match tsig::verify(message, &self.view.access.keys, now_seconds) {
+            Ok(signed) => signed,
+            Err(error) => {
+                tracing::info!(peer = %self.arrival.peer, %error, "signature refused");
+                let base = buffer.len();
+                let echo = Echo::new(message, &self.context, None);
+                echo.write_unsigned(error.rcode(), None, buffer);
+                error.finish_response(buffer, base, now_seconds);
+                return Handled::reply(false);
+            }
+        };
+        match opcode {
+            Opcode::QUERY => self.query(message, signed, buffer),
+            Opcode::UPDATE => {
+                let is_known = signed.is_some();
+                Handled { dispatch: self.update(message, signed, buffer), is_known }
+            }
+            Opcode::NOTIFY => {
+                let is_known = signed.is_some();
+                Handled { dispatch: self.notify(message, signed, buffer), is_known }
+            }
+            _ => {
+                let is_known = signed.is_some();
+                let echo = Echo::new(message, &self.context, signed);
+                let rcode = echo.opt_error().unwrap_or(Rcode::NOTIMP);
+                echo.write(rcode, None, now_seconds, buffer);
+                Handled::reply(is_known)
+            }
         }
-        Some(zone) => {
-            let since = (question.rtype == RecordType::IXFR).then(|| serial_of(message)).flatten();
-            let (zone, id) = (Arc::clone(zone), message.header.id);
-            return Dispatch::Transfer(Box::new(Transfer { zone, since, id, question, signed }));
+    }
+
+    fn query(
+        &self,
+        message: &Message<'_>,
+        signed: Option<Signed>,
+        buffer: &mut Vec<u8>,
+    ) -> Handled {
+        if message.header.counts[0] == 1
+            && let Some(question) = message.question()
+            && self.is_transfer(question.rtype)
+        {
+            let is_known = signed.is_some();
+            let dispatch = self.transfer(message, question, signed, buffer);
+            return Handled { dispatch, is_known };
         }
-    };
-    tracing::info!(peer = %arrival.peer, %refusal, "transfer refused");
-    let echo = Echo::new(message, arrival.transport, signed);
-    echo.write(refusal.rcode, Some(&refusal.reason), arrival.now_seconds, buffer);
-    Dispatch::Reply
+        let base = buffer.len();
+        let reserve_octets = signed.as_ref().map_or(0, Signed::response_octets);
+        let zones = &self.view.zones;
+        let answered = answer::answer(zones, message, &self.context, reserve_octets, buffer);
+        if let Some(signed) = &signed {
+            signed.sign_response(buffer, base, self.arrival.now_seconds);
+        }
+        Handled::reply(answered.has_cookie || signed.is_some())
+    }
+
+    /// IXFR by UDP is a question like others: its answer is the SOA (RFC 1995 §4).
+    fn is_transfer(&self, qtype: RecordType) -> bool {
+        qtype == RecordType::AXFR
+            || (qtype == RecordType::IXFR && self.arrival.transport == Transport::Tcp)
+    }
+
+    fn transfer(
+        &self,
+        message: &Message<'_>,
+        question: Question,
+        signed: Option<Signed>,
+        buffer: &mut Vec<u8>,
+    ) -> Dispatch {
+        let name = question.name.to_name();
+        let zone = self.view.zones.get(&name).filter(|_| question.class == Class::IN);
+        let policy = &self.view.access.policy;
+        let may_transfer = |zone: &Zone| match &signed {
+            // A key that does not help leaves what the address may.
+            Some(signed) if policy.may_transfer(signed.key().name(), &zone.apex) => true,
+            _ => zone.settings.may_transfer(self.arrival.peer.ip()),
+        };
+        let refusal = match zone {
+            // AXFR is not defined over UDP (RFC 5936 §4.2).
+            _ if self.arrival.transport == Transport::Udp => {
+                Refusal::new(Rcode::FORMERR, "transfers are sent over TCP")
+            }
+            None => Refusal::new(Rcode::NOTAUTH, "no such zone here"),
+            Some(zone) if !may_transfer(zone) => Refusal::new(
+                Rcode::REFUSED,
+                "a transfer needs a key, or an address, that may transfer this zone",
+            ),
+            Some(zone) if zone.soa().is_none() => {
+                Refusal::new(Rcode::SERVFAIL, "the zone has no content yet")
+            }
+            Some(zone) => {
+                let since = serial_of(message).filter(|_| question.rtype == RecordType::IXFR);
+                let (zone, id) = (Arc::clone(zone), message.header.id);
+                return Dispatch::Transfer(Box::new(Transfer {
+                    zone,
+                    since,
+                    id,
+                    question,
+                    signed,
+                }));
+            }
+        };
+        tracing::info!(peer = %self.arrival.peer, %refusal, "transfer refused");
+        let echo = Echo::new(message, &self.context, signed);
+        self.refuse(&echo, &refusal, buffer)
+    }
+
+    fn update(
+        &self,
+        message: &Message<'_>,
+        signed: Option<Signed>,
+        buffer: &mut Vec<u8>,
+    ) -> Dispatch {
+        let (zones, access) = (&self.view.zones, &self.view.access);
+        let request = update(self.ingress, zones, access, message, signed.as_ref(), self.arrival);
+        let echo = Echo::new(message, &self.context, signed);
+        match request {
+            Ok(request) if echo.opt_error().is_none() => {
+                Dispatch::Submit(Box::new(request), Box::new(echo))
+            }
+            Ok(_) => self.refuse(&echo, &Refusal::new(Rcode::FORMERR, "malformed EDNS"), buffer),
+            Err(refusal) => {
+                tracing::info!(peer = %self.arrival.peer, %refusal, "update refused");
+                self.refuse(&echo, &refusal, buffer)
+            }
+        }
+    }
+
+    fn notify(
+        &self,
+        message: &Message<'_>,
+        signed: Option<Signed>,
+        buffer: &mut Vec<u8>,
+    ) -> Dispatch {
+        let zones = &self.view.zones;
+        let outcome = notify(self.ingress, zones, message, signed.as_ref(), self.arrival);
+        let mut echo = Echo::new(message, &self.context, signed);
+        match outcome {
+            Ok(()) => {
+                echo.set_authoritative();
+                echo.write(Rcode::NOERROR, None, self.arrival.now_seconds, buffer);
+                Dispatch::Reply
+            }
+            Err(refusal) => {
+                tracing::info!(peer = %self.arrival.peer, %refusal, "notification refused");
+                self.refuse(&echo, &refusal, buffer)
+            }
+        }
+    }
+
+    /// Answers with the refusal; with what is wrong with EDNS before that.
+    fn refuse(&self, echo: &Echo, refusal: &Refusal, buffer: &mut Vec<u8>) -> Dispatch {
+        let rcode = echo.opt_error().unwrap_or(refusal.rcode);
+        let reason = Some(&*refusal.reason).filter(|_| echo.opt_error().is_none());
+        echo.write(rcode, reason, self.arrival.now_seconds, buffer);
+        Dispatch::Reply
+    }
 }
 
 /// The serial that the client of an IXFR has (RFC 1995 §3); a question without it gets the zone.

@@ -7,19 +7,26 @@ pub mod control;
 mod datagrams;
 pub mod dispatch;
 pub mod http;
+pub mod rate_limit;
 pub mod reply;
 pub mod tcp;
 pub mod udp;
 
 pub use datagrams::Outbox;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
+use einhorn_core::model::Zones;
 use einhorn_core::model::request::Request;
 use einhorn_core::rules::policy::Policy;
+use einhorn_serve::answer::AnswerSettings;
 use einhorn_serve::publish::Published;
 use einhorn_wire::Name;
+use einhorn_wire::cookie::Secret;
 use einhorn_wire::tsig::KeyRing;
+use rate_limit::{LimitCounters, LimitSettings};
+use sha2::{Digest, Sha256};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Updates that may wait for the commit; more are answered SERVFAIL at once.
@@ -36,20 +43,82 @@ pub struct Access {
     pub policy: Policy,
 }
 
+/// What an operator decides about answers and limits; replaced as a whole when the configuration
+/// is reloaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// What answers say.
+    pub answer: AnswerSettings,
+    /// How much anyone may ask.
+    pub limits: LimitSettings,
+}
+
+/// Everything that messages are answered from, taken together: once for each message, or for
+/// many that came together.
+pub struct View {
+    /// The zones.
+    pub zones: Guard<Arc<Zones>>,
+    /// Keys and policy.
+    pub access: Guard<Arc<Access>>,
+    /// Answers and limits.
+    pub settings: Guard<Arc<Settings>>,
+}
+
 /// What every socket needs. Shared by all of them.
 pub struct Ingress {
     /// The zones to answer from; written by the commit's thread.
     pub zones: Published,
     /// Keys and policy; written on reload.
     pub access: ArcSwap<Access>,
+    /// Answers and limits; written on reload.
+    pub settings: ArcSwap<Settings>,
+    /// What was limited; written by whoever limits.
+    pub limited: LimitCounters,
     /// The way to the commit.
     pub submissions: crossbeam_channel::Sender<Submission>,
     /// The way to whoever follows zones; full means that polling has to find out.
     pub notified: tokio::sync::mpsc::Sender<Notified>,
     /// Number of this site.
     pub site: u16,
-    /// Makes the salts of audit commitments; new at every start, never stored.
+    /// Makes the salts of audit commitments, and the seeds of [`Ingress::seed`]; new at every
+    /// start, never stored.
     pub audit_secret: [u8; 32],
+}
+
+impl Ingress {
+    /// What messages are answered from now. Takes no lock.
+    pub fn view(&self) -> View {
+        View {
+            zones: self.zones.current(),
+            access: self.access.load(),
+            settings: self.settings.load(),
+        }
+    }
+
+    /// A seed for `purpose`, the same until the process ends and known to nobody else.
+    pub fn seed(&self, purpose: &str) -> [u8; 16] {
+        seed(&self.audit_secret, purpose)
+    }
+
+    /// The secret of server cookies when none is configured.
+    pub fn cookie_secret(&self) -> Secret {
+        cookie_secret(&self.audit_secret)
+    }
+}
+
+/// As [`Ingress::cookie_secret`], before there is an [`Ingress`].
+pub fn cookie_secret(audit_secret: &[u8; 32]) -> Secret {
+    Secret(seed(audit_secret, "server cookies"))
+}
+
+fn seed(secret: &[u8; 32], purpose: &str) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    hash.update(b"einhorn seed\n");
+    hash.update(secret);
+    hash.update(purpose);
+    let mut seed = [0; 16];
+    seed.copy_from_slice(&hash.finalize()[..16]);
+    seed
 }
 
 /// A primary said that a zone has changed.

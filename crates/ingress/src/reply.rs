@@ -2,9 +2,9 @@
 
 use crate::Outbox;
 use einhorn_core::model::request::Outcome;
-use einhorn_serve::answer::Transport;
-use einhorn_wire::edns::{self, Edns, ExtendedError, OPT_OCTETS};
-use einhorn_wire::message::{Message, Opcode, Question, Rcode};
+use einhorn_serve::answer::Context;
+use einhorn_wire::edns::{Edns, ExtendedError, OptReply, UDP_PAYLOAD_MIN};
+use einhorn_wire::message::{Header, Message, Question, Rcode};
 use einhorn_wire::tsig::Signed;
 use einhorn_wire::writer::Writer;
 use std::net::{SocketAddr, UdpSocket};
@@ -13,28 +13,38 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// What the response to a message repeats of it.
 pub struct Echo {
-    id: u16,
-    opcode: Opcode,
-    recursion_desired: bool,
+    header: Header,
     authoritative: bool,
     question: Option<Question>,
-    edns: Option<Edns>,
-    transport: Transport,
+    /// The OPT record to answer with, if the request had one.
+    opt: Option<OptReply<'static>>,
+    /// What is wrong with the request's OPT record.
+    opt_error: Option<Rcode>,
+    /// Octets that the response may have.
+    limit: usize,
     /// A signed request gets a signed response.
     pub signed: Option<Signed>,
 }
 
 impl Echo {
     /// What the response to `message` repeats.
-    pub fn new(message: &Message<'_>, transport: Transport, signed: Option<Signed>) -> Echo {
+    pub fn new(message: &Message<'_>, context: &Context<'_>, signed: Option<Signed>) -> Echo {
+        let parsed = Edns::of(message);
+        let opt_error = match &parsed {
+            Err(_) => Some(Rcode::FORMERR),
+            Ok(Some(edns)) if edns.version > 0 => Some(Rcode::BADVERS),
+            Ok(_) => None,
+        };
+        // Options that cannot be read still show that the client speaks EDNS.
+        let edns = parsed.unwrap_or(Some(Edns { udp_payload: UDP_PAYLOAD_MIN, ..Edns::default() }));
         Echo {
-            id: message.header.id,
-            opcode: message.header.opcode(),
-            recursion_desired: message.header.recursion_desired(),
+            header: message.header,
             authoritative: false,
             question: message.question().filter(|_| message.header.counts[0] == 1),
-            edns: Edns::of(message),
-            transport,
+            // Who answers is a question of queries; the reply may outlive the settings.
+            opt: edns.map(|edns| context.opt(&edns).0.without_nsid()),
+            opt_error,
+            limit: context.limit(edns.as_ref()),
             signed,
         }
     }
@@ -44,21 +54,24 @@ impl Echo {
         self.authoritative = true;
     }
 
+    /// FORMERR or BADVERS, if the request's OPT record is not to be acted on.
+    pub fn opt_error(&self) -> Option<Rcode> {
+        self.opt_error
+    }
+
     /// Appends a response without records to `buffer`, unsigned. The reason goes to clients that
     /// speak EDNS.
     pub fn write_unsigned(&self, rcode: Rcode, reason: Option<&str>, buffer: &mut Vec<u8>) {
-        let error = reason.map(|reason| {
-            let code = match rcode {
-                Rcode::REFUSED => ExtendedError::PROHIBITED,
-                Rcode::SERVFAIL => ExtendedError::NOT_READY,
-                _ => ExtendedError::OTHER,
-            };
-            ExtendedError { code, text: reason.to_owned() }
-        });
-        let reserved = self.signed.as_ref().map_or(0, Signed::response_octets);
-        let mut writer = Writer::new(buffer, self.id, self.transport.limit(self.edns));
-        writer.reserve(reserved);
-        writer.set_response(self.opcode, self.recursion_desired);
+        let code = match rcode {
+            Rcode::REFUSED => ExtendedError::PROHIBITED,
+            Rcode::SERVFAIL => ExtendedError::NOT_READY,
+            Rcode::NOTIMP => ExtendedError::NOT_SUPPORTED,
+            _ => ExtendedError::OTHER,
+        };
+        let text = reason.or((rcode == Rcode::NOTIMP).then_some(""));
+        let error = text.map(|text| ExtendedError { code, text });
+        let mut writer = Writer::new(buffer, self.header.id, self.limit);
+        writer.set_response_to(&self.header);
         if self.authoritative {
             writer.set_authoritative();
         }
@@ -67,14 +80,11 @@ impl Echo {
             debug_assert!(echoed.is_ok(), "a question fits the smallest message");
         }
         writer.set_rcode(rcode);
-        if let Some(edns) = self.edns {
-            // Where the text does not fit, the code alone does.
-            let fits = |error: &&ExtendedError| {
-                writer.len() + OPT_OCTETS + error.octets() + reserved <= 512
-            };
-            let error = error.as_ref().filter(fits);
-            let written = edns::write(&mut writer, edns, rcode, error);
-            debug_assert!(written.is_ok(), "an OPT record fits the smallest message");
+        let reserved = self.signed.as_ref().map_or(0, Signed::response_octets);
+        writer.reserve(reserved + self.opt.map_or(0, |opt| opt.octets()));
+        if let Some(opt) = &self.opt {
+            let room = writer.room();
+            opt.write(&mut writer, rcode, error, room);
         }
     }
 
@@ -120,6 +130,8 @@ pub enum Reply {
         outgoing: tokio::sync::mpsc::Sender<Vec<u8>>,
         /// Bounds what one connection may have under way.
         permit: OwnedSemaphorePermit,
+        /// Keeps the connection from being closed as idle.
+        busy: crate::tcp::Busy,
         /// What to repeat.
         echo: Box<Echo>,
     },
@@ -137,7 +149,7 @@ impl Reply {
                     echo.write_outcome(&outcome, now_seconds, buffer)
                 });
             }
-            Reply::Tcp { outgoing, permit, echo } => {
+            Reply::Tcp { outgoing, permit, busy, echo } => {
                 let mut frame = vec![0, 0];
                 echo.write_outcome(&outcome, now_seconds, &mut frame);
                 crate::tcp::set_length(&mut frame);
@@ -145,7 +157,7 @@ impl Reply {
                 if outgoing.try_send(frame).is_err() {
                     tracing::debug!("a connection closed before its update's reply");
                 }
-                drop(permit);
+                drop((permit, busy));
             }
             Reply::Local(tell) => tell(outcome),
         }

@@ -1,31 +1,42 @@
 //! DNS over TCP (RFC 7766): pipelined, answered in whatever order answers are ready.
 
-use crate::dispatch::{Arrival, Dispatch, Transfer, dispatch};
-use crate::reply::Reply;
+mod connections;
+
+pub use connections::Busy;
+
+use crate::dispatch::{Arrival, Dispatch, Limiter, Transfer, dispatch};
+use crate::rate_limit::RateLimit;
+use crate::reply::{Echo, Reply};
 use crate::{Ingress, ListenError, Submission, now_ms};
+use connections::{Connection, Connections};
+use einhorn_core::model::request::Request;
 use einhorn_serve::answer::Transport;
 use einhorn_serve::transfer::{self, Content};
 use einhorn_wire::message::Rcode;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, timeout, timeout_at};
 
-/// Connections open at once; more wait in the kernel.
-const CONNECTIONS_MAX: usize = 10_000;
 /// Updates that one connection may have under way; it is read no further until replies leave.
 const UNDER_WAY_MAX: usize = 4_096;
 /// Replies that may wait for a client to take them, beyond those of updates under way.
 const REPLIES_WAITING_MAX: usize = 64;
-/// How long a connection may stay without a message, and how long a client may take to accept
-/// what it is sent (RFC 7766 §6.2.3).
-const IDLE: Duration = Duration::from_secs(30);
-/// Octets read at once.
-const READ_OCTETS: usize = 64 << 10;
+/// How long a client may take to accept [`WRITE_OCTETS`].
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Octets read at once at least: most connections bring one query.
+const READ_OCTETS_MIN: usize = 2 << 10;
+/// Octets read at once at most, when a client pipelines.
+const READ_OCTETS_MAX: usize = 64 << 10;
+/// Octets written at once, and of answers that are collected before they are sent.
+const WRITE_OCTETS: usize = 64 << 10;
+/// How long to wait for a file descriptor to become free.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Writes the length of the message behind the first two octets of `frame` into them.
 pub(crate) fn set_length(frame: &mut [u8]) {
@@ -47,27 +58,38 @@ pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
 
 /// Serves `listener` until the task is dropped.
 pub async fn serve(ingress: Arc<Ingress>, listener: TcpListener) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let table = Arc::new(Connections::default());
+    let updates = Arc::new(Mutex::new(RateLimit::new(ingress.seed("rates"), 1)));
     loop {
-        let Ok(slot) = Arc::clone(&connections).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let ingress = Arc::clone(&ingress);
-                tokio::spawn(async move {
-                    connection(ingress, stream, peer).await;
-                    drop(slot);
-                });
-            }
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, mostly: wait for some to close.
-                tracing::warn!(%error, "cannot accept a TCP connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                // Out of file descriptors, mostly.
+                let closed = table.close_oldest();
+                tracing::warn!(%error, closed, "cannot accept a TCP connection");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+                continue;
             }
-        }
+        };
+        let (place, closed) = table.admit(&ingress.settings.load().limits, peer.ip(), now_ms());
+        let closed = closed + usize::from(place.is_none());
+        ingress.limited.connections_closed.fetch_add(closed as u64, Ordering::Relaxed);
+        // Without a place the stream is dropped, which closes it.
+        let Some(place) = place else { continue };
+        let (ingress, updates) = (Arc::clone(&ingress), Arc::clone(&updates));
+        tokio::spawn(async move {
+            connection(ingress, updates, &place.connection, stream, peer).await;
+        });
     }
 }
 
-async fn connection(ingress: Arc<Ingress>, stream: TcpStream, peer: SocketAddr) {
+async fn connection(
+    ingress: Arc<Ingress>,
+    updates: Arc<Mutex<RateLimit>>,
+    entry: &Arc<Connection>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
     // Replies are small and somebody waits for each.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "TCP_NODELAY");
@@ -75,16 +97,10 @@ async fn connection(ingress: Arc<Ingress>, stream: TcpStream, peer: SocketAddr) 
     let (mut read, write) = stream.into_split();
     let (outgoing, replies) = mpsc::channel(UNDER_WAY_MAX + REPLIES_WAITING_MAX);
     let writer = tokio::spawn(write_replies(write, replies));
-    let mut session =
-        Session { ingress, peer, outgoing, permits: Arc::new(Semaphore::new(UNDER_WAY_MAX)) };
-    let mut buffer = Vec::with_capacity(READ_OCTETS);
-    // A client that does not take its replies stops the writer, which ends the session.
-    while let Ok(Ok(count)) = timeout(IDLE, read.read_buf(&mut buffer)).await {
-        if count == 0 || !session.messages(&mut buffer).await {
-            break;
-        }
-        buffer.reserve(READ_OCTETS);
-    }
+    let permits = Arc::new(Semaphore::new(UNDER_WAY_MAX));
+    let entry = Arc::clone(entry);
+    let mut session = Session { ingress, updates, entry, peer, outgoing, permits };
+    session.run(&mut read).await;
     drop(session);
     // Whatever is still under way is answered before the connection closes.
     if let Err(error) = writer.await {
@@ -98,68 +114,178 @@ async fn write_replies(mut write: OwnedWriteHalf, mut replies: mpsc::Receiver<Ve
     while replies.recv_many(&mut batch, UNDER_WAY_MAX).await > 0 {
         octets.clear();
         batch.drain(..).for_each(|frame| octets.extend_from_slice(&frame));
-        if !matches!(timeout(IDLE, write.write_all(&octets)).await, Ok(Ok(()))) {
-            return;
+        for part in octets.chunks(WRITE_OCTETS) {
+            if !matches!(timeout(WRITE_TIMEOUT, write.write_all(part)).await, Ok(Ok(()))) {
+                return;
+            }
         }
+        octets.shrink_to(WRITE_OCTETS);
     }
 }
 
 struct Session {
     ingress: Arc<Ingress>,
+    /// Counts updates.
+    updates: Arc<Mutex<RateLimit>>,
+    entry: Arc<Connection>,
     peer: SocketAddr,
     outgoing: mpsc::Sender<Vec<u8>>,
     permits: Arc<Semaphore>,
 }
 
+/// Why handling of messages stopped.
+enum Step {
+    /// No whole message is left.
+    Done,
+    /// Enough answers were collected to send them.
+    Full,
+    /// An update.
+    Submit(Box<Request>, Box<Echo>),
+    /// A transfer.
+    Transfer(Box<Transfer>),
+}
+
 impl Session {
-    /// Handles all whole messages in `buffer` and leaves the rest in it; false ends the session.
-    async fn messages(&mut self, buffer: &mut Vec<u8>) -> bool {
-        let mut at = 0;
-        while let Some([high, low]) = buffer.get(at..at + 2) {
-            let end = at + 2 + usize::from(u16::from_be_bytes([*high, *low]));
-            if end > buffer.len() {
-                break;
+    /// Reads and handles messages until the client is done, too slow, or told to go.
+    async fn run(&mut self, read: &mut OwnedReadHalf) {
+        let mut buffer = Vec::with_capacity(READ_OCTETS_MIN);
+        let mut deadline = Instant::now() + self.idle();
+        loop {
+            let reading = timeout_at(deadline, read.read_buf(&mut buffer));
+            let count = tokio::select! {
+                biased;
+                () = self.entry.close.notified() => return,
+                count = reading => match count {
+                    // A client that does not take its replies stops the writer, which ends the
+                    // session with the next of them.
+                    Ok(Ok(count)) if count > 0 => count,
+                    _ => return,
+                },
+            };
+            let was_partial = buffer.len() > count;
+            let is_full = buffer.len() == buffer.capacity();
+            let Some(handled) = self.messages(&buffer).await else { return };
+            buffer.drain(..handled);
+            if buffer.is_empty() {
+                deadline = Instant::now() + self.idle();
+            } else if handled > 0 || !was_partial {
+                // A message has begun. However its octets dribble in, its time is fixed.
+                deadline = Instant::now() + self.message_time();
             }
-            if !self.message(&buffer[at + 2..end]).await {
-                return false;
+            if buffer.is_empty() && count < READ_OCTETS_MIN {
+                // Thousands of connections wait for their next message: each with little.
+                buffer.shrink_to(READ_OCTETS_MIN);
             }
-            at = end;
+            let room = if is_full { READ_OCTETS_MAX } else { READ_OCTETS_MIN };
+            buffer.reserve(room);
         }
-        buffer.drain(..at);
-        true
     }
 
-    async fn message(&mut self, octets: &[u8]) -> bool {
-        let now_seconds = now_ms() / 1000;
-        let arrival = Arrival { peer: self.peer, transport: Transport::Tcp, now_seconds };
-        let mut frame = vec![0, 0];
-        match dispatch(&self.ingress, octets, arrival, &mut frame) {
-            Dispatch::Ignore => return true,
-            Dispatch::Reply => {}
-            Dispatch::Submit(request, echo) => {
-                let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
-                    return false;
-                };
-                let reply = Reply::Tcp { outgoing: self.outgoing.clone(), permit, echo };
-                match self.ingress.submissions.try_send(Submission { request: *request, reply }) {
-                    Ok(()) => return true,
-                    Err(rejected) => {
-                        let Reply::Tcp { echo, .. } = rejected.into_inner().reply else {
-                            return false;
-                        };
-                        echo.write(
-                            Rcode::SERVFAIL,
-                            Some("too many updates are waiting"),
-                            now_seconds,
-                            &mut frame,
-                        );
+    fn idle(&self) -> Duration {
+        Duration::from_secs(self.ingress.settings.load().limits.tcp_idle_seconds.into())
+    }
+
+    fn message_time(&self) -> Duration {
+        Duration::from_secs(self.ingress.settings.load().limits.tcp_message_seconds.into())
+    }
+
+    /// Handles all whole messages in `octets`, and says how many octets these are. `None` ends
+    /// the session.
+    async fn messages(&mut self, octets: &[u8]) -> Option<usize> {
+        let now_ms = now_ms();
+        let mut at = 0;
+        let mut frames = Vec::new();
+        loop {
+            let step = self.answers(octets, &mut at, now_ms / 1000, &mut frames);
+            if !frames.is_empty() && !matches!(step, Step::Submit(..)) {
+                self.outgoing.send(std::mem::take(&mut frames)).await.ok()?;
+            }
+            match step {
+                Step::Done => {
+                    if at > 0 {
+                        self.entry.touch(now_ms);
+                    }
+                    return Some(at);
+                }
+                Step::Full => {}
+                Step::Submit(request, echo) => {
+                    let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+                        Ok(permit) => permit,
+                        Err(_) => {
+                            // Its replies may be what the client waits for.
+                            if !frames.is_empty() {
+                                self.outgoing.send(std::mem::take(&mut frames)).await.ok()?;
+                            }
+                            Arc::clone(&self.permits).acquire_owned().await.ok()?
+                        }
+                    };
+                    self.submit(*request, echo, permit, now_ms / 1000, &mut frames);
+                }
+                Step::Transfer(transfer) => {
+                    if !self.transfer(*transfer, now_ms / 1000).await {
+                        return None;
                     }
                 }
             }
-            Dispatch::Transfer(transfer) => return self.transfer(*transfer, now_seconds).await,
         }
-        set_length(&mut frame);
-        self.outgoing.send(frame).await.is_ok()
+    }
+
+    /// Answers the messages in `octets` from `at` on into `frames`, until one takes longer.
+    fn answers(
+        &self,
+        octets: &[u8],
+        at: &mut usize,
+        now_seconds: u64,
+        frames: &mut Vec<u8>,
+    ) -> Step {
+        let view = self.ingress.view();
+        let arrival = Arrival { peer: self.peer, transport: Transport::Tcp, now_seconds };
+        while let Some([high, low]) = octets.get(*at..*at + 2) {
+            let start = *at + 2;
+            let end = start + usize::from(u16::from_be_bytes([*high, *low]));
+            let Some(message) = octets.get(start..end) else { return Step::Done };
+            *at = end;
+            let base = frames.len();
+            frames.extend_from_slice(&[0, 0]);
+            let limiter = Limiter::Shared(&self.updates);
+            match dispatch(&self.ingress, &view, message, arrival, limiter, frames) {
+                Dispatch::Reply => set_length(&mut frames[base..]),
+                other => {
+                    frames.truncate(base);
+                    match other {
+                        Dispatch::Submit(request, echo) => return Step::Submit(request, echo),
+                        Dispatch::Transfer(transfer) => return Step::Transfer(transfer),
+                        Dispatch::Ignore | Dispatch::Reply => {}
+                    }
+                }
+            }
+            if frames.len() >= WRITE_OCTETS {
+                return Step::Full;
+            }
+        }
+        Step::Done
+    }
+
+    /// Hands an update on; when there is no room for it, its reply goes into `frames`.
+    fn submit(
+        &self,
+        request: Request,
+        echo: Box<Echo>,
+        permit: OwnedSemaphorePermit,
+        now_seconds: u64,
+        frames: &mut Vec<u8>,
+    ) {
+        let (outgoing, busy) = (self.outgoing.clone(), self.entry.busy());
+        let reply = Reply::Tcp { outgoing, permit, busy, echo };
+        if let Err(rejected) = self.ingress.submissions.try_send(Submission { request, reply })
+            && let Reply::Tcp { echo, .. } = rejected.into_inner().reply
+        {
+            let base = frames.len();
+            frames.extend_from_slice(&[0, 0]);
+            let reason = Some("too many updates are waiting");
+            echo.write(Rcode::SERVFAIL, reason, now_seconds, frames);
+            set_length(&mut frames[base..]);
+        }
     }
 
     /// Writes the messages of a transfer on a thread that may block on a slow client.
@@ -167,6 +293,7 @@ impl Session {
         let outgoing = self.outgoing.clone();
         let published = self.ingress.zones.clone();
         let peer = self.peer;
+        let _busy = self.entry.busy();
         let sent = tokio::task::spawn_blocking(move || {
             let Transfer { zone, since, id, question, signed } = transfer;
             let content = match since {

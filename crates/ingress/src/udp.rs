@@ -1,9 +1,10 @@
 //! DNS over UDP: plain threads, one socket each on the same port.
 
 use crate::datagrams::{Inbox, Sending};
-use crate::dispatch::{Arrival, Dispatch, dispatch};
+use crate::dispatch::{Arrival, Dispatch, Limiter, dispatch};
+use crate::rate_limit::RateLimit;
 use crate::reply::Reply;
-use crate::{Ingress, ListenError, Submission, now_ms};
+use crate::{Ingress, ListenError, Submission, View, now_ms};
 use einhorn_serve::answer::Transport;
 use einhorn_wire::message::Rcode;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -49,23 +50,27 @@ fn open(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Serves `socket` on a thread of its own until `stop`.
+/// Serves `socket`, one of `shares` on its address, on a thread of its own until `stop`.
 ///
 /// # Errors
 /// When the thread cannot be started.
 pub fn serve(
     ingress: Arc<Ingress>,
     socket: Arc<UdpSocket>,
+    shares: usize,
     stop: Arc<AtomicBool>,
 ) -> io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("udp".to_owned()).spawn(move || {
         let mut inbox = Inbox::new();
         let mut replies = Sending::new();
+        let mut limits = RateLimit::new(ingress.seed("rates"), shares);
         while !stop.load(Ordering::Relaxed) {
             // Timeouts, and ICMP errors of earlier replies.
             if inbox.receive(&socket).is_err() {
                 continue;
             }
+            // Taken after the datagrams, so that whoever was told of a change sees it.
+            let view = ingress.view();
             let now_seconds = now_ms() / 1000;
             for (octets, peer) in inbox.iter() {
                 let arrival = Arrival { peer, transport: Transport::Udp, now_seconds };
@@ -73,13 +78,16 @@ pub fn serve(
                 // All that the handler shares is swapped as a whole, so nothing is left half
                 // done.
                 let handled = catch_unwind(AssertUnwindSafe(|| {
-                    replies.push(peer, |reply| handle(&ingress, &socket, octets, arrival, reply));
+                    replies.push(peer, |reply| {
+                        handle(&ingress, &view, &socket, octets, arrival, &mut limits, reply);
+                    });
                 }));
                 if handled.is_err() {
                     tracing::error!(%peer, "a datagram made its handler panic; it was dropped");
                     replies.discard_unfinished();
                 }
             }
+            drop(view);
             replies.flush(&socket);
         }
     })
@@ -87,13 +95,15 @@ pub fn serve(
 
 fn handle(
     ingress: &Ingress,
+    view: &View,
     socket: &Arc<UdpSocket>,
     octets: &[u8],
     arrival: Arrival,
+    limits: &mut RateLimit,
     reply: &mut Vec<u8>,
 ) {
     let Arrival { peer, now_seconds, .. } = arrival;
-    match dispatch(ingress, octets, arrival, reply) {
+    match dispatch(ingress, view, octets, arrival, Limiter::Own(limits), reply) {
         Dispatch::Ignore | Dispatch::Reply | Dispatch::Transfer(_) => {}
         Dispatch::Submit(request, echo) => {
             let back = Reply::Udp { socket: Arc::clone(socket), peer, echo };

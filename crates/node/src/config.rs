@@ -1,9 +1,14 @@
 //! The configuration: one TOML file, checked as a whole before anything starts.
 
-use einhorn_core::model::settings::{Role, Settings};
+mod answer;
+
+pub use answer::AnswerConfig;
+
+use einhorn_core::model::settings::{Role, Settings as ZoneKeeping};
 use einhorn_core::rules::policy::{Grant, NamePattern, Policy};
-use einhorn_ingress::Access;
 use einhorn_ingress::control::ZoneSettings;
+use einhorn_ingress::{Access, Settings};
+use einhorn_wire::cookie::Secret;
 use einhorn_wire::tsig::{Key, KeyRing};
 use einhorn_wire::{Name, RecordType, key_file};
 use serde::Deserialize;
@@ -34,6 +39,8 @@ pub struct Config {
     pub keys: Vec<Key>,
     /// What the keys may do.
     pub grants: Vec<Grant>,
+    /// What answers say, and how much anyone may ask.
+    pub answer: AnswerConfig,
     /// Where this came from, to read keys and grants again.
     pub path: Option<PathBuf>,
 }
@@ -46,7 +53,7 @@ pub struct ZoneConfig {
     /// Zone file it is created from. Later starts take the zone from the ledger.
     pub file: Option<PathBuf>,
     /// How it is kept.
-    pub settings: Settings,
+    pub settings: ZoneKeeping,
 }
 
 /// A configuration that cannot be used.
@@ -95,6 +102,10 @@ struct RawConfig {
     keys: Vec<RawKey>,
     #[serde(default, rename = "grant")]
     grants: Vec<RawGrant>,
+    #[serde(default)]
+    answer: answer::RawAnswer,
+    #[serde(default)]
+    limits: answer::RawLimits,
 }
 
 fn default_site() -> String {
@@ -175,6 +186,7 @@ impl Config {
                 .iter()
                 .map(|grant| checker.grant(grant))
                 .collect::<Result<_, _>>()?,
+            answer: checker.answer_and_limits(raw.answer, raw.limits)?,
             path: Some(path.to_owned()),
         };
         checker.references(&config)?;
@@ -189,6 +201,12 @@ impl Config {
             keys.insert(key.clone());
         }
         Access { keys, policy: Policy::new(self.grants.iter().cloned()) }
+    }
+
+    /// What answers say and how much anyone may ask; `random` makes cookies where no secret is
+    /// configured.
+    pub fn settings(&self, random: Secret) -> Settings {
+        self.answer.settings(random)
     }
 }
 
@@ -217,7 +235,7 @@ fn with_suggestion(error: &str) -> String {
 ///
 /// # Errors
 /// What is wrong, as text.
-pub(crate) fn zone_settings(text: &ZoneSettings) -> Result<Settings, String> {
+pub(crate) fn zone_settings(text: &ZoneSettings) -> Result<ZoneKeeping, String> {
     fn all<T: FromStr<Err: ToString>>(what: &str, texts: &[String]) -> Result<Vec<T>, String> {
         let one = |text: &String| {
             text.parse().map_err(|error: T::Err| format!("{what}: {}", error.to_string()))
@@ -237,7 +255,7 @@ pub(crate) fn zone_settings(text: &ZoneSettings) -> Result<Settings, String> {
             return Err(format!("catalog-role = \"{other}\": write producer or consumer"));
         }
     };
-    Ok(Settings {
+    Ok(ZoneKeeping {
         primaries: all("primary", &text.primaries)?,
         notify: all("notify", &text.notify)?,
         transfer_to: all("transfer-to", &text.transfer_to)?,
@@ -249,7 +267,7 @@ pub(crate) fn zone_settings(text: &ZoneSettings) -> Result<Settings, String> {
 ///
 /// # Errors
 /// What is wrong, as text.
-pub(crate) fn check_source(has_file: bool, settings: &Settings) -> Result<(), String> {
+pub(crate) fn check_source(has_file: bool, settings: &ZoneKeeping) -> Result<(), String> {
     match (has_file, settings.is_followed(), &settings.role) {
         (false, true, Role::Producer) | (true, _, Role::Producer) => {
             Err("a producer's content is made here: give neither `file` nor `primary`".to_owned())

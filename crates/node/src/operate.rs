@@ -30,7 +30,7 @@ pub(crate) struct Operator {
     pub(crate) ingress: Arc<Ingress>,
     /// None when the log could not be opened.
     pub(crate) reader: Mutex<Option<Box<dyn EngineReader>>>,
-    /// Where keys and grants are read again from.
+    /// Where keys, grants, answers and limits are read again from.
     pub(crate) config_path: Option<PathBuf>,
     /// Where the last content of removed zones is kept.
     pub(crate) removed_folder: PathBuf,
@@ -93,11 +93,14 @@ impl Operator {
         Config::load(path).map_err(|error| format!("kept everything as it was: {error}"))
     }
 
-    /// Reads keys, grants and the settings of zones again; the rest needs a restart.
+    /// Reads keys, grants, answers, limits and the settings of zones again; the rest needs a
+    /// restart.
     pub(crate) fn reload(&self) -> Result<Answer, String> {
         let config = self.config()?;
         let (keys, grants) = (config.keys.len(), config.grants.len());
+        let settings = config.settings(self.ingress.cookie_secret());
         self.ingress.access.store(Arc::new(config.access()));
+        self.ingress.settings.store(Arc::new(settings));
         let zones = zones::apply(&config, &self.ingress).map_err(|error| error.to_string())?;
         let text =
             format!("{keys} keys and {grants} grants are in force now; {zones} zones changed");

@@ -14,10 +14,11 @@ use einhorn_core::ledger::note::SignerKey;
 use einhorn_core::ledger::tile;
 use einhorn_core::model::{Origin, Publication, State, Step, snapshot};
 use einhorn_ingress::control::{self, ControlError};
+use einhorn_ingress::rate_limit::LimitCounters;
 use einhorn_ingress::reply::Reply;
 use einhorn_ingress::{
-    Ingress, ListenError, NOTIFICATIONS_WAITING_MAX, SUBMISSIONS_WAITING_MAX, http, now_ms, tcp,
-    udp,
+    Ingress, ListenError, NOTIFICATIONS_WAITING_MAX, SUBMISSIONS_WAITING_MAX, cookie_secret, http,
+    now_ms, tcp, udp,
 };
 use einhorn_serve::publish::Published;
 use einhorn_store::engine::{Engine, EngineError, SqliteEngine};
@@ -121,6 +122,8 @@ impl Node {
         let ingress = Arc::new(Ingress {
             zones: Published::default(),
             access: ArcSwap::from_pointee(config.access()),
+            settings: ArcSwap::from_pointee(config.settings(cookie_secret(&audit_secret))),
+            limited: LimitCounters::default(),
             submissions: submit,
             notified,
             site: FIRST_SITE,
@@ -164,7 +167,7 @@ impl Node {
         })
     }
 
-    /// Reads keys and grants again; the answer is for people.
+    /// Reads keys, grants, answers and limits again; the answer is for people.
     ///
     /// # Errors
     /// What is wrong, as text; the old ones stay in force.
@@ -257,9 +260,10 @@ impl Sockets {
                 }
             });
         }
+        let shares = self.udp.len() / self.addresses.len().max(1);
         self.udp
             .into_iter()
-            .map(|socket| udp::serve(Arc::clone(ingress), socket, Arc::clone(stop)))
+            .map(|socket| udp::serve(Arc::clone(ingress), socket, shares, Arc::clone(stop)))
             .collect()
     }
 }

@@ -1,20 +1,29 @@
-//! EDNS(0): the OPT pseudo-record (RFC 6891 §6).
+//! EDNS(0): the OPT pseudo-record (RFC 6891 §6) and the options in it.
 
-use crate::message::{Message, Rcode};
-use crate::record::{Class, RecordType};
-use crate::writer::{NoRoom, Section, Writer};
+use crate::cookie::{Cookie, CookieData};
+use crate::message::{Message, ParseError, Rcode};
+use crate::record::Class;
+use crate::writer::Writer;
 
 /// Smallest UDP payload any requestor is assumed to take (RFC 6891 §6.2.3), in octets.
 pub const UDP_PAYLOAD_MIN: u16 = 512;
-/// What we accept and send over UDP without fragments on nearly every path, in octets.
-pub const UDP_PAYLOAD_OURS: u16 = 1232;
+/// What passes over UDP without fragments on nearly every path, in octets.
+pub const UDP_PAYLOAD_USUAL: u16 = 1232;
 /// Octets of an OPT record without options.
-pub const OPT_OCTETS: usize = 11;
+const OPT_OCTETS: usize = 11;
+/// Octets of an option without its data.
+const OPTION_HEADER_OCTETS: usize = 4;
+/// Option code of name server identifiers (RFC 5001 §2.3).
+const OPTION_NSID: u16 = 3;
+/// Option code of cookies (RFC 7873 §4).
+const OPTION_COOKIE: u16 = 10;
+/// Option code of a TCP connection's idle time (RFC 7828 §3.1).
+const OPTION_KEEPALIVE: u16 = 11;
 /// Option code of extended errors (RFC 8914 §2).
 const OPTION_EXTENDED_ERROR: u16 = 15;
 
 /// What a request said in its OPT record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Edns {
     /// UDP payload the requestor takes, at least 512, in octets.
     pub udp_payload: u16,
@@ -22,67 +31,223 @@ pub struct Edns {
     pub version: u8,
     /// DNSSEC OK.
     pub dnssec_ok: bool,
+    /// Whether it asks who answers (RFC 5001).
+    pub nsid: bool,
+    /// Whether it asks for how long an idle connection stays open (RFC 7828).
+    pub keepalive: bool,
+    /// The first cookie; later ones do not count (RFC 7873 §5.2).
+    pub cookie: Option<Cookie>,
 }
 
 impl Edns {
-    /// The OPT record of `message`; `None` if it has none.
-    pub fn of(message: &Message<'_>) -> Option<Edns> {
-        message.opt.as_ref().map(|opt| Edns {
+    /// The OPT record of `message`; `None` if it has none. Options of a version that does not
+    /// exist are not looked at, unknown options are passed over.
+    ///
+    /// # Errors
+    /// [`ParseError::BadOption`].
+    pub fn of(message: &Message<'_>) -> Result<Option<Edns>, ParseError> {
+        let Some(opt) = &message.opt else { return Ok(None) };
+        let mut edns = Edns {
             udp_payload: opt.class.0.max(UDP_PAYLOAD_MIN),
             version: (opt.ttl >> 16) as u8,
             dnssec_ok: opt.ttl & 0x8000 != 0,
-        })
+            ..Edns::default()
+        };
+        let mut rest = &message.octets[opt.rdata_start..opt.end];
+        if edns.version > 0 {
+            return Ok(Some(edns));
+        }
+        while !rest.is_empty() {
+            let (&[a, b, c, d], tail) =
+                rest.split_first_chunk::<OPTION_HEADER_OCTETS>().ok_or(ParseError::BadOption)?;
+            let length = usize::from(u16::from_be_bytes([c, d]));
+            let (data, tail) = tail.split_at_checked(length).ok_or(ParseError::BadOption)?;
+            rest = tail;
+            match u16::from_be_bytes([a, b]) {
+                OPTION_NSID => edns.nsid = true,
+                OPTION_KEEPALIVE => edns.keepalive = true,
+                OPTION_COOKIE if edns.cookie.is_none() => {
+                    edns.cookie = Some(Cookie::parse(data).ok_or(ParseError::BadOption)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(Some(edns))
     }
 }
 
 /// An extended error for the response to an EDNS request (RFC 8914).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExtendedError {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtendedError<'a> {
     /// INFO-CODE.
     pub code: u16,
-    /// EXTRA-TEXT, for people.
-    pub text: String,
+    /// EXTRA-TEXT, for people; may be empty.
+    pub text: &'a str,
 }
 
-impl ExtendedError {
+impl ExtendedError<'_> {
     /// "Other Error" (RFC 8914 §4.1).
     pub const OTHER: u16 = 0;
     /// "Not Ready" (RFC 8914 §4.15).
     pub const NOT_READY: u16 = 14;
     /// "Prohibited" (RFC 8914 §4.19).
     pub const PROHIBITED: u16 = 18;
+    /// "Not Authoritative" (RFC 8914 §4.21).
+    pub const NOT_AUTHORITATIVE: u16 = 20;
+    /// "Not Supported" (RFC 8914 §4.22).
+    pub const NOT_SUPPORTED: u16 = 21;
+    /// "Invalid Data": of a zone that is configured but too old (RFC 8914 §4.25).
+    pub const INVALID_DATA: u16 = 24;
+    /// "Invalid Query Type" (RFC 9824 §10.2).
+    pub const INVALID_QUERY_TYPE: u16 = 30;
+
+    /// The code alone.
+    pub const fn code(code: u16) -> ExtendedError<'static> {
+        ExtendedError { code, text: "" }
+    }
 
     /// Octets this adds to an OPT record.
-    pub fn octets(&self) -> usize {
-        6 + self.text.len()
+    fn octets(&self) -> usize {
+        OPTION_HEADER_OCTETS + 2 + self.text.len()
     }
 }
 
-/// Adds our OPT record; `rcode` gives its upper eight bits.
-///
-/// # Errors
-/// [`NoRoom`].
-pub fn write(
-    writer: &mut Writer<'_>,
-    request: Edns,
-    rcode: Rcode,
-    error: Option<&ExtendedError>,
-) -> Result<(), NoRoom> {
-    let dnssec_ok = if request.dnssec_ok { 0x8000 } else { 0 };
-    let ttl = u32::from(rcode.0 >> 4) << 24 | dnssec_ok;
-    let mut options = Vec::new();
-    if let Some(error) = error {
-        options.extend_from_slice(&OPTION_EXTENDED_ERROR.to_be_bytes());
-        options.extend_from_slice(&(2 + error.text.len() as u16).to_be_bytes());
-        options.extend_from_slice(&error.code.to_be_bytes());
-        options.extend_from_slice(error.text.as_bytes());
+/// The OPT record of a response.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OptReply<'a> {
+    /// UDP payload that we take, in octets.
+    pub udp_payload: u16,
+    /// DNSSEC OK, as the request had it (RFC 3225 §3).
+    pub dnssec_ok: bool,
+    /// Who answers.
+    pub nsid: Option<&'a [u8]>,
+    /// The cookies.
+    pub cookie: Option<CookieData>,
+    /// For how long an idle connection stays open, in tenths of a second.
+    pub keepalive_deciseconds: Option<u16>,
+}
+
+impl OptReply<'_> {
+    /// The same without a name server identifier, to keep for longer.
+    pub fn without_nsid(&self) -> OptReply<'static> {
+        OptReply {
+            udp_payload: self.udp_payload,
+            dnssec_ok: self.dnssec_ok,
+            nsid: None,
+            cookie: self.cookie,
+            keepalive_deciseconds: self.keepalive_deciseconds,
+        }
     }
-    writer.record(
-        Section::Additional,
-        &[0],
-        RecordType::OPT,
-        Class(UDP_PAYLOAD_OURS),
-        ttl,
-        &options,
-    )
+
+    /// Octets of the record without an extended error.
+    pub fn octets(&self) -> usize {
+        let option = |data: Option<usize>| data.map_or(0, |octets| OPTION_HEADER_OCTETS + octets);
+        OPT_OCTETS
+            + option(self.nsid.map(<[u8]>::len))
+            + option(self.cookie.map(|cookie| cookie.as_slice().len()))
+            + option(self.keepalive_deciseconds.map(|_| 2))
+    }
+
+    /// Adds the record, for which the caller has left [`OptReply::octets`]; `rcode` gives its
+    /// upper eight bits. The extended error comes with as much of itself as fits in
+    /// `error_octets_max`: text and code, the code, or nothing.
+    pub fn write(
+        &self,
+        writer: &mut Writer<'_>,
+        rcode: Rcode,
+        error: Option<ExtendedError<'_>>,
+        error_octets_max: usize,
+    ) {
+        let dnssec_ok = if self.dnssec_ok { 0x8000 } else { 0 };
+        let ttl = u32::from(rcode.0 >> 4) << 24 | dnssec_ok;
+        let fits = |error: &ExtendedError<'_>| error.octets() <= error_octets_max;
+        let error = error.and_then(|error| {
+            Some(error).filter(fits).or(Some(ExtendedError::code(error.code)).filter(fits))
+        });
+        writer.opt(Class(self.udp_payload), ttl, |out| {
+            let mut option = |code: u16, parts: [&[u8]; 2]| {
+                out.extend_from_slice(&code.to_be_bytes());
+                let octets = parts[0].len() + parts[1].len();
+                out.extend_from_slice(&(octets as u16).to_be_bytes());
+                parts.into_iter().for_each(|part| out.extend_from_slice(part));
+            };
+            if let Some(nsid) = self.nsid {
+                option(OPTION_NSID, [nsid, &[]]);
+            }
+            if let Some(cookie) = &self.cookie {
+                option(OPTION_COOKIE, [cookie.as_slice(), &[]]);
+            }
+            if let Some(deciseconds) = self.keepalive_deciseconds {
+                option(OPTION_KEEPALIVE, [&deciseconds.to_be_bytes(), &[]]);
+            }
+            if let Some(error) = error {
+                option(OPTION_EXTENDED_ERROR, [&error.code.to_be_bytes(), error.text.as_bytes()]);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(ttl: u32, options: &[u8]) -> Result<Option<Edns>, ParseError> {
+        let mut octets = Vec::new();
+        let mut writer = Writer::new(&mut octets, 1, 512);
+        writer.opt(Class(100), ttl, |out| out.extend_from_slice(options));
+        Edns::of(&Message::parse(&octets).expect("a message"))
+    }
+
+    #[test]
+    fn known_options_are_taken_and_unknown_ones_passed_over() {
+        let options = [
+            &[0, 99, 0, 3, 1, 2, 3][..], // unknown
+            &[0, 3, 0, 0],
+            &[0, 11, 0, 0],
+            &[0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8],
+            &[0, 10, 0, 1, 9], // a second cookie
+        ]
+        .concat();
+        let edns = parse(0x8000, &options).expect("sound").expect("EDNS");
+        assert!(edns.nsid && edns.keepalive && edns.dnssec_ok, "{edns:?}");
+        assert_eq!((edns.udp_payload, edns.version), (512, 0));
+        assert_eq!(edns.cookie, Cookie::parse(&[1, 2, 3, 4, 5, 6, 7, 8]));
+    }
+
+    #[test]
+    fn options_that_do_not_add_up_are_refused_in_version_0() {
+        for options in [
+            &[0][..],
+            &[0, 3, 0],
+            &[0, 3, 0, 1],
+            &[0, 10, 0, 7, 1, 2, 3, 4, 5, 6, 7],
+            &[0, 10, 0, 0],
+        ] {
+            assert_eq!(parse(0, options), Err(ParseError::BadOption), "{options:?}");
+            assert_eq!(parse(1 << 16, options).map(|edns| edns.map(|e| e.version)), Ok(Some(1)));
+        }
+    }
+
+    #[test]
+    fn a_reply_has_the_octets_it_says_and_errors_shrink() {
+        let cookie = Cookie::parse(&[1; 8]).expect("a cookie");
+        let secret = [crate::cookie::Secret([2; 16])];
+        let cookie = cookie.answer(&secret, [192, 0, 2, 1].into(), 1).map(|(data, _)| data);
+        let reply = OptReply {
+            udp_payload: 1232,
+            dnssec_ok: true,
+            nsid: Some(b"me"),
+            cookie,
+            keepalive_deciseconds: Some(300),
+        };
+        let error = Some(ExtendedError { code: ExtendedError::OTHER, text: "why" });
+        for (error_octets_max, extra) in [(0, 0), (6, 6), (8, 6), (9, 9), (100, 9)] {
+            let mut octets = Vec::new();
+            let mut writer = Writer::new(&mut octets, 1, 512);
+            reply.write(&mut writer, Rcode::BADCOOKIE, error, error_octets_max);
+            assert_eq!(octets.len(), 12 + reply.octets() + extra, "{error_octets_max}");
+            let message = Message::parse(&octets).expect("a message");
+            assert_eq!(message.opt.expect("OPT").ttl, 1 << 24 | 0x8000);
+        }
+    }
 }

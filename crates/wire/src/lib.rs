@@ -5,10 +5,12 @@
 //! state: no zone, no key store with a life of its own, no clock.
 
 pub mod canonical;
+pub mod cookie;
 pub mod edns;
 pub mod key_file;
 pub mod message;
 pub mod name;
+pub mod name_buffer;
 pub mod name_ref;
 pub mod rdata;
 pub mod record;

@@ -3,7 +3,8 @@
 //! Nothing here decides what a message means: it only says where its parts are, and refuses what
 //! has no parts.
 
-use crate::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX, Name};
+use crate::name::{LABEL_OCTETS_MAX, Name};
+pub use crate::name_buffer::{NameBuffer, read_name};
 use crate::record::{Class, Record, RecordType};
 use std::fmt;
 
@@ -22,10 +23,14 @@ pub enum ParseError {
     /// Record data does not have the form of its type.
     #[error("malformed {0} record data")]
     BadRdata(RecordType),
+    /// An OPT record whose options do not add up, or a cookie of a length that none has.
+    #[error("malformed EDNS options")]
+    BadOption,
     /// Octets are left after the last record.
     #[error("octets after the last record")]
     Trailing,
-    /// A TSIG or OPT record where none may be, or more than one (RFC 6891 §6.1.1, RFC 8945 §5.1).
+    /// A TSIG or OPT record where none may be, or more than one (RFC 6891 §6.1.1, RFC 8945 §5.1),
+    /// or an OPT record that is not the root's.
     #[error("a misplaced TSIG or OPT record")]
     Misplaced,
 }
@@ -53,6 +58,7 @@ impl Rcode {
     pub const BADKEY: Rcode = Rcode(17);
     pub const BADTIME: Rcode = Rcode(18);
     pub const BADTRUNC: Rcode = Rcode(22);
+    pub const BADCOOKIE: Rcode = Rcode(23);
 }
 
 impl fmt::Display for Rcode {
@@ -127,76 +133,6 @@ impl Header {
     /// The four low bits of the response code.
     pub fn rcode(&self) -> Rcode {
         Rcode(self.flags & 15)
-    }
-}
-
-/// A name on the stack in uncompressed wire form, as read from a message.
-#[derive(Clone)]
-pub struct NameBuffer {
-    length: u8,
-    octets: [u8; NAME_OCTETS_MAX],
-}
-
-impl NameBuffer {
-    /// Uncompressed wire form.
-    pub fn as_slice(&self) -> &[u8] {
-        &self.octets[..self.length as usize]
-    }
-
-    /// The owned name.
-    pub fn to_name(&self) -> Name {
-        Name::from_valid_wire(self.as_slice())
-    }
-
-    /// The key under which zones store this name.
-    pub fn canonical_key(&self) -> crate::canonical::CanonicalKey {
-        crate::canonical::CanonicalKey::from_valid_wire(self.as_slice())
-    }
-}
-
-/// Reads the name at `at`, following compression pointers, which must point backwards.
-/// Returns the name and the offset behind it.
-///
-/// # Errors
-/// [`ParseError::Short`] or [`ParseError::BadName`].
-pub fn read_name(message: &[u8], at: usize) -> Result<(NameBuffer, usize), ParseError> {
-    let mut name = NameBuffer { length: 0, octets: [0; NAME_OCTETS_MAX] };
-    let mut length = 0;
-    let mut at = at;
-    let mut behind = None;
-    // Each pointer must lead to before the place where its run of labels began, so that the
-    // chain ends.
-    let mut run_start = at;
-    loop {
-        let octet = *message.get(at).ok_or(ParseError::Short)? as usize;
-        match octet {
-            0 => {
-                if length + 1 > NAME_OCTETS_MAX {
-                    return Err(ParseError::BadName);
-                }
-                name.length = (length + 1) as u8;
-                return Ok((name, behind.unwrap_or(at + 1)));
-            }
-            1..=LABEL_OCTETS_MAX => {
-                let label = message.get(at..at + 1 + octet).ok_or(ParseError::Short)?;
-                let place =
-                    name.octets.get_mut(length..length + label.len()).ok_or(ParseError::BadName)?;
-                place.copy_from_slice(label);
-                length += label.len();
-                at += label.len();
-            }
-            0xC0.. => {
-                let low = *message.get(at + 1).ok_or(ParseError::Short)? as usize;
-                let to = (octet & 0x3F) << 8 | low;
-                if to >= run_start {
-                    return Err(ParseError::BadName);
-                }
-                behind = behind.or(Some(at + 2));
-                run_start = to;
-                at = to;
-            }
-            _ => return Err(ParseError::BadName),
-        }
     }
 }
 
@@ -355,7 +291,10 @@ impl<'a> Message<'a> {
                 let last = section == 3 && index + 1 == header.counts[3];
                 match record.rtype {
                     RecordType::TSIG if last => message.tsig = Some(record),
-                    RecordType::OPT if section == 3 && message.opt.is_none() => {
+                    // Its owner is the root (RFC 6891 §6.1.2).
+                    RecordType::OPT
+                        if section == 3 && message.opt.is_none() && octets[record.start] == 0 =>
+                    {
                         message.opt = Some(record)
                     }
                     RecordType::TSIG | RecordType::OPT => return Err(ParseError::Misplaced),
@@ -401,24 +340,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pointers_only_lead_backwards() {
-        assert!(read_name(b"\xC0\x00", 0).is_err());
-        assert!(read_name(b"\x01a\xC0\x00", 0).is_err());
-        assert!(read_name(b"\x01a\x00\xC0\x03", 3).is_err());
-        let (name, next) = read_name(b"\x01a\x00\x01b\xC0\x00", 3).expect("a name");
-        assert_eq!((name.as_slice(), next), (&b"\x01b\x01a\x00"[..], 7));
-    }
-
-    #[test]
-    fn names_of_256_octets_are_refused() {
-        let mut long = b"\x01a".repeat(127);
-        long.push(0);
-        assert_eq!(read_name(&long, 0).map(|(name, _)| name.as_slice().len()), Ok(255));
-        long.splice(0..0, *b"\x01a");
-        assert!(read_name(&long, 0).is_err());
-    }
-
-    #[test]
     fn trailing_octets_and_misplaced_records_are_refused() {
         let header = |counts: [u8; 4]| {
             let mut m = vec![0, 1, 0, 0];
@@ -434,6 +355,8 @@ mod tests {
         assert!(Message::parse(&[header([0, 0, 0, 1]), opt.to_vec()].concat()).is_ok());
         let twice = [header([0, 0, 0, 2]), opt.to_vec(), opt.to_vec()].concat();
         assert_eq!(Message::parse(&twice).err(), Some(ParseError::Misplaced));
+        let elsewhere = [header([0, 0, 0, 1]), b"\x01a".to_vec(), opt.to_vec()].concat();
+        assert_eq!(Message::parse(&elsewhere).err(), Some(ParseError::Misplaced));
         let in_answer = [header([0, 1, 0, 0]), opt.to_vec()].concat();
         assert_eq!(Message::parse(&in_answer).err(), Some(ParseError::Misplaced));
     }

@@ -25,6 +25,7 @@ impl RecordType {
     pub const DS: RecordType = RecordType(43);
     pub const RRSIG: RecordType = RecordType(46);
     pub const NSEC: RecordType = RecordType(47);
+    pub const NXNAME: RecordType = RecordType(128);
     pub const DNSKEY: RecordType = RecordType(48);
     pub const NSEC3: RecordType = RecordType(50);
     pub const SVCB: RecordType = RecordType(64);

@@ -3,7 +3,7 @@
 //! A writer never exceeds its size limit: a record that does not fit leaves the message as it
 //! was and says so, and the caller decides what truncation means.
 
-use crate::message::{HEADER_OCTETS, Opcode, Rcode};
+use crate::message::{HEADER_OCTETS, Header, Opcode, Rcode};
 use crate::rdata::{Field, layout_of};
 use crate::record::{Class, RecordType};
 
@@ -66,9 +66,9 @@ impl<'b> Writer<'b> {
         self.limit = self.limit.saturating_sub(octets).max(HEADER_OCTETS);
     }
 
-    /// Gives reserved room back.
-    pub fn release(&mut self, octets: usize) {
-        self.limit += octets;
+    /// Octets that still fit.
+    pub fn room(&self) -> usize {
+        self.limit.saturating_sub(self.len())
     }
 
     /// Sets QR, the opcode, and the RD bit of the request.
@@ -76,6 +76,13 @@ impl<'b> Writer<'b> {
         self.set_flags(
             0x8000 | u16::from(opcode.0) << 11 | if recursion_desired { 0x0100 } else { 0 },
         );
+    }
+
+    /// Sets QR, and repeats what a response repeats of its request's flags: the opcode, RD, and
+    /// a query's CD (RFC 4035 §3.1.6). AD and the bit that must be zero are never repeated.
+    pub fn set_response_to(&mut self, request: &Header) {
+        let repeated = if request.opcode() == Opcode::QUERY { 0x7910 } else { 0x7900 };
+        self.set_flags(0x8000 | request.flags & repeated);
     }
 
     /// Sets QR=0 and the opcode.
@@ -140,6 +147,28 @@ impl<'b> Writer<'b> {
         ttl: u32,
         rdata: &[u8],
     ) -> Result<(), NoRoom> {
+        self.record_with(section, owner, rtype, class, ttl, |w| w.rdata(rtype, rdata))
+    }
+
+    /// Adds an OPT record (RFC 6891 §6.1.2) whose options `options` appends. It is always
+    /// written: whoever gives the limit leaves room for it.
+    pub(crate) fn opt(&mut self, class: Class, ttl: u32, options: impl FnOnce(&mut Vec<u8>)) {
+        self.limit = usize::MAX;
+        let (section, rtype) = (Section::Additional, RecordType::OPT);
+        let written =
+            self.record_with(section, &[0], rtype, class, ttl, |w| options(&mut *w.buffer));
+        debug_assert!(written.is_ok(), "options have at most 65,535 octets");
+    }
+
+    fn record_with(
+        &mut self,
+        section: Section,
+        owner: &[u8],
+        rtype: RecordType,
+        class: Class,
+        ttl: u32,
+        rdata: impl FnOnce(&mut Self),
+    ) -> Result<(), NoRoom> {
         self.entry(section, |w| {
             w.name(owner);
             w.buffer.extend_from_slice(&rtype.0.to_be_bytes());
@@ -147,7 +176,7 @@ impl<'b> Writer<'b> {
             w.buffer.extend_from_slice(&ttl.to_be_bytes());
             let length_at = w.buffer.len();
             w.buffer.extend_from_slice(&[0, 0]);
-            w.rdata(rtype, rdata);
+            rdata(w);
             let length = u16::try_from(w.buffer.len() - length_at - 2).map_err(|_| NoRoom)?;
             w.buffer[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
             Ok(())

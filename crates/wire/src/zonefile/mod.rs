@@ -19,7 +19,8 @@ pub use generate::GENERATED_RECORDS_MAX;
 pub(crate) use write::fields_text;
 pub use write::write;
 
-use crate::name::{CanonicalKey, Name};
+use crate::canonical::CanonicalKey;
+use crate::name::Name;
 use crate::record::{Class, Record, RecordType};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,210 @@
+//! Filling the sections of an answer from one zone.
+//!
+//! Answers are minimal: the records asked for, the SOA that a negative answer needs, and what a
+//! referral needs. Chains of CNAME and DNAME are followed within the zone and no further, even
+//! where another zone of this server goes on: resolvers trust no zone's answer for another's
+//! names, and ask again.
+
+use super::data::{self, Node, Set};
+use super::lookup::{Found, lookup};
+use super::{Outcome, Transport};
+use einhorn_core::model::Zone;
+use einhorn_wire::edns::ExtendedError;
+use einhorn_wire::message::{NameBuffer, Rcode};
+use einhorn_wire::rdata::soa_numbers;
+use einhorn_wire::writer::{NoRoom, Section, Writer};
+use einhorn_wire::{Class, RecordType};
+
+/// CNAMEs and DNAMEs followed within one answer.
+pub(super) const CHAIN_MAX: usize = 16;
+
+/// Fills an answer from one zone.
+pub(super) struct Filler<'z, 'w, 'b> {
+    pub(super) zone: &'z Zone,
+    pub(super) qtype: RecordType,
+    pub(super) transport: Transport,
+    pub(super) writer: &'w mut Writer<'b>,
+    /// Names whose CNAME or DNAME is in the answer.
+    followed: [Option<&'z Node>; CHAIN_MAX],
+}
+
+impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
+    pub(super) fn new(
+        zone: &'z Zone,
+        qtype: RecordType,
+        transport: Transport,
+        writer: &'w mut Writer<'b>,
+    ) -> Self {
+        Filler { zone, qtype, transport, writer, followed: [None; CHAIN_MAX] }
+    }
+
+    /// Answers for `name`, with `key` its canonical key, and goes on where aliases lead.
+    pub(super) fn answer(&mut self, name: &NameBuffer, key: &[u8]) -> Result<Outcome, NoRoom> {
+        let first = lookup(self.zone, key, self.qtype);
+        let Some(soa) = first.apex.and_then(|apex| data::set(apex, RecordType::SOA)) else {
+            // A zone that is still to be transferred for the first time.
+            return Ok(Outcome::error(Rcode::SERVFAIL, ExtendedError::NOT_READY));
+        };
+        self.writer.set_authoritative();
+        if let Found::Delegation(cut) = first.found {
+            self.writer.clear_authoritative();
+            return self.referral(cut);
+        }
+        let mut found = first.found;
+        let mut alias: Option<NameBuffer> = None;
+        for hop in 0..CHAIN_MAX {
+            let current = alias.as_ref().unwrap_or(name);
+            let next = match found {
+                Found::Delegation(cut) => return self.referral(cut),
+                Found::Nothing => return self.negative(soa, Rcode::NXDOMAIN),
+                Found::Empty => return self.negative(soa, Rcode::NOERROR),
+                Found::Redirection(node) => match self.redirection(current, node, hop)? {
+                    Some(next) => next,
+                    None => return Ok(Outcome::of(Rcode::YXDOMAIN)),
+                },
+                Found::Records(node) => match self.alias(node) {
+                    None => return self.records(current, node, soa),
+                    // Seen before: a loop, which ends the chain.
+                    Some(_) if self.is_followed(node) => return Ok(Outcome::of(Rcode::NOERROR)),
+                    Some(set) => {
+                        self.set(Section::Answer, current.as_slice(), set)?;
+                        self.followed[hop] = Some(node);
+                        match NameBuffer::from_wire(data::first(set)) {
+                            Some(next) => next,
+                            None => return Ok(Outcome::of(Rcode::SERVFAIL)),
+                        }
+                    }
+                },
+            };
+            if !next.is_at_or_below(self.zone.apex.as_wire()) {
+                return Ok(Outcome::of(Rcode::NOERROR));
+            }
+            found = lookup(self.zone, next.canonical_key().as_ref(), self.qtype).found;
+            alias = Some(next);
+        }
+        Ok(Outcome::of(Rcode::NOERROR))
+    }
+
+    fn is_followed(&self, node: &Node) -> bool {
+        self.followed.iter().flatten().any(|followed| std::ptr::eq(*followed, node))
+    }
+
+    /// The CNAME to follow at `node`.
+    fn alias(&self, node: &'z Node) -> Option<Set<'z>> {
+        let follows = !matches!(self.qtype, RecordType::CNAME | RecordType::ANY);
+        data::set(node, RecordType::CNAME).filter(|_| follows)
+    }
+
+    /// Writes the DNAME of `node` and the CNAME that it makes for `name`, with the same TTL
+    /// (RFC 6672 §3.1). `None` if the new name would be too long.
+    fn redirection(
+        &mut self,
+        name: &NameBuffer,
+        node: &'z Node,
+        hop: usize,
+    ) -> Result<Option<NameBuffer>, NoRoom> {
+        let Some(set) = data::set(node, RecordType::DNAME) else { return Ok(None) };
+        if !self.is_followed(node) {
+            self.set(Section::Answer, data::owner(node), set)?;
+            self.followed[hop] = Some(node);
+        }
+        let target = NameBuffer::from_wire(data::first(set));
+        let next = target.and_then(|target| name.with_suffix(data::owner(node).len(), &target));
+        if let Some(next) = &next {
+            let (owner, ttl) = (name.as_slice(), data::ttl(set));
+            let (rtype, class, target) = (RecordType::CNAME, Class::IN, next.as_slice());
+            self.writer.record(Section::Answer, owner, rtype, class, ttl, target)?;
+        }
+        Ok(next)
+    }
+
+    fn records(
+        &mut self,
+        name: &NameBuffer,
+        node: &'z Node,
+        soa: Set<'z>,
+    ) -> Result<Outcome, NoRoom> {
+        let owner = name.as_slice();
+        let set = match (self.qtype, self.transport) {
+            // Everything for those who have shown that they are where they say.
+            (RecordType::ANY, Transport::Tcp) => {
+                for set in data::sets(node) {
+                    self.set(Section::Answer, owner, set)?;
+                }
+                return Ok(Outcome::of(Rcode::NOERROR));
+            }
+            // One RRset, always the same (RFC 8482 §4.1): the one of the lowest type.
+            (RecordType::ANY, Transport::Udp) => {
+                data::sets(node).min_by_key(|set| data::rtype(*set))
+            }
+            _ => data::set(node, self.qtype),
+        };
+        match set {
+            Some(set) => {
+                self.set(Section::Answer, owner, set)?;
+                Ok(Outcome::of(Rcode::NOERROR))
+            }
+            None => self.negative(soa, Rcode::NOERROR),
+        }
+    }
+
+    fn set(&mut self, section: Section, owner: &[u8], set: Set<'_>) -> Result<(), NoRoom> {
+        data::write(self.writer, section, owner, set, data::ttl(set))
+    }
+
+    /// The SOA, with the TTL that negative answers have (RFC 2308 §3, §5).
+    fn negative(&mut self, soa: Set<'_>, rcode: Rcode) -> Result<Outcome, NoRoom> {
+        let minimum = soa_numbers(data::first(soa)).map_or(0, |soa| soa.minimum);
+        let (owner, ttl) = (self.zone.apex.as_wire(), data::ttl(soa).min(minimum));
+        data::write(self.writer, Section::Authority, owner, soa, ttl)?;
+        Ok(Outcome::of(rcode))
+    }
+
+    /// The delegation's NS records, all addresses of servers below it, without which it cannot be
+    /// followed, and those of servers elsewhere in this zone as far as they fit (RFC 9471 §3).
+    fn referral(&mut self, cut: &'z Node) -> Result<Outcome, NoRoom> {
+        let Some(servers) = data::set(cut, RecordType::NS) else {
+            return Ok(Outcome::of(Rcode::SERVFAIL));
+        };
+        self.set(Section::Authority, data::owner(cut), servers)?;
+        for below in [true, false] {
+            for server in data::rdatas(servers).filter_map(NameBuffer::from_wire) {
+                if server.is_at_or_below(data::owner(cut)) != below {
+                    continue;
+                }
+                match self.glue(&server) {
+                    Err(NoRoom) if below => return Err(NoRoom),
+                    _ => {}
+                }
+            }
+        }
+        Ok(Outcome::of(Rcode::NOERROR))
+    }
+
+    fn glue(&mut self, server: &NameBuffer) -> Result<(), NoRoom> {
+        if !server.is_at_or_below(self.zone.apex.as_wire()) {
+            return Ok(());
+        }
+        let Some(node) = self.zone.names.get(server.canonical_key().as_ref()) else {
+            return Ok(());
+        };
+        for rtype in [RecordType::A, RecordType::AAAA] {
+            if let Some(set) = data::set(node, rtype) {
+                self.set(Section::Additional, server.as_slice(), set)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The SOA alone: what IXFR over UDP is answered with, so that the client comes by TCP if it
+    /// has an older one (RFC 1995 §4).
+    pub(super) fn soa_alone(&mut self, key: &[u8]) -> Result<Outcome, NoRoom> {
+        let apex = lookup(self.zone, key, RecordType::SOA).apex;
+        let Some(soa) = apex.and_then(|apex| data::set(apex, RecordType::SOA)) else {
+            return Ok(Outcome::error(Rcode::SERVFAIL, ExtendedError::NOT_READY));
+        };
+        self.writer.set_authoritative();
+        self.set(Section::Answer, self.zone.apex.as_wire(), soa)?;
+        Ok(Outcome::of(Rcode::NOERROR))
+    }
+}
