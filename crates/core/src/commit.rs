@@ -297,3 +297,5 @@ fn refuse<R, O>(
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod zone_tests;

@@ -4,17 +4,17 @@ use super::*;
 use crate::agent::{Path, Reason, Rules};
 use crate::model::entry::{Assembler, Cause};
 use crate::model::request::{Action, Commitment, Identity, Operation, Prerequisite, RequestId};
-use crate::model::{RrSetRef, Zones, snapshot};
+use crate::model::{RrSetRef, Step, Zones, snapshot};
 use crate::rules::rollback::{Planner, Target};
 use einhorn_wire::{RecordType, zonefile};
 
 const ORIGIN: Origin = Origin { site: 1, generation: 1 };
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     text.parse().expect("name")
 }
 
-fn request(id: u8, action: Action) -> Request {
+pub(super) fn request(id: u8, action: Action) -> Request {
     Request {
         id: RequestId([id; 32]),
         remember_until_seconds: 1000,
@@ -27,7 +27,7 @@ fn request(id: u8, action: Action) -> Request {
     }
 }
 
-fn set_a(id: u8, owner: &str, octet: u8) -> Request {
+pub(super) fn set_a(id: u8, owner: &str, octet: u8) -> Request {
     let (owner, rdata) = (name(owner), Box::new([192, 0, 2, octet]));
     let operations = vec![
         Operation::DeleteRrSet(owner.clone(), RecordType::A),
@@ -36,7 +36,7 @@ fn set_a(id: u8, owner: &str, octet: u8) -> Request {
     request(id, Action::Update { prerequisites: Vec::new(), operations })
 }
 
-fn load() -> Request {
+pub(super) fn load() -> Request {
     let text = b"@ 60 SOA ns h 4294967290 2 3 4 5\n@ 60 NS ns\na 60 A 192.0.2.1\n".to_vec();
     let records =
         zonefile::load(std::path::Path::new("z"), &name("example."), &mut |_| Ok(text.clone()));
@@ -46,22 +46,24 @@ fn load() -> Request {
 }
 
 /// A commit with everything that it ever appended.
-struct Site {
+pub(super) struct Site {
     commit: Commit<u8>,
     log: Vec<Vec<u8>>,
-    zones: Zones,
+    pub(super) zones: Zones,
+    pub(super) steps: Vec<Step>,
     answers: Vec<(u8, Outcome)>,
     now_ms: u64,
 }
 
 impl Site {
-    fn new() -> Site {
+    pub(super) fn new() -> Site {
         let mut commit = Commit::new(State::empty(), Box::new(Rules));
         commit.begin_log(1, ORIGIN, "test".to_owned());
         let mut site = Site {
             commit,
             log: Vec::new(),
             zones: Zones::default(),
+            steps: Vec::new(),
             answers: Vec::new(),
             now_ms: 10,
         };
@@ -70,7 +72,7 @@ impl Site {
         site
     }
 
-    fn run(&mut self, requests: &[Request]) {
+    pub(super) fn run(&mut self, requests: &[Request]) {
         let mut out = Vec::new();
         for request in requests {
             self.commit.request(self.now_ms, request, request.id.0[0], &mut out);
@@ -84,18 +86,21 @@ impl Site {
                         self.log.extend(batch.entries().map(|(entry, _)| entry.to_vec()));
                         self.commit.appended(&mut out);
                     }
-                    Output::Publish(publication) => self.zones = publication.zones,
+                    Output::Publish(publication) => {
+                        self.zones = publication.zones;
+                        self.steps.extend(publication.steps);
+                    }
                     Output::Answer(reply, outcome, _) => self.answers.push((reply, outcome)),
                 }
             }
         }
     }
 
-    fn take(&mut self) -> Vec<(u8, Outcome)> {
+    pub(super) fn take(&mut self) -> Vec<(u8, Outcome)> {
         std::mem::take(&mut self.answers)
     }
 
-    fn a(&self, owner: &str) -> Option<Vec<u8>> {
+    pub(super) fn a(&self, owner: &str) -> Option<Vec<u8>> {
         let zone = self.zones.get(&name("example."))?;
         Some(zone.rrset(&name(owner), RecordType::A)?.rdatas().next()?.to_vec())
     }
@@ -108,7 +113,7 @@ impl Site {
             .collect()
     }
 
-    fn restart(&self) -> State {
+    pub(super) fn restart(&self) -> State {
         let mut state = State::empty();
         for (_, entry) in self.entries() {
             let parts = entry.encode(&mut Vec::new(), |_| ());
@@ -118,7 +123,7 @@ impl Site {
     }
 }
 
-fn rcode(outcome: &Outcome) -> Rcode {
+pub(super) fn rcode(outcome: &Outcome) -> Rcode {
     match outcome {
         Outcome::Done { .. } => Rcode::NOERROR,
         Outcome::Refused { rcode, .. } => *rcode,
