@@ -7,7 +7,7 @@ use crate::case::Level;
 use crate::query::{Query, flag};
 use crate::reply::{Reply, normal};
 use crate::servers::{Kind, ZONES, running};
-use einhorn_wire::{Name, Rcode, RecordType};
+use einhorn_wire::{Name, RecordType};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -70,7 +70,8 @@ impl Random {
 }
 
 /// Zones that not all servers load, or that hold what none agrees on.
-const NOT_COMPARED: [&str; 3] = ["wild-ns.test.", "class-form.test.", "more-types.test."];
+const NOT_COMPARED: [&str; 4] =
+    ["wild-ns.test.", "wild-dname.test.", "class-form.test.", "more-types.test."];
 
 /// All ways that are known.
 pub(crate) const KNOWN: &[Known] = &[
@@ -80,6 +81,26 @@ pub(crate) const KNOWN: &[Known] = &[
         applies: |_, said, most| most.only_aliases() && said.goes_on_from(most) && !said.loops(),
         what: "goes on where an alias leads to another zone, as RFC 1034 §4.3.2 step 3a says; the \
                others stay in the zone",
+    },
+    Known {
+        server: Kind::Nsd,
+        level: Level::May,
+        applies: |asked, said, most| {
+            [RecordType::NSEC, RecordType::RRSIG].contains(&asked.rtype)
+                && most.answer.is_empty()
+                && !said.answer.is_empty()
+        },
+        what: "follows an alias also when NSEC or RRSIG is asked for, which the others look for \
+               beside the alias, where RFC 4035 §2.5 allows them",
+    },
+    Known {
+        server: Kind::Bind,
+        level: Level::Should,
+        applies: |_, said, most| {
+            said.only_aliases() && said.answer == most.answer && said.authority.is_empty()
+        },
+        what: "says nothing more where an alias leads into a child that is served too; the others \
+               refer to the child or answer from it",
     },
     Known {
         server: Kind::Bind,
