@@ -238,7 +238,7 @@ fn differences() -> Option<&'static BTreeMap<usize, Differences>> {
     let compute = || {
         let seed = std::env::var(SEED_VARIABLE).ok().and_then(|text| text.parse().ok());
         let seed = seed.unwrap_or(SEED);
-        println!("{SEED_VARIABLE}={seed}");
+        eprintln!("{SEED_VARIABLE}={seed}");
         let servers: Option<Vec<_>> = KINDS.iter().map(|kind| running(*kind)).collect();
         let servers = servers?;
         let mut all: BTreeMap<usize, Differences> = BTreeMap::new();
@@ -294,7 +294,7 @@ fn check(kind: Kind) {
     let Some(all) = differences() else { return };
     let found = all.get(&(kind as usize));
     let (unknown, known) = found.map_or((&[][..], None), |d| (&d.unknown[..], Some(&d.known)));
-    println!("{kind}: {known:#?}");
+    eprintln!("{kind}: {known:#?}");
     let shown = unknown.iter().take(SHOWN_MAX).map(String::as_str).collect::<Vec<_>>().join("\n");
     assert!(
         unknown.is_empty(),
