@@ -55,6 +55,13 @@ fn document() -> String {
                 .expect("a string takes all");
         }
     }
+    text.push_str(
+        "\n## Random queries\n\n| server | level | how it differs from most |\n|---|---|---|\n",
+    );
+    for way in crate::differential::KNOWN {
+        writeln!(text, "| {} | {} | {} |", way.server, way.level, way.what)
+            .expect("a string takes all");
+    }
     text.push_str("\n## Sections\n\n| RFC | sections, with the number of cases |\n|---|---|\n");
     for (number, sections) in counts {
         let list: Vec<String> = sections

@@ -6,6 +6,7 @@
 
 mod case;
 mod conformance;
+mod differential;
 mod prelude;
 mod query;
 mod reply;

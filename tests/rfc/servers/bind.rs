@@ -25,6 +25,7 @@ pub(super) fn prepare(setup: &Setup<'_>) -> Vec<String> {
     check-mx-cname ignore;
     minimal-responses yes;
     minimal-any yes;
+    zero-no-soa-ttl no;
     tcp-listen-queue 100;
     server-id "{IDENTITY}";
     version "{IDENTITY}";

@@ -33,6 +33,12 @@ const SILENCE: Duration = Duration::from_millis(300);
 /// Attempts to find a port that is free for both UDP and TCP.
 const PORT_ATTEMPTS: usize = 64;
 
+/// Runs a program until standard input ends, then ends it and removes its folder.
+const KEEPER: &str = r#"folder=$1; shift
+"$@" & child=$!
+read -r end
+kill $child; wait $child; rm -rf "$folder""#;
+
 /// The key that may transfer every zone.
 pub(crate) const TRANSFER_KEY: &str = "hmac-sha256:transfer.:c2VjcmV0IG9mIHRyYW5zZmVycw==";
 /// Its secret.
@@ -146,7 +152,7 @@ fn start(kind: Kind) -> Option<Result<Server, String>> {
         Kind::Nsd => (nsd::prepare(&setup), &[][..]),
     };
     let shell = Command::new("sh")
-        .args(["-c", r#"folder=$1; shift; "$@" & child=$!; read -r end; kill $child; wait $child; rm -rf "$folder""#, "sh"])
+        .args(["-c", KEEPER, "sh"])
         .arg(&folder)
         .arg(program)
         .args(arguments)
@@ -225,6 +231,19 @@ impl Server {
             answers.push(buffer[..length].to_vec());
         }
         answers
+    }
+
+    /// The answers to queries whose ids are their places here; those that get none are missing.
+    pub(crate) fn burst(&self, queries: &[Query]) -> Vec<Option<Reply>> {
+        let octets: Vec<_> = queries.iter().map(Query::octets).collect();
+        let octets: Vec<_> = octets.iter().map(Vec::as_slice).collect();
+        let mut replies = vec![None; queries.len()];
+        for answer in self.datagrams(&octets, ANSWER_TIMEOUT) {
+            let reply = Reply::parse(answer);
+            let place = usize::from(reply.header.id);
+            replies[place] = Some(reply);
+        }
+        replies
     }
 
     /// The answer to a datagram of any octets.
