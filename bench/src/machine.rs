@@ -90,9 +90,13 @@ impl Stolen {
     }
 }
 
-/// Processes that want a processor, on average over the last minute.
-pub(crate) fn load_average() -> Option<f64> {
-    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+/// Part of both processors' time that anything used during a moment in which the benchmark does
+/// nothing. Sleeps for that moment.
+pub(crate) fn idle_moment_share(moment: Duration) -> Option<f64> {
+    let busy = || Some(busy_time(SERVER_PROCESSOR)? + busy_time(GENERATOR_PROCESSOR)?);
+    let before = busy()?;
+    std::thread::sleep(moment);
+    Some((busy()?.saturating_sub(before)).as_secs_f64() / moment.as_secs_f64() / 2.0)
 }
 
 /// One line about processor, kernel and load.

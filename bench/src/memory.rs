@@ -6,7 +6,7 @@
 use crate::machine::{self, GENERATOR_PROCESSOR, Stolen};
 use crate::options::Options;
 use crate::peers::{self, ONE_PROCESSOR, Peer, Start};
-use crate::place::{self, Place, server_notes};
+use crate::place::{Conditions, Place, server_notes};
 use crate::probe;
 use crate::process::{self, Memory};
 use crate::query::mix;
@@ -68,7 +68,7 @@ struct Stage<'a> {
 pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, String> {
     let hosts = options.hosts(HOSTS, HOSTS_QUICK);
     let place = Place::new("memory")?;
-    let load_warning = place::load_warning(machine::load_average());
+    let conditions = Conditions::look();
     let (zone_file, empty_zone_file) = (place.zone_file(hosts)?, place.zone_file(1)?);
     machine::pin_this_thread(GENERATOR_PROCESSOR);
     let mut servers: Vec<Server> =
@@ -98,7 +98,7 @@ pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, 
             }
         }
     }
-    Ok(sheet(&servers, hosts, options.rounds, command_line, load_warning))
+    Ok(sheet(&servers, hosts, options.rounds, command_line, conditions))
 }
 
 fn find(peer: &'static Peer, options: &Options) -> Server {
@@ -252,10 +252,10 @@ fn sheet(
     hosts: u32,
     rounds: u32,
     command_line: String,
-    load_warning: Option<String>,
+    conditions: Conditions,
 ) -> Sheet {
     let table = table(servers, hosts);
-    let mut warnings: Vec<String> = load_warning.into_iter().collect();
+    let mut warnings: Vec<String> = conditions.warning.into_iter().collect();
     let mut checks = Vec::new();
     let mut is_disturbed = false;
     for server in servers {
@@ -288,7 +288,7 @@ fn sheet(
         title: "Memory and start".to_owned(),
         unix_seconds: unix_seconds(),
         command_line,
-        machine: machine::describe(),
+        machine: conditions.machine,
         method: format!(
             "A zone of {hosts} hosts ({} records) from a zone file, each server on processor 0; times from the start of its process to the first right answer about the last host. Medians of {rounds} round(s), servers in turn. Memory when the server has come to rest.",
             mix::records_of(hosts)

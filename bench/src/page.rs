@@ -21,7 +21,7 @@ p{max-width:78ch}.soft{color:var(--soft);font-size:.92rem}
 th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;font-variant-numeric:tabular-nums}
 th:first-child,td:first-child,td.words{text-align:left}th{font-weight:600;vertical-align:bottom}
 .reached{color:var(--good);font-weight:600}.missed{color:var(--bad);font-weight:600}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:.6rem 1.4rem}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(400px,100%),1fr));gap:.6rem 1.4rem}
 figure{margin:.6rem 0}figcaption{font-weight:600;font-size:.92rem}svg{width:100%;height:auto}
 svg text{fill:var(--ink);font-size:13px;dominant-baseline:central}svg .name{text-anchor:end}
 .ours{fill:var(--ours)}.theirs{fill:var(--theirs)}.spread{stroke:var(--ink);stroke-width:1.2;fill:none}

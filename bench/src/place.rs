@@ -2,15 +2,42 @@
 //!
 //! It never leaves anything behind on the disk.
 
+use crate::machine;
 use crate::peers::Peer;
 use crate::query::mix;
 use crate::sheet::ServerNote;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// More processes than this wanting a processor at the start are other work on the machine.
-const LOAD_MAX: f64 = 0.5;
+/// How long the machine is watched before a run, and how busy it may be then.
+const WATCHED: Duration = Duration::from_secs(1);
+const BUSY_SHARE_MAX: f64 = 0.1;
+
+/// The machine as it was before the run.
+pub(crate) struct Conditions {
+    pub(crate) machine: String,
+    /// Says so when it was busy.
+    pub(crate) warning: Option<String>,
+}
+
+impl Conditions {
+    /// Watches the machine for a moment.
+    pub(crate) fn look() -> Conditions {
+        let busy = machine::idle_moment_share(WATCHED).filter(|share| *share > BUSY_SHARE_MAX);
+        let warning = busy.map(|share| {
+            format!(
+                "other work ran on this machine: it used {:.0} % of the processors just before the run; measure again on a quiet machine",
+                share * 100.0
+            )
+        });
+        if let Some(warning) = &warning {
+            eprintln!("WARNING: {warning}");
+        }
+        Conditions { machine: machine::describe(), warning }
+    }
+}
 
 /// A folder for the servers of a run, on the same disk as the build, which is rarely in memory.
 /// It is removed when this is dropped.
@@ -54,15 +81,6 @@ impl Drop for Place {
         // What the servers leave is of no use; an error here does not spoil the figures.
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-/// Says so when the machine was busy before the run.
-pub(crate) fn load_warning(load_average: Option<f64>) -> Option<String> {
-    load_average.filter(|load| *load > LOAD_MAX).map(|load| {
-        format!(
-            "other work ran on this machine: the load average was {load:.2} before the run; measure again on a quiet machine"
-        )
-    })
 }
 
 /// What the report says about servers: version, command line, configuration.

@@ -10,7 +10,7 @@ use crate::mode::Mode;
 use crate::options::Options;
 use crate::peers::{self, ONE_PROCESSOR, Peer, Start};
 use crate::phase::{Measurement, Phase, Usage};
-use crate::place::{self, Place};
+use crate::place::{Conditions, Place};
 use crate::probe::{self, Verification};
 use crate::process;
 use crate::report::{self, Report, ServerReport};
@@ -33,10 +33,10 @@ const LEDGER_PATIENCE: Duration = Duration::from_secs(30);
 /// Runs the benchmark; its figures, and its report.
 pub(crate) fn measure(options: &Options, command_line: String) -> Result<(Sheet, String), String> {
     let place = Place::new("update")?;
-    let load_warning = place::load_warning(machine::load_average());
+    let conditions = Conditions::look();
     let mut report = Report {
         command_line,
-        machine: machine::describe(),
+        machine: conditions.machine,
         pinned: machine::pin_this_thread(SERVER_PROCESSOR)
             && machine::pin_this_thread(GENERATOR_PROCESSOR),
         sync_nanoseconds: machine::sync_nanoseconds(place.folder())?,
@@ -53,7 +53,7 @@ pub(crate) fn measure(options: &Options, command_line: String) -> Result<(Sheet,
     report.servers = find_servers(options);
     measure_servers(options, &mut report.servers, place.folder());
     report.ledger = measure_ledger(options, place.folder());
-    let sheet = update_sheet::sheet(&report, load_warning);
+    let sheet = update_sheet::sheet(&report, conditions.warning);
     Ok((sheet, report::render(&report)))
 }
 

@@ -7,7 +7,7 @@ use crate::targets;
 use crate::{mode::Mode, place};
 
 /// The sheet of a report.
-pub(crate) fn sheet(report: &Report, load_warning: Option<String>) -> Sheet {
+pub(crate) fn sheet(report: &Report, busy: Option<String>) -> Sheet {
     let failed =
         |server: &&ServerReport| !server.failures.is_empty() || server.verification.wrong > 0;
     let troubled: Vec<&ServerReport> = report.servers.iter().filter(failed).collect();
@@ -39,7 +39,7 @@ pub(crate) fn sheet(report: &Report, load_warning: Option<String>) -> Sheet {
             report.duration.as_secs(),
             report.sync_nanoseconds as f64 / 1e6,
         ),
-        warnings: load_warning.into_iter().chain(targets::disturbance(report)).collect(),
+        warnings: busy.into_iter().chain(targets::disturbance(report)).collect(),
         targets: targets::judge(report),
         tables: report.modes.iter().map(|mode| table(report, *mode)).collect(),
         checks,

@@ -15,7 +15,7 @@ use crate::echo::Echo;
 use crate::machine::{self, GENERATOR_PROCESSOR, SERVER_PROCESSOR};
 use crate::options::Options;
 use crate::peers::{self, Peer};
-use crate::place::{self, Place};
+use crate::place::{Conditions, Place};
 use crate::process::Memory;
 use crate::sheet::Sheet;
 use client::Counts;
@@ -84,7 +84,7 @@ struct Findings {
 pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, String> {
     let hosts = options.hosts(HOSTS, HOSTS_QUICK);
     let place = Place::new("query")?;
-    let load_at_start = machine::load_average();
+    let conditions = Conditions::look();
     let zone_file = place.zone_file(hosts)?;
     let mix = Mix::new(hosts)?;
     let is_pinned =
@@ -120,7 +120,7 @@ pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, 
             }
         }
     }
-    Ok(tables::sheet(&findings, command_line, place::load_warning(load_at_start)))
+    Ok(tables::sheet(&findings, command_line, conditions))
 }
 
 fn find(peer: &'static Peer, options: &Options) -> Server {

@@ -6,9 +6,8 @@
 use super::scenes::Scene;
 use super::updating::UPDATES_PER_SECOND;
 use super::{Findings, Measurement, Server, mix};
-use crate::machine;
 use crate::peers;
-use crate::place::server_notes;
+use crate::place::{Conditions, server_notes};
 use crate::sheet::{Cell, Column, Row, Sheet, Table, Target, unix_seconds};
 use crate::verdict::{DISTURBED, ratio_target};
 
@@ -96,20 +95,16 @@ impl Findings {
 }
 
 /// The whole sheet.
-pub(super) fn sheet(
-    findings: &Findings,
-    command_line: String,
-    load_warning: Option<String>,
-) -> Sheet {
+pub(super) fn sheet(findings: &Findings, command_line: String, conditions: Conditions) -> Sheet {
     let failed = |server: &Server| !server.failures.is_empty() || server.wrong() > 0;
     Sheet {
         benchmark: "query".to_owned(),
         title: "Answers".to_owned(),
         unix_seconds: unix_seconds(),
         command_line,
-        machine: machine::describe(),
+        machine: conditions.machine,
         method: method(findings),
-        warnings: warnings(findings, load_warning),
+        warnings: warnings(findings, conditions.warning),
         targets: targets(findings),
         tables: vec![
             one_processor(findings),
@@ -138,8 +133,8 @@ fn method(findings: &Findings) -> String {
     )
 }
 
-fn warnings(findings: &Findings, load_warning: Option<String>) -> Vec<String> {
-    let mut warnings: Vec<String> = load_warning.into_iter().collect();
+fn warnings(findings: &Findings, busy: Option<String>) -> Vec<String> {
+    let mut warnings: Vec<String> = busy.into_iter().collect();
     if !findings.is_pinned {
         warnings.push(
             "this machine has one processor: server and generator disturb each other".to_owned(),
@@ -151,12 +146,14 @@ fn warnings(findings: &Findings, load_warning: Option<String>) -> Vec<String> {
             "the generator reached only {ceiling:.0}/s against an echo (expected at least {CEILING_MIN}): rates near that are its own"
         ));
     }
+    let mut disturbed = Vec::new();
     for server in &findings.servers {
         for scene in [Scene::Most, Scene::Half, Scene::MostUpdated, Scene::HalfUpdated] {
             if server.is_disturbed(scene) {
-                warnings.push(format!(
-                    "{} ({scene:?}) was disturbed: others used {:.0} % of its processor, and the host took {:.0} %",
+                disturbed.push(format!(
+                    "{} at {} ({:.0} % of its processor by others, {:.0} % of all taken by the host)",
                     server.peer.name,
+                    scene.title(),
                     server.value(scene, &|m| percent(m.others)).unwrap_or_default(),
                     server.value(scene, &|m| percent(m.stolen)).unwrap_or_default(),
                 ));
@@ -165,6 +162,9 @@ fn warnings(findings: &Findings, load_warning: Option<String>) -> Vec<String> {
         if server.value(Scene::Half, &lost).is_some_and(|lost| lost > LOSS_SHARE_MAX * 100.0) {
             warnings.push(format!("{} lost queries at half load", server.peer.name));
         }
+    }
+    if !disturbed.is_empty() {
+        warnings.push(format!("other work disturbed {}", disturbed.join("; ")));
     }
     warnings
 }

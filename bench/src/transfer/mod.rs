@@ -10,7 +10,7 @@ use crate::machine::{self, GENERATOR_PROCESSOR, SERVER_PROCESSOR, Stolen};
 use crate::options::Options;
 use crate::peers::{self, Ability, ONE_PROCESSOR, Peer, Start, Started};
 use crate::phase::Carrier as _;
-use crate::place::{self, Place, server_notes};
+use crate::place::{Conditions, Place, server_notes};
 use crate::process;
 use crate::query::mix;
 use crate::sheet::{Cell, Column, Row, Sheet, Table, Target, unix_seconds};
@@ -69,7 +69,7 @@ struct Server {
 pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, String> {
     let hosts = options.hosts(HOSTS, HOSTS_QUICK);
     let place = Place::new("transfer")?;
-    let load_warning = place::load_warning(machine::load_average());
+    let conditions = Conditions::look();
     let zone_file = place.zone_file(hosts)?;
     machine::pin_this_thread(GENERATOR_PROCESSOR);
     let find = |peer: &'static Peer| {
@@ -102,7 +102,7 @@ pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, 
             }
         }
     }
-    Ok(sheet(&servers, hosts, options.rounds, command_line, load_warning))
+    Ok(sheet(&servers, hosts, options.rounds, command_line, conditions))
 }
 
 fn play(
@@ -269,10 +269,10 @@ fn sheet(
     hosts: u32,
     rounds: u32,
     command_line: String,
-    load_warning: Option<String>,
+    conditions: Conditions,
 ) -> Sheet {
     let table = table(servers);
-    let mut warnings: Vec<String> = load_warning.into_iter().collect();
+    let mut warnings: Vec<String> = conditions.warning.into_iter().collect();
     let disturbed = |server: &&Server| {
         let over = |get: &dyn Fn(&Measurement) -> f64, most: f64| {
             let values: Vec<f64> = server.measurements.iter().map(get).collect();
@@ -293,7 +293,7 @@ fn sheet(
         title: "Zone transfers".to_owned(),
         unix_seconds: unix_seconds(),
         command_line,
-        machine: machine::describe(),
+        machine: conditions.machine,
         method: format!(
             "A zone of {hosts} hosts ({} records) over one TCP connection on the loopback interface; server on processor 0, a client that only counts on processor 1. Requests are signed (TSIG, hmac-sha256) where the server can. Medians of {rounds} round(s), servers in turn.",
             mix::records_of(hosts)
