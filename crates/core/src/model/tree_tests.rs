@@ -75,13 +75,15 @@ fn check_form(tree: &Tree<Value>) {
         match child {
             Child::Leaf(value) => u32::from(value.live),
             Child::Node(node) => {
-                let values = usize::from(node.value.is_some());
-                assert!(values + node.children.len() >= 2, "a node without need");
-                let sum = node.children.iter().map(live).sum::<u32>()
-                    + u32::from(node.value.as_ref().is_some_and(|value| value.live));
-                assert_eq!(node.live, sum, "live values of a node");
+                let (head, children) = (node.head(), node.children());
+                let values = usize::from(head.value.is_some());
+                assert!(values + children.len() >= 2, "a node without need");
+                let sum = children.iter().map(live).sum::<u32>()
+                    + u32::from(head.value.as_ref().is_some_and(|value| value.live));
+                assert_eq!(head.live, sum, "live values of a node");
                 sum
             }
+            Child::Taken => panic!("a child that was taken"),
         }
     }
     tree.root.as_ref().map(live);
@@ -139,7 +141,7 @@ fn a_leaf_gives_way_to_what_comes_above_and_below_it() {
         assert_eq!(tree.remove(b"abc"), None);
         assert_eq!(tree.remove(b"ab"), Some(value(b"ab")));
         assert_eq!(tree.remove(b"abcd"), Some(value(b"abcd")));
-        assert!(matches!(&tree.root, Some(Child::Node(node)) if node.children.len() == 1));
+        assert!(matches!(&tree.root, Some(Child::Node(node)) if node.children().len() == 1));
         assert!(tree.descend(b"ab", |_| ()).exists, "an empty non-terminal");
         assert_eq!(tree.remove(b"abce"), Some(value(b"abce")));
         assert!(matches!(&tree.root, Some(Child::Leaf(value)) if value.key == b"a"));
