@@ -309,3 +309,6 @@ impl Session {
         sent.await.is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;
