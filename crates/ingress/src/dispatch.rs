@@ -484,3 +484,7 @@ fn audit(ingress: &Ingress, id: &RequestId, arrival: Arrival) -> (Vec<u8>, Commi
     let commitment = Commitment(Sha256::digest(&audit).into());
     (audit, commitment)
 }
+
+#[cfg(test)]
+#[path = "dispatch_tests.rs"]
+pub(crate) mod tests;

@@ -317,3 +317,6 @@ impl Session {
         sent.await.is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

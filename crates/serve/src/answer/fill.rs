@@ -59,8 +59,10 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
                 Found::Nothing => return self.negative(soa, Rcode::NXDOMAIN),
                 Found::Empty => return self.negative(soa, Rcode::NOERROR),
                 Found::Redirection(node) => match self.redirection(current, node, hop)? {
-                    Some(next) => next,
                     None => return Ok(Outcome::of(Rcode::YXDOMAIN)),
+                    // The CNAME made is what was asked for.
+                    Some(_) if !self.follows() => return Ok(Outcome::of(Rcode::NOERROR)),
+                    Some(next) => next,
                 },
                 Found::Records(node) => match self.alias(node) {
                     None => return self.records(current, node, soa),
@@ -76,7 +78,8 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
                     }
                 },
             };
-            if !next.is_at_or_below(self.zone.apex.as_wire()) {
+            let is_back = next.as_slice().eq_ignore_ascii_case(name.as_slice());
+            if is_back || !next.is_at_or_below(self.zone.apex.as_wire()) {
                 return Ok(Outcome::of(Rcode::NOERROR));
             }
             found = lookup(self.zone, next.canonical_key().as_ref(), self.qtype).found;
@@ -89,10 +92,14 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
         self.followed.iter().flatten().any(|followed| std::ptr::eq(*followed, node))
     }
 
+    /// Whether a CNAME is to be followed, not asked for.
+    fn follows(&self) -> bool {
+        !matches!(self.qtype, RecordType::CNAME | RecordType::ANY)
+    }
+
     /// The CNAME to follow at `node`.
     fn alias(&self, node: &'z Node) -> Option<Set<'z>> {
-        let follows = !matches!(self.qtype, RecordType::CNAME | RecordType::ANY);
-        data::set(node, RecordType::CNAME).filter(|_| follows)
+        data::set(node, RecordType::CNAME).filter(|_| self.follows())
     }
 
     /// Writes the DNAME of `node` and the CNAME that it makes for `name`, with the same TTL

@@ -223,14 +223,14 @@ fn fill(
 /// one message.
 fn unanswerable(qtype: RecordType) -> Option<Outcome> {
     match qtype {
-        RecordType::ANY | RecordType::IXFR => None,
+        // Type 0 is reserved, but no meta-type: nobody has such records.
+        RecordType::ANY | RecordType::IXFR | RecordType(0) => None,
         RecordType::OPT | RecordType::TSIG | RecordType::AXFR => {
             Some(Outcome::error(Rcode::FORMERR, ExtendedError::NOT_SUPPORTED))
         }
         RecordType::NXNAME => {
             Some(Outcome::error(Rcode::FORMERR, ExtendedError::INVALID_QUERY_TYPE))
         }
-        RecordType(0) => Some(Outcome::of(Rcode::FORMERR)),
         meta if meta.is_meta() => Some(Outcome::error(Rcode::NOTIMP, ExtendedError::NOT_SUPPORTED)),
         _ => None,
     }

@@ -160,19 +160,18 @@ fn over_the_rate_one_may_come_by_tcp_or_with_a_cookie() {
 #[test]
 fn types_that_cannot_be_asked_for() {
     for (qtype, rcode, error) in [
-        ("TYPE253", Rcode::NOTIMP, Some(21)), // MAILB
-        ("TYPE254", Rcode::NOTIMP, Some(21)), // MAILA
-        ("TKEY", Rcode::NOTIMP, Some(21)),
-        ("TYPE200", Rcode::NOTIMP, Some(21)),
-        ("OPT", Rcode::FORMERR, Some(21)),
-        ("TSIG", Rcode::FORMERR, Some(21)),
-        ("TYPE128", Rcode::FORMERR, Some(30)), // NXNAME
-        ("TYPE0", Rcode::FORMERR, None),
-        ("AXFR", Rcode::FORMERR, Some(21)),
+        ("TYPE253", Rcode::NOTIMP, 21), // MAILB
+        ("TYPE254", Rcode::NOTIMP, 21), // MAILA
+        ("TKEY", Rcode::NOTIMP, 21),
+        ("TYPE200", Rcode::NOTIMP, 21),
+        ("OPT", Rcode::FORMERR, 21),
+        ("TSIG", Rcode::FORMERR, 21),
+        ("TYPE128", Rcode::FORMERR, 30), // NXNAME
+        ("AXFR", Rcode::FORMERR, 21),
     ] {
         let reply = get_in(&ZONES, "anna.example.", qtype);
         assert_eq!(reply.status(), (rcode, 0, 0, 0), "{qtype}");
-        assert_eq!(reply.extended_error(), error, "{qtype}");
+        assert_eq!(reply.extended_error(), Some(error), "{qtype}");
     }
 }
 

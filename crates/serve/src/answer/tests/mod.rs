@@ -31,14 +31,16 @@ pub(super) fn name(text: &str) -> Name {
     text.parse().expect("name")
 }
 
-/// The names of a zone, as loading wants them.
-pub(super) fn names(apex: &str, text: &str) -> Vec<(Name, Vec<RrSet>)> {
+/// The names of a zone with their records, as loading wants them.
+pub(super) type Names = Vec<(Name, Vec<RrSet>)>;
+
+pub(super) fn names(apex: &str, text: &str) -> Names {
     let apex = name(apex);
     let records = zonefile::load(Path::new("z"), &apex, &mut |_| Ok(text.as_bytes().to_vec()));
     names_of_zone(&apex, records.expect("records")).expect("zone")
 }
 
-pub(super) fn zones_of(zones: Vec<(&str, Vec<(Name, Vec<RrSet>)>)>) -> Zones {
+pub(super) fn zones_of(zones: Vec<(&str, Names)>) -> Zones {
     let mut commit = Commit::new(State::empty(), Box::new(Rules));
     commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned());
     let mut out: Vec<Output<()>> = Vec::new();

@@ -36,6 +36,7 @@ fn negative_answers_carry_the_soa_with_its_minimum_as_ttl() {
         ("anna.example.", "RRSIG", Rcode::NOERROR),
         ("anna.example.", "SIG", Rcode::NOERROR),
         ("anna.example.", "TYPE1000", Rcode::NOERROR),
+        ("anna.example.", "TYPE0", Rcode::NOERROR),
         ("deep.ent.example.", "A", Rcode::NOERROR),
         ("ent.example.", "A", Rcode::NOERROR),
         ("ent.example.", "ANY", Rcode::NOERROR),
