@@ -235,8 +235,8 @@ impl Dispatcher<'_> {
         buffer: &mut Vec<u8>,
     ) -> Handled {
         if message.header.counts[0] == 1
+            && message.question.is_some_and(|question| self.is_transfer(question.rtype))
             && let Some(question) = message.question()
-            && self.is_transfer(question.rtype)
         {
             let is_known = signed.is_some();
             let dispatch = self.transfer(message, question, signed, buffer);
