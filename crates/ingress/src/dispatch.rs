@@ -84,6 +84,12 @@ pub fn dispatch(
     };
     let zones = ingress.zones.current();
     match message.header.opcode() {
+        Opcode::QUERY if is_expired(ingress, &zones, &message) => {
+            let echo = Echo::new(&message, arrival.transport, signed);
+            let reason = "the zone has expired: its primaries cannot be reached";
+            echo.write(Rcode::SERVFAIL, Some(reason), arrival.now_seconds, buffer);
+            Dispatch::Reply
+        }
         Opcode::QUERY => query(&zones, &access, &message, signed, arrival, buffer),
         Opcode::UPDATE => {
             let request = update(ingress, &zones, &access, &message, signed.as_ref(), arrival);
@@ -118,6 +124,15 @@ pub fn dispatch(
             Dispatch::Reply
         }
     }
+}
+
+/// Whether the question is about a zone that is not served any more.
+fn is_expired(ingress: &Ingress, zones: &Zones, message: &Message<'_>) -> bool {
+    ingress.zones.some_expired()
+        && message
+            .question()
+            .and_then(|question| zones.containing(question.name.canonical_key().as_ref()))
+            .is_some_and(|zone| ingress.zones.is_expired(zone))
 }
 
 /// FORMERR with nothing but the header.

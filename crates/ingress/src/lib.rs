@@ -7,6 +7,7 @@ pub mod control;
 pub mod dispatch;
 pub mod http;
 pub mod outbox;
+pub mod remote;
 pub mod reply;
 pub mod tcp;
 pub mod udp;

@@ -74,6 +74,10 @@ pub fn answer(
 fn fill(zones: &Zones, question: &Question, writer: &mut Writer<'_>) -> Rcode {
     let zone = zones.containing(question.name.canonical_key().as_ref());
     let Some(zone) = zone.filter(|_| question.class == Class::IN) else { return Rcode::REFUSED };
+    if zone.soa().is_none() {
+        // A followed zone that was never transferred.
+        return Rcode::SERVFAIL;
+    }
     match (Filler { zone, qtype: question.rtype, writer }).chain(question.name.to_name()) {
         Ok(rcode) => rcode,
         Err(NoRoom) => {

@@ -140,8 +140,7 @@ impl Incoming {
         if header.rcode() != Rcode::NOERROR {
             return Err(IncomingError::Rcode(header.rcode()));
         }
-        let asked =
-            if self.since.is_some() { RecordType::IXFR } else { RecordType::AXFR };
+        let asked = if self.since.is_some() { RecordType::IXFR } else { RecordType::AXFR };
         // Later messages may leave the question out (RFC 5936 §2.2.1).
         match message.question() {
             Some(question) if question.name.to_name() != self.zone || question.rtype != asked => {
@@ -215,7 +214,9 @@ impl Incoming {
         serial: Option<u32>,
     ) -> Result<Stage, IncomingError> {
         match (serial, &self.last) {
-            (Some(_), Some(last)) if same(&record, last) => Ok(Stage::Done(Content::Whole(records))),
+            (Some(_), Some(last)) if same(&record, last) => {
+                Ok(Stage::Done(Content::Whole(records)))
+            }
             (Some(found), _) => {
                 let expected = self.last.as_ref().and_then(self::serial).unwrap_or(0);
                 Err(IncomingError::Serial { expected, found })

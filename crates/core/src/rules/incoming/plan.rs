@@ -58,8 +58,7 @@ pub fn plan(zone: &Zone, content: Content) -> Result<Option<Planned>, PlanError>
     let soa = soa.ok_or_else(|| ZoneError::Soa(zone.apex.clone(), 0))?;
     let from = zone.soa().is_some().then_some(zone.serial);
     let reason = ReplaceReason::Transfer { from, to: soa.serial };
-    let action =
-        (!plan.names.is_empty()).then_some(Action::Replace { reason, names: plan.names });
+    let action = (!plan.names.is_empty()).then_some(Action::Replace { reason, names: plan.names });
     Ok(Some(Planned { soa, action }))
 }
 
@@ -111,9 +110,8 @@ fn working<'n, 'z>(
     let key: Box<[u8]> = record.owner.canonical_key().as_ref().into();
     names.entry(key).or_insert_with(|| {
         let before = zone.name(&record.owner).map(|record| &**record);
-        let sets = before.map_or_else(Vec::new, |record| {
-            record.rrsets.iter().map(Set::of).collect()
-        });
+        let sets =
+            before.map_or_else(Vec::new, |record| record.rrsets.iter().map(Set::of).collect());
         Working { owner: record.owner.clone(), before, sets }
     })
 }

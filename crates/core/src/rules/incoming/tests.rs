@@ -234,7 +234,8 @@ fn differences_that_do_not_fit_are_a_mismatch() {
     let content = read(None, &format!("{}{body}{}", soa(7), soa(7))).expect("a zone");
     take_over(&mut commit, 2, content).expect("it fits");
     let try_it = |from: u32, deleted: &str, added: &str| {
-        let text = [&soa(9), &soa(from), deleted, &soa(9), added, &soa(9)].map(|s: &str| s.to_owned());
+        let text =
+            [&soa(9), &soa(from), deleted, &soa(9), added, &soa(9)].map(|s: &str| s.to_owned());
         plan(&zone(&commit), read(Some(from), &text.concat()).expect("differences")).err()
     };
     assert_eq!(try_it(7, "a 60 A 192.0.2.1\n", "b 60 A 192.0.2.1\n"), None);
