@@ -33,6 +33,8 @@ const TRANSFER_TIMEOUT: Duration = Duration::from_secs(3_600);
 const UNSIGNED_MAX: usize = 99;
 /// Octets of our requests at most: a name, an SOA and a signature.
 const REQUEST_OCTETS_MAX: usize = 4_096;
+/// The AA bit of a header's flags.
+const AUTHORITATIVE: u16 = 0x0400;
 /// Octets of a datagram at most.
 const DATAGRAM_OCTETS_MAX: usize = 65_535;
 
@@ -133,10 +135,14 @@ impl Asked {
         if !header.is_response() || header.id != self.id || header.opcode() != opcode {
             return Ok(false);
         }
-        if let Some(pending) = &mut self.pending {
-            pending.verify(&message)?;
+        match &mut self.pending {
+            // Who does not know the key cannot sign; what it says is worth knowing all the same.
+            Some(_) if message.tsig.is_none() && header.rcode() != Rcode::NOERROR => {
+                Err(RemoteError::Rcode(header.rcode()))
+            }
+            Some(pending) => pending.verify(&message).map(|()| true).map_err(RemoteError::from),
+            None => Ok(true),
         }
-        Ok(true)
     }
 }
 
@@ -209,29 +215,36 @@ impl Connection {
     }
 }
 
-/// Asks for the serial of `zone`, by datagram, or by a connection where the answer does not fit.
+/// Asks for the serial of `zone`: by datagram, and by a connection where that gives none, since
+/// some servers answer certain questions over TCP only, and some networks carry nothing else.
 ///
 /// # Errors
 /// [`RemoteError`].
 pub async fn serial(peer: &Peer, zone: &Name) -> Result<u32, RemoteError> {
     let mut asked = request(peer, Opcode::QUERY, zone, RecordType::SOA, |_| Ok(()))?;
-    let mut octets = by_datagram(peer, &mut asked, Opcode::QUERY, &UDP_TRIES).await?;
-    if Message::parse(&octets).is_ok_and(|message| message.header.flags & 0x0200 != 0) {
-        asked = request(peer, Opcode::QUERY, zone, RecordType::SOA, |_| Ok(()))?;
-        octets = Connection::open(peer, &asked, SILENCE_MAX).await?.message().await?;
-        if !asked.take(&octets, Opcode::QUERY)? {
-            return Err(IncomingError::Other.into());
-        }
+    let datagram = by_datagram(peer, &mut asked, Opcode::QUERY, &UDP_TRIES).await;
+    if let Ok(octets) = &datagram
+        && let Ok(serial) = serial_in(octets, zone)
+    {
+        return Ok(serial);
     }
-    let message = Message::parse(&octets).map_err(IncomingError::from)?;
-    match message.header.rcode() {
-        Rcode::NOERROR => {}
-        rcode => return Err(RemoteError::Rcode(rcode)),
+    let mut asked = request(peer, Opcode::QUERY, zone, RecordType::SOA, |_| Ok(()))?;
+    let octets = Connection::open(peer, &asked, SILENCE_MAX).await?.message().await?;
+    if !asked.take(&octets, Opcode::QUERY)? {
+        return Err(IncomingError::Other.into());
+    }
+    serial_in(&octets, zone)
+}
+
+fn serial_in(octets: &[u8], zone: &Name) -> Result<u32, RemoteError> {
+    let message = Message::parse(octets).map_err(IncomingError::from)?;
+    if message.header.rcode() != Rcode::NOERROR {
+        return Err(RemoteError::Rcode(message.header.rcode()));
     }
     if message.question().is_none_or(|question| question.name.to_name() != *zone) {
         return Err(IncomingError::Other.into());
     }
-    if message.header.flags & 0x0400 == 0 {
+    if message.header.flags & AUTHORITATIVE == 0 {
         return Err(RemoteError::NotAuthoritative);
     }
     let records = message.records(Read::Answer).map_err(IncomingError::from)?;

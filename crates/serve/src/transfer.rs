@@ -226,3 +226,7 @@ impl<S: FnMut(Vec<u8>) -> bool> Stream<'_, S> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "transfer_tests.rs"]
+mod tests;

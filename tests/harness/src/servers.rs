@@ -118,7 +118,7 @@ impl Server {
         let log = File::options().create(true).append(true).open(log).expect("a log");
         let mut command = Command::new(&self.program);
         if self.kind == Kind::Bind {
-            command.args(["-g", "-d", "1"]);
+            command.args(["-g", "-d", "3"]);
         }
         command.arg("-c").arg(self.folder.join("conf"));
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log);
@@ -163,7 +163,7 @@ impl Server {
     pub fn incremental_transfers(&self) -> usize {
         let words: &[&str] = match self.kind {
             Kind::Knot => &["IXFR, incoming", "finished"],
-            // Said once for each, at the first debug level.
+            // Said once for each, at the third debug level.
             Kind::Bind => &["got incremental response"],
         };
         let log = self.log();
