@@ -92,6 +92,8 @@ pub(crate) struct Keeper {
     generation: u64,
     tellings: Tellings,
     expired: HashSet<Name>,
+    /// Whether queries do not see it yet.
+    expired_changed: bool,
     /// The catalog that each zone is listed in.
     listed: HashMap<Name, Name>,
     consumers: BTreeSet<Name>,
@@ -121,6 +123,7 @@ impl Keeper {
             generation: 0,
             tellings: Tellings::new(),
             expired: HashSet::new(),
+            expired_changed: false,
             listed: HashMap::new(),
             consumers: BTreeSet::new(),
             lining_up: HashMap::new(),
@@ -151,6 +154,7 @@ impl Keeper {
                 () = tokio::time::sleep_until(due_or_late) => {}
             }
             self.do_what_is_due();
+            self.publish_expired();
         }
     }
 
@@ -230,11 +234,16 @@ impl Keeper {
     fn set_expired(&mut self, name: &Name, is_expired: bool) {
         let changed =
             if is_expired { self.expired.insert(name.clone()) } else { self.expired.remove(name) };
-        if changed {
+        self.expired_changed |= changed;
+        if changed && is_expired {
+            tracing::error!(zone = %name, "expired: its primaries could not be reached for too long; it is answered with SERVFAIL");
+        }
+    }
+
+    /// Lets queries see which zones have expired: once for all that did so together.
+    fn publish_expired(&mut self) {
+        if std::mem::take(&mut self.expired_changed) {
             self.ingress.zones.set_expired(self.expired.clone());
-            if is_expired {
-                tracing::error!(zone = %name, "expired: its primaries could not be reached for too long; it is answered with SERVFAIL");
-            }
         }
     }
 

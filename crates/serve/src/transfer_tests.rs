@@ -85,7 +85,10 @@ fn follow(from: &Site, to: &mut Site) -> &'static str {
     let zone = from.zone();
     let since = to.zone().soa().is_some().then(|| to.zone().serial);
     let content = match since {
-        Some(serial) => incremental(&zone, serial, || Some(from.steps.clone())),
+        Some(serial) => incremental(&zone, serial, || {
+            let begins = |step: &&Arc<Step>| matches!(step.kind, StepKind::Changed { from, .. } if from == serial);
+            Some(from.steps.iter().skip_while(|step| !begins(step)).cloned().collect())
+        }),
         None => Content::Whole,
     };
     let rtype = if since.is_some() { RecordType::IXFR } else { RecordType::AXFR };
