@@ -53,6 +53,8 @@ fn follows(kind: Kind) {
     await_same(ZONE, theirs, ours);
     peer.stop();
     peer.start();
+    // It answers before it has loaded its zones.
+    await_that("its zone", || serial(theirs, ZONE));
     update(theirs, ZONE, 9);
     await_same(ZONE, theirs, ours);
     let list = operate(&site, &["zone", "list"]);
