@@ -280,6 +280,11 @@ pub async fn transfer(
         let octets = connection.message().await?;
         let message = Message::parse(&octets).map_err(IncomingError::from)?;
         if let Some(pending) = &mut pending {
+            let rcode = message.header.rcode();
+            if message.tsig.is_none() && rcode != Rcode::NOERROR {
+                // Who does not know the key cannot sign that it refuses.
+                return Err(RemoteError::Rcode(rcode));
+            }
             pending.verify(&message)?;
             unsigned = if message.tsig.is_some() { 0 } else { unsigned + 1 };
             if unsigned > UNSIGNED_MAX {
