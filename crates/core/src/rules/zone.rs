@@ -69,14 +69,20 @@ fn check(apex: &Name, names: &[(Name, Vec<RrSet>)]) -> Result<(), ZoneError> {
     if find(at_apex, RecordType::NS).is_none() {
         return Err(ZoneError::NoNs(apex.clone()));
     }
-    for (owner, sets) in names {
-        if owner != apex && find(sets, RecordType::SOA).is_some() {
-            return Err(ZoneError::StraySoa(owner.clone()));
-        }
-        let beside = sets.iter().filter(|set| !super::update::may_join_cname(set.rtype));
-        if find(sets, RecordType::CNAME).is_some_and(|set| set.count() > 1 || beside.count() > 1) {
-            return Err(ZoneError::CnameBesideOthers(owner.clone()));
-        }
+    names.iter().try_for_each(|(owner, sets)| check_name(apex, owner, sets))
+}
+
+/// Checks what a zone must not have at a name.
+///
+/// # Errors
+/// [`ZoneError`].
+pub(super) fn check_name(apex: &Name, owner: &Name, sets: &[RrSet]) -> Result<(), ZoneError> {
+    if owner != apex && find(sets, RecordType::SOA).is_some() {
+        return Err(ZoneError::StraySoa(owner.clone()));
+    }
+    let beside = sets.iter().filter(|set| !super::update::may_join_cname(set.rtype));
+    if find(sets, RecordType::CNAME).is_some_and(|set| set.count() > 1 || beside.count() > 1) {
+        return Err(ZoneError::CnameBesideOthers(owner.clone()));
     }
     Ok(())
 }

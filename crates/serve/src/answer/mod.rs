@@ -17,6 +17,7 @@ use einhorn_wire::message::{Message, QuestionRef, Rcode};
 use einhorn_wire::writer::{NoRoom, Writer};
 use einhorn_wire::{Class, Name, NameRef, RecordType};
 use fill::Filler;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// Octets of the largest message over TCP (RFC 1035 §4.2.2).
@@ -44,7 +45,7 @@ pub struct Context<'a> {
     pub settings: &'a AnswerSettings,
     /// Apexes of zones that are too old to answer from: their SOA's expire time has passed since
     /// they were last known to be current (RFC 1035 §3.3.13).
-    pub expired: &'a [Name],
+    pub expired: &'a HashSet<Name>,
 }
 
 impl<'a> Context<'a> {
