@@ -12,6 +12,7 @@ use einhorn_wire::message::{Header, Message, Section as Read};
 use einhorn_wire::tsig::{self, KeyRing};
 use einhorn_wire::writer::{Section, Writer};
 use einhorn_wire::{Class, Record, rdata};
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -78,7 +79,8 @@ pub(crate) fn answer(octets: &[u8]) {
     let peer = Ipv4Addr::LOCALHOST.into();
     for transport in [Transport::Udp, Transport::Tcp] {
         let settings = &view.settings.answer;
-        let context = Context { transport, peer, now_seconds: NOW_SECONDS, settings, expired: &[] };
+        let expired = &HashSet::new();
+        let context = Context { transport, peer, now_seconds: NOW_SECONDS, settings, expired };
         let edns = Edns::of(&query).unwrap_or_default();
         let limit = context.limit(edns.as_ref());
         let mut buffer = Vec::new();

@@ -9,7 +9,7 @@
 mod decide;
 
 use crate::agent::{Advice, Agent};
-use crate::model::entry::{Body, Entry};
+use crate::model::entry::{Body, Change, Entry};
 use crate::model::request::{Outcome, Request};
 use crate::model::{Origin, Position, Publication, State, Steps};
 use crate::rules::update::Refusal;
@@ -216,10 +216,13 @@ impl<R> Commit<R> {
     /// Adds an entry to the open batch and folds it; gives its index.
     fn stage(&mut self, now_ms: u64, body: Body, audit: &[u8]) -> u64 {
         let entry = Entry { time_ms: now_ms.max(self.state.last_time_ms), body };
-        let serial_before = match &entry.body {
-            Body::Publication { zone, .. } => self.state.zones.get(zone).map(|zone| zone.serial),
-            _ => None,
+        let zone = match &entry.body {
+            Body::Genesis { .. } => None,
+            Body::Change(Change { zone, .. }) | Body::Publication { zone, .. } => {
+                self.state.zones.get(zone).filter(|zone| zone.soa().is_some())
+            }
         };
+        let serial_before = zone.map(|zone| zone.serial);
         let batch = &mut self.batch;
         let mut audit = audit;
         let parts = entry.encode(&mut self.scratch, |part| {

@@ -6,7 +6,7 @@
 
 use crate::files::FolderError;
 use einhorn_core::ledger::note::VerifierKey;
-use einhorn_core::model::entry::{Assembler, Body, Entry, part_number};
+use einhorn_core::model::entry::{Assembler, Body, Cause, Change, Entry, part_number};
 use einhorn_core::model::{State, Step, Steps, snapshot};
 use einhorn_store::engine::{EngineError, EngineReader};
 use einhorn_store::ledger::{Options, TileSource, verify};
@@ -161,7 +161,11 @@ pub(crate) fn last_steps(reader: &mut dyn EngineReader) -> Result<Vec<Step>, Log
         if let Some(entry) = entry {
             let before = match &entry.body {
                 Body::Publication { zone, serial, .. } => serials.insert(zone.clone(), *serial),
-                _ => None,
+                Body::Change(Change { zone, cause: Cause::ZoneRemoval { .. }, .. }) => {
+                    serials.remove(zone)
+                }
+                Body::Change(change) => serials.get(&change.zone).copied(),
+                Body::Genesis { .. } => None,
             };
             steps.take_entry(entry, before);
         }

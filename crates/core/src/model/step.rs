@@ -64,8 +64,8 @@ struct Open {
 }
 
 impl Steps {
-    /// Takes the next entry. `serial_before` is the serial that the zone of a publication had
-    /// before it; `None` if that is unknown.
+    /// Takes the next entry. `serial_before` is the serial that its zone had before it; `None` if
+    /// that is unknown, or the zone had no content.
     pub fn take_entry(&mut self, entry: Entry, serial_before: Option<u32>) {
         match entry.body {
             Body::Genesis { .. } => {}
@@ -79,6 +79,7 @@ impl Steps {
                     }
                     _ if change.names.is_empty() => {}
                     Cause::ZoneLoad { .. } => self.change(change.zone, None),
+                    _ if serial_before.is_none() => self.change(change.zone, None),
                     _ => self.change(change.zone, Some(change.names)),
                 }
             }
@@ -186,10 +187,10 @@ mod tests {
     #[test]
     fn changes_of_a_zone_gather_until_its_publication() {
         let mut steps = Steps::default();
-        steps.take_entry(change("b.", Cause::Update, 1), None);
-        steps.take_entry(change("a.", Cause::Update, 1), None);
-        steps.take_entry(change("B.", Cause::Update, 2), None);
-        steps.take_entry(change("c.", Cause::Update, 0), None);
+        steps.take_entry(change("b.", Cause::Update, 1), Some(7));
+        steps.take_entry(change("a.", Cause::Update, 1), Some(2));
+        steps.take_entry(change("B.", Cause::Update, 2), Some(7));
+        steps.take_entry(change("c.", Cause::Update, 0), Some(4));
         assert_eq!(steps.unpublished().map(Name::to_string).collect::<Vec<_>>(), ["b.", "a."]);
         steps.take_entry(publication("b.", 8), Some(7));
         steps.take_entry(publication("a.", 3), None);
@@ -200,15 +201,17 @@ mod tests {
     fn what_cannot_be_told_as_a_difference_begins_anew() {
         let mut steps = Steps::default();
         steps.take_entry(change("a.", Cause::ZoneLoad { source: [0; 32] }, 2), None);
-        steps.take_entry(change("a.", Cause::Update, 1), None);
+        steps.take_entry(change("a.", Cause::Update, 1), Some(7));
         steps.take_entry(publication("a.", 8), Some(7));
-        steps.take_entry(change("b.", Cause::Update, STEP_NAMES_MAX + 1), None);
+        steps.take_entry(change("d.", Cause::Transfer { serial: 5 }, 1), None);
+        steps.take_entry(publication("d.", 5), Some(0));
+        steps.take_entry(change("b.", Cause::Update, STEP_NAMES_MAX + 1), Some(1));
         steps.take_entry(publication("b.", 2), Some(1));
         steps.take_entry(change("c.", Cause::Settings(Settings::default()), 0), None);
-        steps.take_entry(change("a.", Cause::Update, 1), None);
-        steps.take_entry(change("a.", Cause::ZoneRemoval { names: 1, root: [0; 32] }, 0), None);
+        steps.take_entry(change("a.", Cause::Update, 1), Some(8));
+        steps.take_entry(change("a.", Cause::ZoneRemoval { names: 1, root: [0; 32] }, 0), Some(8));
         assert_eq!(steps.unpublished().count(), 0);
-        let expected = ["a. Began(8)", "b. Began(2)", "c. Configured", "a. Removed"];
+        let expected = ["a. Began(8)", "d. Began(5)", "b. Began(2)", "c. Configured", "a. Removed"];
         assert_eq!(kinds(steps.take_steps()), expected);
     }
 }
