@@ -171,7 +171,7 @@ impl Bare {
             audit_commitment: Commitment([0; 32]),
             audit: Vec::new(),
         };
-        self.commit.request(NOW_SECONDS * 1000, &request, None, &mut Vec::new());
+        self.commit.request(NOW_SECONDS * 1000, request, None, &mut Vec::new());
         self.make_durable(&mut Vec::new());
         Ok(())
     }
@@ -201,7 +201,7 @@ impl Bare {
         let arrival = Arrival { peer, transport: Transport::Udp, now_seconds: NOW_SECONDS };
         reply.clear();
         if let Dispatch::Submit(request, echo) = dispatch(&self.ingress, message, arrival, reply) {
-            self.commit.request(NOW_SECONDS * 1000, &request, Some(echo), &mut Vec::new());
+            self.commit.request(NOW_SECONDS * 1000, request, Some(echo), &mut Vec::new());
             if self.commit.waiting() >= BATCH {
                 self.make_durable(reply);
             }

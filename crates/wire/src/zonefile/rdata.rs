@@ -205,6 +205,8 @@ fn append_field<'t>(
             }
             Ok(())
         }
+        // RFC 7553 §4.4 wants it quoted.
+        Field::Rest if !token.is_quoted => wrong(&token, "a string in quotes"),
         Field::Rest => {
             token.append_octets(out);
             Ok(())
