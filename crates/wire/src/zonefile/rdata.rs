@@ -170,13 +170,7 @@ fn append_field<'t>(
             out.push(number(&token, what, u64::from(u8::MAX))? as u8);
             Ok(())
         }
-        Field::Coded(coded) => {
-            (coded.read)(token, scanner, origin, out)?;
-            if out.len() > RDATA_OCTETS_MAX {
-                return fault(token.at, "more data than fits a message");
-            }
-            Ok(())
-        }
+        Field::Coded(coded) => (coded.read)(token, scanner, origin, out),
         Field::U16(what) => {
             let number = number(&token, what, u64::from(u16::MAX))?;
             out.extend_from_slice(&(number as u16).to_be_bytes());
@@ -205,7 +199,7 @@ fn append_field<'t>(
             }
             Ok(())
         }
-        // RFC 7553 §4.4 wants it quoted.
+        // RFC 7553 §4.4
         Field::Rest if !token.is_quoted => wrong(&token, "a string in quotes"),
         Field::Rest => {
             token.append_octets(out);

@@ -129,7 +129,7 @@ fn laid_out(record: &Record, choices: &[u8], repeat_owner: bool) -> String {
     for (number, field) in fields(&record.to_string()).iter().enumerate() {
         let choice = choices[number % choices.len()] as usize;
         if number > 0 {
-            if !open && choice % 3 == 0 {
+            if !open && choice.is_multiple_of(3) {
                 text.push('(');
                 open = true;
             }
