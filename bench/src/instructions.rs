@@ -18,10 +18,11 @@ use einhorn_core::model::request::{Action, Commitment, Identity, Request, Reques
 use einhorn_core::model::{Origin, State};
 use einhorn_core::rules::policy::{Grant, Policy};
 use einhorn_core::rules::zone::names_of_zone;
-use einhorn_ingress::dispatch::{Arrival, Dispatch, dispatch};
+use einhorn_ingress::dispatch::{Arrival, Dispatch, Limiter, dispatch};
+use einhorn_ingress::rate_limit::{LimitCounters, LimitSettings, RateLimit};
 use einhorn_ingress::reply::Echo;
-use einhorn_ingress::{Access, Ingress, Submission};
-use einhorn_serve::answer::Transport;
+use einhorn_ingress::{Access, Ingress, Settings, Submission, cookie_secret};
+use einhorn_serve::answer::{AnswerSettings, Transport};
 use einhorn_serve::publish::Published;
 use einhorn_wire::tsig::{Key, KeyRing};
 use einhorn_wire::writer::Writer;
@@ -118,6 +119,7 @@ impl Work {
 /// A server without sockets, disk and threads.
 struct Bare {
     ingress: Ingress,
+    limits: RateLimit,
     commit: Commit<Option<Box<Echo>>>,
     _submissions: crossbeam_channel::Receiver<Submission>,
 }
@@ -139,7 +141,16 @@ impl Bare {
         let ingress = Ingress {
             zones: Published::default(),
             access: ArcSwap::from_pointee(Access { keys, policy: Policy::new([grant]) }),
+            settings: ArcSwap::from_pointee(Settings {
+                answer: AnswerSettings {
+                    cookie_secrets: vec![cookie_secret(&[7; 32])],
+                    ..AnswerSettings::default()
+                },
+                limits: LimitSettings::default(),
+            }),
+            limited: LimitCounters::default(),
             submissions,
+            notified: tokio::sync::mpsc::channel(1).0,
             site: 1,
             audit_secret: [7; 32],
         };
@@ -149,7 +160,8 @@ impl Bare {
             Origin { site: 1, generation: 1 },
             "einhorn/bench".to_owned(),
         );
-        let mut bare = Bare { ingress, commit, _submissions };
+        let limits = RateLimit::new(ingress.seed("rates"), 1);
+        let mut bare = Bare { ingress, limits, commit, _submissions };
         bare.load(apex, hosts)?;
         Ok(bare)
     }
@@ -186,7 +198,7 @@ impl Bare {
         for output in out {
             match output {
                 Output::Append(_) => {}
-                Output::Publish(zones) => self.ingress.zones.publish(zones),
+                Output::Publish(publication) => self.ingress.zones.publish(publication),
                 Output::Answer(None, ..) => {}
                 Output::Answer(Some(echo), ..) => {
                     reply.clear();
@@ -200,7 +212,11 @@ impl Bare {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 5353));
         let arrival = Arrival { peer, transport: Transport::Udp, now_seconds: NOW_SECONDS };
         reply.clear();
-        if let Dispatch::Submit(request, echo) = dispatch(&self.ingress, message, arrival, reply) {
+        let view = self.ingress.view();
+        let limiter = Limiter::Own(&mut self.limits);
+        let handled = dispatch(&self.ingress, &view, message, arrival, limiter, reply);
+        drop(view);
+        if let Dispatch::Submit(request, echo) = handled {
             self.commit.request(NOW_SECONDS * 1000, request, Some(echo), &mut Vec::new());
             if self.commit.waiting() >= BATCH {
                 self.make_durable(reply);

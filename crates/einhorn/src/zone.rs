@@ -3,7 +3,7 @@
 use crate::source::{ask, ask_node};
 use crate::{Failure, Outcome, print};
 use einhorn_core::rules::zone::ZoneNames;
-use einhorn_ingress::control::{self, Answer, ZoneLine, ZoneSettings};
+use einhorn_ingress::control::{self, Answer, FollowLine, ZoneLine, ZoneSettings};
 use einhorn_wire::{Name, zonefile};
 use std::path::{Path, PathBuf};
 
@@ -56,6 +56,20 @@ pub(crate) enum Command {
         zone: Option<String>,
         #[command(flatten)]
         changes: ChangeArguments,
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+    /// Ask the primary of a followed zone now.
+    Refresh {
+        /// The zone.
+        zone: String,
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+    /// Tell a zone's servers of its serial now.
+    Notify {
+        /// The zone.
+        zone: String,
         #[command(flatten)]
         node: NodeArguments,
     },
@@ -139,6 +153,12 @@ pub(crate) fn run(command: Command) -> Outcome {
             let command = control::Command::ReloadZone { zone, overwrite, dry_run };
             print(ask(&node.data, &command)?.trim_end())
         }
+        Command::Refresh { zone, node } => {
+            print(ask(&node.data, &control::Command::RefreshZone { zone })?)
+        }
+        Command::Notify { zone, node } => {
+            print(ask(&node.data, &control::Command::NotifyZone { zone })?)
+        }
         Command::Export { zone, node } => {
             print(ask(&node.data, &control::Command::ExportZone { zone })?.trim_end())
         }
@@ -207,11 +227,21 @@ fn remarks(zone: &ZoneLine) -> String {
     if !settings.primaries.is_empty() {
         remarks.push(format!("followed from {}", settings.primaries.join(", ")));
     }
+    remarks.extend(zone.following.as_ref().map(following));
     remarks.extend(zone.member_of.as_ref().map(|catalog| format!("member of {catalog}")));
     remarks.extend(settings.catalog.as_ref().map(|catalog| format!("listed in {catalog}")));
     remarks.extend(settings.catalog_role.as_ref().map(|role| format!("catalog {role}")));
     remarks.extend(zone.problem.as_ref().map(|problem| problem.to_uppercase()));
     if remarks.is_empty() { String::new() } else { format!("  {}", remarks.join("; ")) }
+}
+
+fn following(line: &FollowLine) -> String {
+    let since = line.since_seconds.map_or_else(String::new, |seconds| format!(" for {seconds} s"));
+    let next = line
+        .next_poll_seconds
+        .map_or_else(|| "asking now".to_owned(), |seconds| format!("next poll in {seconds} s"));
+    let problem = line.problem.as_ref().map_or_else(String::new, |problem| format!(" ({problem})"));
+    format!("{}{since}, {next}{problem}", line.state)
 }
 
 fn check(zone: &str, file: &Path) -> Outcome {

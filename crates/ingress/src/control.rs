@@ -85,6 +85,16 @@ pub enum Command {
     },
     /// What zones there are.
     ListZones,
+    /// Asks the primary of a followed zone now.
+    RefreshZone {
+        /// Apex.
+        zone: String,
+    },
+    /// Tells a zone's servers of its serial now.
+    NotifyZone {
+        /// Apex.
+        zone: String,
+    },
 }
 
 /// How a zone is kept, as operators write it.
@@ -117,7 +127,25 @@ pub struct ZoneLine {
     pub settings: ZoneSettings,
     /// The catalog that brought it here.
     pub member_of: Option<String>,
+    /// How following it goes, for a followed zone.
+    pub following: Option<FollowLine>,
     /// What is wrong with it, if anything.
+    pub problem: Option<String>,
+}
+
+/// How following a zone goes.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub struct FollowLine {
+    /// `fresh`, `beginning`, `retrying` or `expired`.
+    pub state: String,
+    /// For how long it has been retrying or expired.
+    pub since_seconds: Option<u64>,
+    /// The primary that is asked now, or next.
+    pub primary: String,
+    /// Until it is asked next; none while it is being asked.
+    pub next_poll_seconds: Option<u64>,
+    /// Why the last attempt failed.
     pub problem: Option<String>,
 }
 

@@ -110,7 +110,7 @@ pub fn dispatch(
         peer: arrival.peer.ip(),
         now_seconds: arrival.now_seconds,
         settings: &view.settings.answer,
-        expired: &[],
+        expired: &view.expired,
     };
     let base = buffer.len();
     let message = Message::parse(octets).ok();
@@ -165,7 +165,7 @@ fn limited(
 /// FORMERR, or NOTIMP for opcodes whose messages may have any form, with nothing but the header
 /// (RFC 8906 §3.1.4, §3.1.5).
 fn malformed(header: Header, octets: &[u8], buffer: &mut Vec<u8>) {
-    let known = matches!(header.opcode(), Opcode::QUERY | Opcode::UPDATE);
+    let known = matches!(header.opcode(), Opcode::QUERY | Opcode::NOTIFY | Opcode::UPDATE);
     let rcode = if known { Rcode::FORMERR } else { Rcode::NOTIMP };
     buffer.extend_from_slice(&octets[..2]);
     // QR, and opcode and RD of the request.
@@ -235,8 +235,8 @@ impl Dispatcher<'_> {
         buffer: &mut Vec<u8>,
     ) -> Handled {
         if message.header.counts[0] == 1
+            && message.question.is_some_and(|question| self.is_transfer(question.rtype))
             && let Some(question) = message.question()
-            && self.is_transfer(question.rtype)
         {
             let is_known = signed.is_some();
             let dispatch = self.transfer(message, question, signed, buffer);
@@ -285,6 +285,9 @@ impl Dispatcher<'_> {
             ),
             Some(zone) if zone.soa().is_none() => {
                 Refusal::new(Rcode::SERVFAIL, "the zone has no content yet")
+            }
+            Some(zone) if self.view.expired.contains(&zone.apex) => {
+                Refusal::new(Rcode::SERVFAIL, "the zone has expired: no primary could be reached")
             }
             Some(zone) => {
                 let since = serial_of(message).filter(|_| question.rtype == RecordType::IXFR);

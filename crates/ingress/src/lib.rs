@@ -8,6 +8,7 @@ mod datagrams;
 pub mod dispatch;
 pub mod http;
 pub mod rate_limit;
+pub mod remote;
 pub mod reply;
 pub mod tcp;
 pub mod udp;
@@ -25,6 +26,7 @@ use einhorn_wire::cookie::Secret;
 use einhorn_wire::tsig::KeyRing;
 use rate_limit::{LimitCounters, LimitSettings};
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -58,6 +60,8 @@ pub struct Settings {
 pub struct View {
     /// The zones.
     pub zones: Guard<Arc<Zones>>,
+    /// Followed zones that are too old to be served.
+    pub expired: Guard<Arc<HashSet<Name>>>,
     /// Keys and policy.
     pub access: Guard<Arc<Access>>,
     /// Answers and limits.
@@ -90,6 +94,7 @@ impl Ingress {
     pub fn view(&self) -> View {
         View {
             zones: self.zones.current(),
+            expired: self.zones.expired(),
             access: self.access.load(),
             settings: self.settings.load(),
         }

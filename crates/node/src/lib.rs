@@ -5,6 +5,7 @@
 
 pub mod config;
 mod files;
+mod keeper;
 mod operate;
 mod pump;
 mod recover;

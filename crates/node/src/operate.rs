@@ -1,9 +1,10 @@
 //! What an operator asks of a running node.
 
 use crate::config::{Config, zone_settings};
+use crate::keeper::{Question, Questions};
 use crate::recover::read_log;
 use crate::zones::{self, ZoneRefused};
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, bounded};
 use einhorn_core::model::request::{Action, Commitment, Identity, Outcome, Request, RequestId};
 use einhorn_core::model::{RrSet, Zone};
 use einhorn_core::rules::replace::Overwrite;
@@ -19,9 +20,13 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How long an operator's change may take.
 const OPERATOR_TIMEOUT: Duration = Duration::from_secs(60);
+/// Requests that are submitted together: a fraction of what may wait, so that there is room for
+/// clients.
+const SUBMITTED_TOGETHER_MAX: usize = 1_024;
 /// Octets of salt at the start of audit data.
 const SALT_OCTETS: usize = einhorn_ingress::dispatch::AUDIT_SALT_OCTETS;
 
@@ -32,6 +37,8 @@ pub(crate) struct Operator {
     pub(crate) reader: Mutex<Option<Box<dyn EngineReader>>>,
     /// Where keys, grants, answers and limits are read again from.
     pub(crate) config_path: Option<PathBuf>,
+    /// Who keeps zones in step with other servers.
+    pub(crate) keeper: Questions,
     /// Where the last content of removed zones is kept.
     pub(crate) removed_folder: PathBuf,
 }
@@ -62,7 +69,13 @@ impl Control for Operator {
             Command::ReloadZone { zone, overwrite, dry_run } => {
                 self.reload_zones(zone.as_deref(), whose(overwrite), dry_run)
             }
-            Command::ListZones => Ok(Answer::Zones { zones: zones::list(&self.ingress) }),
+            Command::ListZones => self.list(),
+            Command::RefreshZone { zone } => named(&zone)
+                .and_then(|zone| self.ask_keeper(|reply| Question::Refresh(zone, reply))?)
+                .and_then(done),
+            Command::NotifyZone { zone } => named(&zone)
+                .and_then(|zone| self.ask_keeper(|reply| Question::Notify(zone, reply))?)
+                .and_then(done),
         };
         answer.unwrap_or_else(|reason| Answer::Failed { reason })
     }
@@ -112,6 +125,21 @@ impl Operator {
         let name = named(zone)?;
         let zones = self.ingress.zones.current();
         zones.get(&name).cloned().ok_or_else(|| format!("zone {name} is not served here"))
+    }
+
+    fn ask_keeper<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Result<T, String> {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.keeper.blocking_send(question(reply));
+        asked.map_err(|_| "the node is stopping".to_owned())?;
+        answer.blocking_recv().map_err(|_| "the node is stopping".to_owned())
+    }
+
+    fn list(&self) -> Result<Answer, String> {
+        let following = self.ask_keeper(Question::Status)?;
+        Ok(Answer::Zones { zones: zones::list(&self.ingress, following) })
     }
 
     fn add_zone(
@@ -236,12 +264,22 @@ pub(crate) fn operator_request(
     zone: Name,
     action: Action,
 ) -> Result<Request, String> {
+    request_by(ingress, Identity::Operator, zone, action)
+}
+
+/// A request from within the node, on behalf of somebody: each is its own.
+pub(crate) fn request_by(
+    ingress: &Ingress,
+    who: Identity,
+    zone: Name,
+    action: Action,
+) -> Result<Request, String> {
     let mut id = [0; 32];
     crate::files::random(&mut id).map_err(|error| format!("no random numbers: {error}"))?;
     Ok(Request {
         id: RequestId(id),
         remember_until_seconds: now_ms() / 1000 + OPERATOR_TIMEOUT.as_secs(),
-        who: Identity::Operator,
+        who,
         zone,
         action,
         entered_site: ingress.site,
@@ -252,6 +290,31 @@ pub(crate) fn operator_request(
 
 /// Submits a request and waits for its entry's index.
 pub(crate) fn submit(ingress: &Ingress, request: Request) -> Result<u64, String> {
+    outcome(&send(ingress, request)?)
+}
+
+/// Submits requests together, and waits for all of them.
+///
+/// # Errors
+/// The first refusal; the others were done all the same.
+pub(crate) fn submit_all(ingress: &Ingress, requests: Vec<Request>) -> Result<(), String> {
+    let mut refused = None;
+    let mut requests = requests.into_iter().peekable();
+    while requests.peek().is_some() {
+        let sent: Vec<_> = requests
+            .by_ref()
+            .take(SUBMITTED_TOGETHER_MAX)
+            .map(|request| send(ingress, request))
+            .collect();
+        for sent in sent {
+            let done = sent.and_then(|told| outcome(&told));
+            refused = refused.or(done.err());
+        }
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+fn send(ingress: &Ingress, request: Request) -> Result<Receiver<Outcome>, String> {
     let (tell, told) = bounded(1);
     // Nobody listens any more only after the timeout below.
     let reply = Reply::Local(Box::new(move |outcome| _ = tell.send(outcome)));
@@ -259,6 +322,10 @@ pub(crate) fn submit(ingress: &Ingress, request: Request) -> Result<u64, String>
         .submissions
         .send_timeout(Submission { request, reply }, OPERATOR_TIMEOUT)
         .map_err(|_| "the commit takes no requests".to_owned())?;
+    Ok(told)
+}
+
+fn outcome(told: &Receiver<Outcome>) -> Result<u64, String> {
     match told.recv_timeout(OPERATOR_TIMEOUT) {
         Ok(Outcome::Done { index }) => Ok(index),
         Ok(Outcome::Refused { rcode, reason }) => Err(format!("{rcode}: {reason}")),

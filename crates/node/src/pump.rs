@@ -2,6 +2,7 @@
 //! to readers and outcomes to whoever asked; the second is the only writer of the engine, so that
 //! the next batch is validated while the last one reaches the disk.
 
+use crate::keeper::{Changes, changed_zones};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use einhorn_core::commit::{Batch, Commit, Output};
 use einhorn_core::model::request::Outcome;
@@ -30,6 +31,8 @@ pub(crate) struct Pump {
     pub(crate) commit: Commit<Reply>,
     pub(crate) submissions: Receiver<Submission>,
     pub(crate) published: Published,
+    /// Told of what is published.
+    pub(crate) changes: Changes,
     /// None when the log could not be opened: the node then only answers queries.
     pub(crate) appender: Option<Appender>,
     /// Set when the ledger cannot be sealed: what cannot be proved is not acknowledged.
@@ -126,7 +129,11 @@ impl Pump {
                         let _ = appender.batches.send(batch);
                     }
                 }
-                Output::Publish(publication) => self.published.publish(publication),
+                Output::Publish(publication) => {
+                    let changed = changed_zones(&publication);
+                    self.published.publish(publication);
+                    self.changes.tell(changed);
+                }
                 Output::Answer(reply, outcome, advice) => {
                     if let (Outcome::Done { index }, Some(advice)) = (&outcome, advice) {
                         tracing::debug!(index, path = %advice.path, reason = %advice.reason, "committed");

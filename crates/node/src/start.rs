@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::files::{self, FolderError, LEDGER_FOLDER};
+use crate::keeper::{self, Changes, Keeper};
 use crate::operate::Operator;
 use crate::pump::{Appender, Pump, SNAPSHOT_ENTRIES_MIN};
 use crate::recover::{self, Folder, LogError};
@@ -116,7 +117,7 @@ impl Node {
         let read_only = opened.read_only.clone();
 
         let (submit, submissions) = crossbeam_channel::bounded(SUBMISSIONS_WAITING_MAX);
-        let (notified, _notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
+        let (notified, notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
         let mut audit_secret = [0; 32];
         files::random(&mut audit_secret)?;
         let ingress = Arc::new(Ingress {
@@ -134,8 +135,11 @@ impl Node {
             steps: std::mem::take(&mut opened.steps),
         });
         let reader = opened.engine.as_ref().map(|engine| engine.reader()).transpose()?;
+        let (changes, changed) = keeper::channel();
+        let (keeper, questions) = keeper::questions();
         let operator = Arc::new(Operator {
             ingress: Arc::clone(&ingress),
+            keeper,
             reader: Mutex::new(reader),
             config_path: config.path.clone(),
             removed_folder: config.data.join("removed"),
@@ -143,13 +147,15 @@ impl Node {
 
         let stop = Arc::new(AtomicBool::new(false));
         let ledger = Arc::clone(&opened.ledger);
-        let (committing, sealing) = start_writers(config, opened, &ingress, submissions, &stop)?;
+        let (committing, sealing) =
+            start_writers(config, opened, &ingress, submissions, changes, &stop)?;
         if read_only.is_none() {
             zones::apply(config, &ingress)?;
         }
         let sealing = sealing.map(|sealing| start_sealing(config, sealing)).transpose()?;
         control::serve(&config.data, Arc::clone(&operator) as _)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.spawn(Keeper::new(Arc::clone(&ingress)).run(changed, notifications, questions));
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
         let sockets = sockets.serve(config, &ingress, ledger, &runtime, &stop)?;
         Ok(Node {
@@ -348,6 +354,7 @@ fn start_writers(
     opened: Opened,
     ingress: &Arc<Ingress>,
     submissions: crossbeam_channel::Receiver<einhorn_ingress::Submission>,
+    changes: Changes,
     stop: &Arc<AtomicBool>,
 ) -> Result<Writers, StartError> {
     let (appended, wake) = crossbeam_channel::bounded(1);
@@ -378,6 +385,7 @@ fn start_writers(
         commit,
         submissions,
         published: ingress.zones.clone(),
+        changes,
         appender: opened.engine.map(|engine| Appender::start(engine, appended)).transpose()?,
         sealing_failed,
         stop: Arc::clone(stop),

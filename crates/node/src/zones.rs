@@ -10,11 +10,12 @@ use einhorn_core::rules::catalog;
 use einhorn_core::rules::replace::{self, Overwrite, Plan};
 use einhorn_core::rules::zone::{ZoneError, ZoneNames};
 use einhorn_ingress::Ingress;
-use einhorn_ingress::control::{ZoneLine, ZoneSettings};
+use einhorn_ingress::control::{FollowLine, ZoneLine, ZoneSettings};
 use einhorn_serve::transfer;
 use einhorn_wire::zonefile::{self, ZoneFileError};
 use einhorn_wire::{Name, rdata};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -319,7 +320,7 @@ fn describe(zone: &Zone, plan: &Plan) -> String {
 }
 
 /// All zones, for people and programs.
-pub(crate) fn list(ingress: &Ingress) -> Vec<ZoneLine> {
+pub(crate) fn list(ingress: &Ingress, mut following: HashMap<Name, FollowLine>) -> Vec<ZoneLine> {
     let line = |zone: &Arc<Zone>| {
         let has_content = zone.soa().is_some();
         ZoneLine {
@@ -331,6 +332,7 @@ pub(crate) fn list(ingress: &Ingress) -> Vec<ZoneLine> {
                 Role::Member { catalog, .. } => Some(catalog.to_string()),
                 _ => None,
             },
+            following: following.remove(&zone.apex),
             problem: (!has_content).then(|| "no content yet".to_owned()),
         }
     };

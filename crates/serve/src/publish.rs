@@ -8,6 +8,7 @@ use crate::history::History;
 use arc_swap::ArcSwap;
 use einhorn_core::model::{Publication, Step, Zone, Zones};
 use einhorn_wire::Name;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The published zones.
@@ -16,6 +17,8 @@ pub struct Published {
     zones: Arc<ArcSwap<Zones>>,
     /// Written before the zones are swapped: it reaches at least as far as they do.
     history: Arc<Mutex<History>>,
+    /// Followed zones that were not refreshed for too long. Written by the keeper alone.
+    expired: Arc<ArcSwap<HashSet<Name>>>,
 }
 
 impl Published {
@@ -36,6 +39,16 @@ impl Published {
     /// What readers see now, to keep for longer.
     pub fn snapshot(&self) -> Arc<Zones> {
         self.zones.load_full()
+    }
+
+    /// Replaces the set of zones that are not served, since they have expired.
+    pub fn set_expired(&self, zones: HashSet<Name>) {
+        self.expired.store(Arc::new(zones));
+    }
+
+    /// Zones that are not served, since they have expired (RFC 1034 §4.3.5).
+    pub fn expired(&self) -> arc_swap::Guard<Arc<HashSet<Name>>> {
+        self.expired.load()
     }
 
     /// The steps by which `zone` came from serial `from` to where it is; `None` if they are not

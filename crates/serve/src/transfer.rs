@@ -228,3 +228,7 @@ impl<S: FnMut(Vec<u8>) -> bool> Stream<'_, S> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "transfer_tests.rs"]
+mod tests;

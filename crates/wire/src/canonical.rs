@@ -46,54 +46,51 @@ impl NameRef<'_> {
         CanonicalKey::from_valid_wire(self.as_wire())
     }
 
-    /// Whether `key` is this name's, without computing it in nearly all cases.
-    pub fn has_canonical_key(self, key: &[u8]) -> bool {
+    /// Whether `key` is this name's, which is known to begin with its first `depth` octets. Looks
+    /// at as little of the name as it can.
+    pub fn has_canonical_key(self, key: &[u8], depth: usize) -> bool {
         let wire = self.as_wire();
-        if needs_care(wire) {
-            return self.canonical_key().as_ref() == key;
+        let label_length = wire[0] as usize;
+        let (before, tail) = key.split_at(depth);
+        if let Some((0, tail)) = tail.split_last()
+            && tail.len() <= label_length
+            && key.len() + 1 == wire.len()
+            && !tail.iter().any(|octet| *octet <= 1)
+            && !before.contains(&1)
+        {
+            // The key has no escapes, so neither has what it shares with this name's. Were the
+            // rest of this name's key longer than `tail`, it would be so by escapes alone, each of
+            // which takes two octets and makes it longer by one: so it is not.
+            let ours = &wire[1 + label_length - tail.len()..1 + label_length];
+            return ours.eq_ignore_ascii_case(tail);
         }
-        if key.len() + 1 != wire.len() {
-            return false;
-        }
-        // Without escapes the labels have the same lengths, in the opposite order.
-        let (mut at, mut end) = (0, key.len());
-        while end > 0 {
-            let length = wire[at] as usize;
-            let (label, ours) = (&key[end - 1 - length..end], &wire[at + 1..at + 1 + length]);
-            if label[length] != 0 || !ours.eq_ignore_ascii_case(&label[..length]) {
-                return false;
-            }
-            at += 1 + length;
-            end -= 1 + length;
-        }
-        true
+        self.canonical_key().as_ref() == key
     }
-}
-
-/// Whether a label of `wire` may need escapes: it does if an octet of it is 0 or 1, and seems to
-/// if a label has one octet.
-fn needs_care(wire: &[u8]) -> bool {
-    wire[..wire.len() - 1].iter().fold(false, |found, octet| found | (*octet <= 1))
 }
 
 impl CanonicalKey {
     /// For a name in uncompressed wire form that has been validated.
     pub(crate) fn from_valid_wire(wire: &[u8]) -> CanonicalKey {
         let mut key = ArrayVec::new();
-        if needs_care(wire) {
-            CanonicalKey::fill_with_escapes(&mut key, wire);
-            return CanonicalKey(key);
-        }
         // Cannot be too long: a name has at most half as many octets.
         _ = key.try_extend_from_slice(&ZEROS[..wire.len() - 1]);
         let (mut at, mut end) = (0, wire.len() - 1);
         while end > 0 {
             let length = wire[at] as usize;
-            key[end - 1 - length..end - 1].copy_from_slice(&wire[at + 1..at + 1 + length]);
+            let label = &wire[at + 1..at + 1 + length];
+            let mut lowest = u8::MAX;
+            for (octet, place) in label.iter().zip(&mut key[end - 1 - length..end - 1]) {
+                lowest = lowest.min(*octet);
+                *place = octet.to_ascii_lowercase();
+            }
+            if lowest <= 1 {
+                key.clear();
+                CanonicalKey::fill_with_escapes(&mut key, wire);
+                return CanonicalKey(key);
+            }
             at += 1 + length;
             end -= 1 + length;
         }
-        key.make_ascii_lowercase();
         CanonicalKey(key)
     }
 
@@ -128,7 +125,9 @@ mod tests {
     fn any_name() -> impl Strategy<Value = Name> {
         let octet = prop_oneof![0u8..3, any::<u8>()];
         let label = proptest::collection::vec(octet, 1..64);
-        proptest::collection::vec(label, 0..20).prop_map(|labels| {
+        let few =
+            proptest::collection::vec("[ab\u{0}\u{1}]{1,3}".prop_map(String::into_bytes), 0..3);
+        prop_oneof![proptest::collection::vec(label, 0..20), few].prop_map(|labels| {
             labels.iter().fold(Name::root(), |name, label| name.prepend(label).unwrap_or(name))
         })
     }
@@ -154,8 +153,15 @@ mod tests {
         fn keys_are_as_defined_and_recognised(a in any_name(), b in any_name()) {
             let key = a.canonical_key();
             prop_assert_eq!(key.as_ref(), &key_by_definition(&a)[..]);
-            prop_assert!(a.borrowed().has_canonical_key(key.as_ref()));
-            prop_assert_eq!(b.borrowed().has_canonical_key(key.as_ref()), a == b);
+            let other = b.canonical_key();
+            let both = key.as_ref().iter().zip(other.as_ref());
+            let shared = both.take_while(|(one, other)| one == other).count();
+            for depth in 0..=key.as_ref().len() {
+                prop_assert!(a.borrowed().has_canonical_key(key.as_ref(), depth));
+                if depth <= shared {
+                    prop_assert_eq!(b.borrowed().has_canonical_key(key.as_ref(), depth), a == b);
+                }
+            }
         }
     }
 
@@ -163,12 +169,12 @@ mod tests {
     fn names_of_one_length_are_told_apart() {
         let key = |text: &str| text.parse::<Name>().expect("a name").canonical_key();
         let name: Name = "Abc.de.example.".parse().expect("a name");
-        assert!(name.borrowed().has_canonical_key(key("aBC.DE.example").as_ref()));
+        assert!(name.borrowed().has_canonical_key(key("aBC.DE.example").as_ref(), 0));
         for other in ["ab.cde.example.", "abd.de.example.", "abc.de.examplf.", "abc.de.examplf"] {
-            assert!(!name.borrowed().has_canonical_key(key(other).as_ref()), "{other}");
+            assert!(!name.borrowed().has_canonical_key(key(other).as_ref(), 0), "{other}");
         }
         // Octets of one name that could be taken for escapes in the key of another.
         let low: Name = "\\001\\001.".parse().expect("a name");
-        assert!(!low.borrowed().has_canonical_key(key("\\000.").as_ref()));
+        assert!(!low.borrowed().has_canonical_key(key("\\000.").as_ref(), 0));
     }
 }

@@ -3,7 +3,7 @@
 //! Nothing here decides what a message means: it only says where its parts are, and refuses what
 //! has no parts.
 
-use crate::name::{LABEL_OCTETS_MAX, Name};
+use crate::name::{LABEL_OCTETS_MAX, NAME_OCTETS_MAX, Name};
 pub use crate::name_buffer::{NameBuffer, read_name};
 use crate::record::{Class, Record, RecordType};
 use std::fmt;
@@ -147,6 +147,37 @@ pub struct Question {
     pub class: Class,
 }
 
+/// A question where it lies in its message.
+#[derive(Debug, Clone, Copy)]
+pub struct QuestionRef<'m> {
+    /// Name asked for, in uncompressed wire form.
+    pub name: &'m [u8],
+    /// Type asked for.
+    pub rtype: RecordType,
+    /// Class asked for.
+    pub class: Class,
+}
+
+/// Reads the question at the beginning of a message; returns the offset behind it too. Its name
+/// cannot be compressed: there is no name before it.
+fn read_first_question(message: &[u8]) -> Result<(QuestionRef<'_>, usize), ParseError> {
+    let mut at = HEADER_OCTETS;
+    loop {
+        match *message.get(at).ok_or(ParseError::Short)? as usize {
+            0 => break,
+            length @ 1..=LABEL_OCTETS_MAX => at += 1 + length,
+            _ => return Err(ParseError::BadName),
+        }
+    }
+    at += 1;
+    let name = &message[HEADER_OCTETS..at];
+    if name.len() > NAME_OCTETS_MAX {
+        return Err(ParseError::BadName);
+    }
+    let (rtype, class) = (RecordType(read_u16(message, at)?), Class(read_u16(message, at + 2)?));
+    Ok((QuestionRef { name, rtype, class }, at + 4))
+}
+
 /// Reads a question at `at`; returns the offset behind it too.
 ///
 /// # Errors
@@ -253,6 +284,8 @@ pub struct Message<'a> {
     pub header: Header,
     /// Offsets where the question, answer, authority and additional sections begin.
     section_starts: [usize; 4],
+    /// The first question; `None` if there is none.
+    pub question: Option<QuestionRef<'a>>,
     /// The OPT pseudo-record of the additional section.
     pub opt: Option<RawRecord>,
     /// The TSIG record, always the last of the message.
@@ -277,11 +310,22 @@ impl<'a> Message<'a> {
     /// [`ParseError`] for anything that does not fit, octets after the end included.
     pub fn parse(octets: &'a [u8]) -> Result<Message<'a>, ParseError> {
         let header = Header::parse(octets).ok_or(ParseError::Short)?;
-        let mut message =
-            Message { octets, header, section_starts: [HEADER_OCTETS; 4], opt: None, tsig: None };
+        let mut message = Message {
+            octets,
+            header,
+            section_starts: [HEADER_OCTETS; 4],
+            question: None,
+            opt: None,
+            tsig: None,
+        };
         let mut at = HEADER_OCTETS;
-        for _ in 0..header.counts[0] {
-            at = read_question(octets, at)?.1;
+        for number in 0..header.counts[0] {
+            if number == 0 {
+                let (question, end) = read_first_question(octets)?;
+                (message.question, at) = (Some(question), end);
+            } else {
+                at = read_question(octets, at)?.1;
+            }
         }
         for section in 1..4 {
             message.section_starts[section] = at;
@@ -305,12 +349,10 @@ impl<'a> Message<'a> {
         if at == octets.len() { Ok(message) } else { Err(ParseError::Trailing) }
     }
 
-    /// The first question; `None` if there is none.
+    /// The first question, to keep; `None` if there is none.
     pub fn question(&self) -> Option<Question> {
-        (self.header.counts[0] > 0)
-            .then(|| read_question(self.octets, HEADER_OCTETS).ok())
-            .flatten()
-            .map(|(question, _)| question)
+        let QuestionRef { name, rtype, class } = self.question?;
+        Some(Question { name: NameBuffer::from_wire(name)?, rtype, class })
     }
 
     /// The records of a section, OPT and TSIG included.

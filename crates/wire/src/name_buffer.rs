@@ -39,14 +39,13 @@ impl NameBuffer {
         at == skip && name[skip..].eq_ignore_ascii_case(ancestor)
     }
 
-    /// The name with its last `suffix_octets` octets, whole labels of it, replaced by `suffix`;
+    /// The name below this one that has `prefix`, whole labels without the root, in front of it;
     /// `None` when that makes it longer than a name may be (RFC 6672 §2.2).
-    pub fn with_suffix(&self, suffix_octets: usize, suffix: &NameBuffer) -> Option<NameBuffer> {
-        let prefix = &self.as_slice()[..self.as_slice().len().checked_sub(suffix_octets)?];
-        let length = prefix.len() + suffix.as_slice().len();
+    pub fn with_prefix(&self, prefix: &[u8]) -> Option<NameBuffer> {
+        let length = prefix.len() + self.as_slice().len();
         let mut octets = [0; NAME_OCTETS_MAX];
         octets.get_mut(..prefix.len())?.copy_from_slice(prefix);
-        octets.get_mut(prefix.len()..length)?.copy_from_slice(suffix.as_slice());
+        octets.get_mut(prefix.len()..length)?.copy_from_slice(self.as_slice());
         Some(NameBuffer { length: length as u8, octets })
     }
 
@@ -130,14 +129,15 @@ mod tests {
             NameBuffer::from_wire(text.parse::<Name>().expect("a name").as_wire()).expect("a name")
         };
         let (long, owner) = (name("x.ab.EXAMPLE."), name("ab.example."));
-        let owner_octets = owner.as_slice().len();
+        let prefix = b"\x01x";
         assert!(long.is_at_or_below(owner.as_slice()) && owner.is_at_or_below(&[0]));
         assert!(!long.is_at_or_below(name("b.example.").as_slice()));
-        let other = long.with_suffix(owner_octets, &name("c.test."));
+        let other = name("c.test.").with_prefix(prefix);
         assert_eq!(other.map(|name| name.to_name().to_string()).as_deref(), Some("x.c.test."));
-        let long = name(&format!("{}ab.example.", "123456789.".repeat(24)));
-        assert!(long.with_suffix(owner_octets, &name("0123456789.test.")).is_none());
-        assert!(long.with_suffix(owner_octets, &owner).is_some());
+        let prefix = b"\x09123456789".repeat(24);
+        let prefix = &prefix[..];
+        assert!(name("0123456789.test.").with_prefix(prefix).is_none());
+        assert!(owner.with_prefix(prefix).is_some());
         assert!(NameBuffer::from_wire(b"\x01a\x00\x00").is_none());
     }
 }

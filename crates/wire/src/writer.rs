@@ -278,6 +278,10 @@ impl<'b> Writer<'b> {
         let message = &self.buffer[self.base..];
         self.targets[..target_count].iter().copied().find(|target| {
             let mut at = *target as usize;
+            // Most targets lie there in one piece.
+            if message[at..].starts_with(suffix) {
+                return true;
+            }
             let mut rest = suffix;
             loop {
                 match message[at] {

@@ -7,6 +7,7 @@ mod client;
 mod peers;
 mod raw;
 mod run;
+mod servers;
 mod store;
 
 pub use client::{Client, Reply, update_message};
@@ -16,6 +17,7 @@ pub use raw::{
     question_message, read_message, record, tsig_of, with_half_the_mac,
 };
 pub use run::{Ran, run};
+pub use servers::{Kind, Server, await_that, free_address};
 pub use store::{files_below, flip_bit, flip_bit_in_row, rows, set_format};
 
 use einhorn_wire::tsig::Key;

@@ -1,6 +1,6 @@
 //! Einhorn.
 
-use super::{Setup, TRANSFER_KEY};
+use super::{COOKIE_SECRET, IDENTITY, Setup, TRANSFER_KEY};
 use std::path::Path;
 use std::process::Command;
 
@@ -17,20 +17,34 @@ pub(super) fn can_read(zone: &str, file: &Path) -> bool {
     ran.code == Some(0)
 }
 
-/// Gives the arguments.
+/// Writes the configuration and gives the arguments.
 pub(super) fn prepare(setup: &Setup<'_>) -> Vec<String> {
-    let data = setup.folder.join("data");
-    let mut arguments = vec![
-        "serve".to_owned(),
-        "--listen".to_owned(),
-        format!("127.0.0.1:{}", setup.port),
-        "--data".to_owned(),
-        data.display().to_string(),
-        "--key".to_owned(),
-        TRANSFER_KEY.to_owned(),
-    ];
+    let [_, key_name, secret] = TRANSFER_KEY.split(':').collect::<Vec<_>>()[..] else {
+        panic!("{TRANSFER_KEY} is no key")
+    };
+    let mut text = format!(
+        r#"
+data = "data"
+listen = ["127.0.0.1:{}"]
+[answer]
+nsid = "{IDENTITY}"
+version = "{IDENTITY}"
+identity = "{IDENTITY}"
+cookie-secrets = ["{COOKIE_SECRET}"]
+[[key]]
+name = "{key_name}"
+secret = "{secret}"
+[[grant]]
+key = "{key_name}"
+zone = "*"
+transfer = true
+"#,
+        setup.port
+    );
     for (name, file) in &setup.zones {
-        arguments.extend(["--zone".to_owned(), format!("{name}={}", file.display())]);
+        text += &format!("[[zone]]\nname = \"{name}\"\nfile = \"{}\"\n", file.display());
     }
-    arguments
+    let config = setup.folder.join("einhorn.toml");
+    std::fs::write(&config, text).expect("the configuration is written");
+    vec!["serve".to_owned(), "--config".to_owned(), config.display().to_string()]
 }

@@ -105,6 +105,12 @@ impl<'a> RrSetRef<'a> {
         Rdatas { rest: self.data }
     }
 
+    /// The rdata of the first record, the only one of types such as CNAME, DNAME and SOA.
+    pub fn first(self) -> &'a [u8] {
+        // A set without records does not exist.
+        self.rdatas().next().unwrap_or_default()
+    }
+
     /// Number of records.
     pub fn count(self) -> usize {
         self.rdatas().count()

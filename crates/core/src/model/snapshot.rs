@@ -9,7 +9,6 @@
 
 use super::codec::{Malformed, Put, TOO_SHORT, Take};
 use super::settings::Settings;
-use super::tree::Tree;
 use super::{NameRecord, Origin, State, Zone};
 use std::sync::Arc;
 
@@ -144,9 +143,7 @@ impl Decoder {
                 let mut settings = Take { rest: take.bytes(length)? };
                 let settings = Arc::new(Settings::take(&mut settings)?);
                 let count = take.u32()? as usize;
-                let names = Tree::default();
-                let new = Zone { apex, names, serial, unpublished: false, settings };
-                *zone = Some((new, count));
+                *zone = Some((Zone::restored(apex, serial, settings), count));
             }
             Due::Zones(_, Some((zone, left))) => {
                 let length = take.u32()? as usize;

@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub struct Zone {
     /// Its name.
     pub apex: Name,
+    /// Its name as a canonical key.
+    key: Box<[u8]>,
     /// Its names, by canonical key.
     pub names: Tree<NameRecord>,
     /// The serial last published.
@@ -35,20 +37,21 @@ impl Live for Arc<Zone> {
 }
 
 impl Keyed for Arc<Zone> {
-    fn has_key(&self, key: &[u8]) -> bool {
-        self.apex.borrowed().has_canonical_key(key)
-    }
-
     fn with_key<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
-        look(self.apex.canonical_key().as_ref())
+        look(&self.key)
     }
 }
 
 impl Zone {
     /// A zone without names.
     fn empty(apex: Name) -> Zone {
-        let settings = Arc::default();
-        Zone { apex, names: Tree::default(), serial: 0, unpublished: false, settings }
+        Zone::restored(apex, 0, Arc::default())
+    }
+
+    /// A zone as a snapshot has it, still without names.
+    pub(super) fn restored(apex: Name, serial: u32, settings: Arc<Settings>) -> Zone {
+        let key = apex.canonical_key().as_ref().into();
+        Zone { apex, key, names: Tree::default(), serial, unpublished: false, settings }
     }
 
     /// Makes the next publication take the serial of the SOA that `load` comes with.

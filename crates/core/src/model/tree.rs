@@ -23,8 +23,8 @@ pub trait Live {
 
 /// A value that knows the key it lies at.
 pub trait Keyed {
-    /// Whether that is `key`.
-    fn has_key(&self, key: &[u8]) -> bool {
+    /// Whether that is `key`, which is known to begin with its first `depth` octets.
+    fn has_key(&self, key: &[u8], _depth: usize) -> bool {
         self.with_key(|own| own == key)
     }
 
@@ -74,7 +74,9 @@ impl<V: Live + Keyed> Tree<V> {
         let mut rest = key;
         loop {
             match child {
-                Child::Leaf(value) => return value.has_key(key).then_some(value),
+                Child::Leaf(value) => {
+                    return value.has_key(key, key.len() - rest.len()).then_some(value);
+                }
                 Child::Taken => return None,
                 Child::Node(node) => {
                     let head = node.head();
@@ -98,7 +100,7 @@ impl<V: Live + Keyed> Tree<V> {
         while let Some(child) = next {
             let node = match child {
                 Child::Leaf(value) => {
-                    found.end_at_leaf(value, key, on_the_way);
+                    found.end_at_leaf(value, key, depth, on_the_way);
                     return found;
                 }
                 Child::Node(node) => node,
@@ -137,8 +139,14 @@ impl<V: Live + Keyed> Tree<V> {
 }
 
 impl<'t, V: Live + Keyed> Descent<'t, V> {
-    fn end_at_leaf(&mut self, value: &'t V, key: &[u8], mut on_the_way: impl FnMut(&'t V)) {
-        if value.has_key(key) {
+    fn end_at_leaf(
+        &mut self,
+        value: &'t V,
+        key: &[u8],
+        depth: usize,
+        mut on_the_way: impl FnMut(&'t V),
+    ) {
+        if value.has_key(key, depth) {
             self.value = Some(value);
             if value.is_live() {
                 self.matched = key.len();
@@ -158,7 +166,7 @@ impl<'t, V: Live + Keyed> Descent<'t, V> {
 impl<V: Live + Keyed + Clone> Tree<V> {
     /// Puts `value` at `key`, which must be its own.
     pub fn insert(&mut self, key: &[u8], value: V) {
-        debug_assert!(value.has_key(key));
+        debug_assert!(value.has_key(key, 0));
         match &mut self.root {
             None => self.root = Some(Child::Leaf(value)),
             Some(root) => {

@@ -2,6 +2,10 @@
 //!
 //! Both directions, without state: what a produced catalog must say, and what a consumed one says.
 
+mod consume;
+
+pub use consume::{Consumed, Requests, abandon, consume};
+
 use crate::model::request::Operation;
 use crate::model::settings::Role;
 use crate::model::tree::Live;

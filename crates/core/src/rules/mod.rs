@@ -2,6 +2,8 @@
 //! new content for zones, catalogs.
 
 pub mod catalog;
+pub mod follow;
+pub mod incoming;
 pub mod policy;
 pub mod replace;
 pub mod rollback;

@@ -157,7 +157,7 @@ impl<'z> ZoneNames<'z> {
         match &self.owner {
             Some(owner) => {
                 let sets = self.sets[..self.sets_used].iter().map(|set| (set.rtype, set.count));
-                check_name(self.apex, owner, sets)
+                check_together(self.apex, owner, sets)
             }
             None => Ok(()),
         }
@@ -193,7 +193,7 @@ impl<'z> ZoneNames<'z> {
                 is_same
             });
             for (owner, sets) in &names {
-                check_name(apex, owner, sets.iter().map(|set| (set.rtype, set.count())))?;
+                check_name(apex, owner, sets)?;
             }
         }
         let at_apex = names.iter().find(|(owner, _)| owner == apex);
@@ -221,8 +221,16 @@ fn merge(sets: &mut Vec<RrSet>, set: RrSet) {
     }
 }
 
+/// Checks what a zone must not have at a name.
+///
+/// # Errors
+/// [`ZoneError`].
+pub(super) fn check_name(apex: &Name, owner: &Name, sets: &[RrSet]) -> Result<(), ZoneError> {
+    check_together(apex, owner, sets.iter().map(|set| (set.rtype, set.count())))
+}
+
 /// Checks that the RRsets of a name, given by type and number of records, may be together.
-fn check_name(
+fn check_together(
     apex: &Name,
     owner: &Name,
     sets: impl Iterator<Item = (RecordType, usize)> + Clone,

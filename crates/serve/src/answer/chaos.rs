@@ -3,17 +3,17 @@
 use super::Outcome;
 use super::settings::{AnswerSettings, CHAOS_OCTETS_MAX};
 use einhorn_wire::edns::ExtendedError;
-use einhorn_wire::message::{Question, Rcode};
+use einhorn_wire::message::{QuestionRef, Rcode};
 use einhorn_wire::writer::{NoRoom, Section, Writer};
 use einhorn_wire::{Class, RecordType};
 
 /// Answers a question of the CHAOS class; what is not configured is refused.
 pub(super) fn answer(
     settings: &AnswerSettings,
-    question: &Question,
+    question: &QuestionRef<'_>,
     writer: &mut Writer<'_>,
 ) -> Result<Outcome, NoRoom> {
-    let name = question.name.as_slice();
+    let name = question.name;
     let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
     let (known, text) = if is(b"\x07version\x04bind\0") || is(b"\x07version\x06server\0") {
         (true, &settings.version)

@@ -5,10 +5,9 @@
 //! where another zone of this server goes on: resolvers trust no zone's answer for another's
 //! names, and ask again.
 
-use super::data::{self, Node, Set};
 use super::lookup::{Found, lookup};
 use super::{Outcome, Transport};
-use einhorn_core::model::Zone;
+use einhorn_core::model::{NameRecord, RrSetRef, Zone};
 use einhorn_wire::edns::ExtendedError;
 use einhorn_wire::message::{NameBuffer, Rcode};
 use einhorn_wire::rdata::soa_numbers;
@@ -25,7 +24,7 @@ pub(super) struct Filler<'z, 'w, 'b> {
     pub(super) transport: Transport,
     pub(super) writer: &'w mut Writer<'b>,
     /// Names whose CNAME or DNAME is in the answer.
-    followed: [Option<&'z Node>; CHAIN_MAX],
+    followed: [Option<&'z NameRecord>; CHAIN_MAX],
 }
 
 impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
@@ -39,9 +38,9 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
     }
 
     /// Answers for `name`, with `key` its canonical key, and goes on where aliases lead.
-    pub(super) fn answer(&mut self, name: &NameBuffer, key: &[u8]) -> Result<Outcome, NoRoom> {
+    pub(super) fn answer(&mut self, name: &[u8], key: &[u8]) -> Result<Outcome, NoRoom> {
         let first = lookup(self.zone, key, self.qtype);
-        let Some(soa) = first.apex.and_then(|apex| data::set(apex, RecordType::SOA)) else {
+        let Some(soa) = first.apex.and_then(|apex| apex.rrset(RecordType::SOA)) else {
             // A zone that is still to be transferred for the first time.
             return Ok(Outcome::error(Rcode::SERVFAIL, ExtendedError::NOT_READY));
         };
@@ -53,7 +52,7 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
         let mut found = first.found;
         let mut alias: Option<NameBuffer> = None;
         for hop in 0..CHAIN_MAX {
-            let current = alias.as_ref().unwrap_or(name);
+            let current = alias.as_ref().map_or(name, NameBuffer::as_slice);
             let next = match found {
                 Found::Delegation(cut) => return self.referral(cut),
                 Found::Nothing => return self.negative(soa, Rcode::NXDOMAIN),
@@ -69,16 +68,16 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
                     // Seen before: a loop, which ends the chain.
                     Some(_) if self.is_followed(node) => return Ok(Outcome::of(Rcode::NOERROR)),
                     Some(set) => {
-                        self.set(Section::Answer, current.as_slice(), set)?;
+                        self.set(Section::Answer, current, set)?;
                         self.followed[hop] = Some(node);
-                        match NameBuffer::from_wire(data::first(set)) {
+                        match NameBuffer::from_wire(set.first()) {
                             Some(next) => next,
                             None => return Ok(Outcome::of(Rcode::SERVFAIL)),
                         }
                     }
                 },
             };
-            let is_back = next.as_slice().eq_ignore_ascii_case(name.as_slice());
+            let is_back = next.as_slice().eq_ignore_ascii_case(name);
             if is_back || !next.is_at_or_below(self.zone.apex.as_wire()) {
                 return Ok(Outcome::of(Rcode::NOERROR));
             }
@@ -88,7 +87,7 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
         Ok(Outcome::of(Rcode::NOERROR))
     }
 
-    fn is_followed(&self, node: &Node) -> bool {
+    fn is_followed(&self, node: &NameRecord) -> bool {
         self.followed.iter().flatten().any(|followed| std::ptr::eq(*followed, node))
     }
 
@@ -98,27 +97,28 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
     }
 
     /// The CNAME to follow at `node`.
-    fn alias(&self, node: &'z Node) -> Option<Set<'z>> {
-        data::set(node, RecordType::CNAME).filter(|_| self.follows())
+    fn alias(&self, node: &'z NameRecord) -> Option<RrSetRef<'z>> {
+        node.rrset(RecordType::CNAME).filter(|_| self.follows())
     }
 
     /// Writes the DNAME of `node` and the CNAME that it makes for `name`, with the same TTL
     /// (RFC 6672 §3.1). `None` if the new name would be too long.
     fn redirection(
         &mut self,
-        name: &NameBuffer,
-        node: &'z Node,
+        name: &[u8],
+        node: &'z NameRecord,
         hop: usize,
     ) -> Result<Option<NameBuffer>, NoRoom> {
-        let Some(set) = data::set(node, RecordType::DNAME) else { return Ok(None) };
+        let Some(set) = node.rrset(RecordType::DNAME) else { return Ok(None) };
         if !self.is_followed(node) {
-            self.set(Section::Answer, data::owner(node), set)?;
+            self.set(Section::Answer, node.owner().as_wire(), set)?;
             self.followed[hop] = Some(node);
         }
-        let target = NameBuffer::from_wire(data::first(set));
-        let next = target.and_then(|target| name.with_suffix(data::owner(node).len(), &target));
+        let target = NameBuffer::from_wire(set.first());
+        let kept = name.len() - node.owner().as_wire().len();
+        let next = target.and_then(|target| target.with_prefix(&name[..kept]));
         if let Some(next) = &next {
-            let (owner, ttl) = (name.as_slice(), data::ttl(set));
+            let (owner, ttl) = (name, set.ttl);
             let (rtype, class, target) = (RecordType::CNAME, Class::IN, next.as_slice());
             self.writer.record(Section::Answer, owner, rtype, class, ttl, target)?;
         }
@@ -127,24 +127,21 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
 
     fn records(
         &mut self,
-        name: &NameBuffer,
-        node: &'z Node,
-        soa: Set<'z>,
+        owner: &[u8],
+        node: &'z NameRecord,
+        soa: RrSetRef<'z>,
     ) -> Result<Outcome, NoRoom> {
-        let owner = name.as_slice();
         let set = match (self.qtype, self.transport) {
             // Everything for those who have shown that they are where they say.
             (RecordType::ANY, Transport::Tcp) => {
-                for set in data::sets(node) {
+                for set in node.rrsets() {
                     self.set(Section::Answer, owner, set)?;
                 }
                 return Ok(Outcome::of(Rcode::NOERROR));
             }
             // One RRset, always the same (RFC 8482 §4.1): the one of the lowest type.
-            (RecordType::ANY, Transport::Udp) => {
-                data::sets(node).min_by_key(|set| data::rtype(*set))
-            }
-            _ => data::set(node, self.qtype),
+            (RecordType::ANY, Transport::Udp) => node.rrsets().min_by_key(|set| set.rtype),
+            _ => node.rrset(self.qtype),
         };
         match set {
             Some(set) => {
@@ -155,28 +152,28 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
         }
     }
 
-    fn set(&mut self, section: Section, owner: &[u8], set: Set<'_>) -> Result<(), NoRoom> {
-        data::write(self.writer, section, owner, set, data::ttl(set))
+    fn set(&mut self, section: Section, owner: &[u8], set: RrSetRef<'_>) -> Result<(), NoRoom> {
+        self.writer.rrset(section, owner, set.rtype, set.ttl, set.rdatas())
     }
 
     /// The SOA, with the TTL that negative answers have (RFC 2308 §3, §5).
-    fn negative(&mut self, soa: Set<'_>, rcode: Rcode) -> Result<Outcome, NoRoom> {
-        let minimum = soa_numbers(data::first(soa)).map_or(0, |soa| soa.minimum);
-        let (owner, ttl) = (self.zone.apex.as_wire(), data::ttl(soa).min(minimum));
-        data::write(self.writer, Section::Authority, owner, soa, ttl)?;
+    fn negative(&mut self, soa: RrSetRef<'_>, rcode: Rcode) -> Result<Outcome, NoRoom> {
+        let minimum = soa_numbers(soa.first()).map_or(0, |soa| soa.minimum);
+        let (owner, ttl) = (self.zone.apex.as_wire(), soa.ttl.min(minimum));
+        self.writer.rrset(Section::Authority, owner, soa.rtype, ttl, soa.rdatas())?;
         Ok(Outcome::of(rcode))
     }
 
     /// The delegation's NS records, all addresses of servers below it, without which it cannot be
     /// followed, and those of servers elsewhere in this zone as far as they fit (RFC 9471 §3).
-    fn referral(&mut self, cut: &'z Node) -> Result<Outcome, NoRoom> {
-        let Some(servers) = data::set(cut, RecordType::NS) else {
+    fn referral(&mut self, cut: &'z NameRecord) -> Result<Outcome, NoRoom> {
+        let Some(servers) = cut.rrset(RecordType::NS) else {
             return Ok(Outcome::of(Rcode::SERVFAIL));
         };
-        self.set(Section::Authority, data::owner(cut), servers)?;
+        self.set(Section::Authority, cut.owner().as_wire(), servers)?;
         for below in [true, false] {
-            for server in data::rdatas(servers).filter_map(NameBuffer::from_wire) {
-                if server.is_at_or_below(data::owner(cut)) != below {
+            for server in servers.rdatas().filter_map(NameBuffer::from_wire) {
+                if server.is_at_or_below(cut.owner().as_wire()) != below {
                     continue;
                 }
                 match self.glue(&server) {
@@ -196,7 +193,7 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
             return Ok(());
         };
         for rtype in [RecordType::A, RecordType::AAAA] {
-            if let Some(set) = data::set(node, rtype) {
+            if let Some(set) = node.rrset(rtype) {
                 self.set(Section::Additional, server.as_slice(), set)?;
             }
         }
@@ -207,7 +204,7 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
     /// has an older one (RFC 1995 §4).
     pub(super) fn soa_alone(&mut self, key: &[u8]) -> Result<Outcome, NoRoom> {
         let apex = lookup(self.zone, key, RecordType::SOA).apex;
-        let Some(soa) = apex.and_then(|apex| data::set(apex, RecordType::SOA)) else {
+        let Some(soa) = apex.and_then(|apex| apex.rrset(RecordType::SOA)) else {
             return Ok(Outcome::error(Rcode::SERVFAIL, ExtendedError::NOT_READY));
         };
         self.writer.set_authoritative();

@@ -1,8 +1,8 @@
 //! What a zone has for a name: the walk down from the apex (RFC 1034 §4.3.2 step 3), with
 //! delegations, DNAME (RFC 6672 §3.2) and wildcards (RFC 4592).
 
-use super::data::{self, Node};
-use einhorn_core::model::{Zone, Zones};
+use einhorn_core::model::tree::Live;
+use einhorn_core::model::{NameRecord, Zone, Zones};
 use einhorn_wire::RecordType;
 use einhorn_wire::name::NAME_OCTETS_MAX;
 use std::sync::Arc;
@@ -13,22 +13,22 @@ const KEY_OCTETS_MAX: usize = 2 * NAME_OCTETS_MAX;
 /// What a zone has for a name.
 pub(super) enum Found<'z> {
     /// Records, owned by the name asked for or by the wildcard that covers it.
-    Records(&'z Node),
+    Records(&'z NameRecord),
     /// The name exists without records.
     Empty,
     /// The name does not exist.
     Nothing,
     /// It is, or is below, a name that is delegated.
-    Delegation(&'z Node),
+    Delegation(&'z NameRecord),
     /// It is below a name with a DNAME.
-    Redirection(&'z Node),
+    Redirection(&'z NameRecord),
 }
 
 /// What one walk found.
 pub(super) struct Lookup<'z> {
     /// The apex, which the walk passes anyway; `None` if it has no records: then the zone has not
     /// been loaded yet.
-    pub(super) apex: Option<&'z Node>,
+    pub(super) apex: Option<&'z NameRecord>,
     pub(super) found: Found<'z>,
 }
 
@@ -52,12 +52,12 @@ pub(super) fn zone_for<'z>(
 pub(super) fn lookup<'z>(zone: &'z Zone, key: &[u8], qtype: RecordType) -> Lookup<'z> {
     let apex_octets = zone.apex.as_wire().len();
     // All names here are at or below the apex, so length alone tells whether one is it.
-    let is_apex = |node: &Node| data::owner(node).len() == apex_octets;
-    let is_cut = |node: &Node| data::set(node, RecordType::NS).is_some() && !is_apex(node);
-    let mut apex: Option<&'z Node> = None;
+    let is_apex = |node: &NameRecord| node.owner().as_wire().len() == apex_octets;
+    let is_cut = |node: &NameRecord| node.rrset(RecordType::NS).is_some() && !is_apex(node);
+    let mut apex: Option<&'z NameRecord> = None;
     let mut turn: Option<Found<'z>> = None;
     let end = zone.names.descend(key, |node| {
-        let node: &'z Node = node;
+        let node: &'z NameRecord = node;
         if turn.is_some() {
             return;
         }
@@ -66,11 +66,11 @@ pub(super) fn lookup<'z>(zone: &'z Zone, key: &[u8], qtype: RecordType) -> Looku
         }
         if is_cut(node) {
             turn = Some(Found::Delegation(node));
-        } else if data::set(node, RecordType::DNAME).is_some() {
+        } else if node.rrset(RecordType::DNAME).is_some() {
             turn = Some(Found::Redirection(node));
         }
     });
-    let exact: Option<&'z Node> = end.value.filter(|node| data::is_live(node));
+    let exact: Option<&'z NameRecord> = end.value.filter(|node| node.is_live());
     apex = apex.or(exact.filter(|node| is_apex(node)));
     let found = match (turn, exact) {
         (Some(turn), _) => turn,
@@ -97,7 +97,7 @@ fn wildcard<'z>(zone: &'z Zone, encloser: &[u8]) -> Found<'z> {
     key[..place].copy_from_slice(encloser);
     key[place..end].copy_from_slice(b"*\0");
     let end = zone.names.descend(&key[..end], |_| {});
-    match end.value.filter(|node| data::is_live(node)) {
+    match end.value.filter(|node| node.is_live()) {
         Some(node) => Found::Records(node),
         None if end.exists => Found::Empty,
         None => Found::Nothing,

@@ -3,7 +3,6 @@
 //! A pure function: no clock, no socket, no lock, and no memory of its own on the way.
 
 mod chaos;
-mod data;
 mod fill;
 mod lookup;
 mod settings;
@@ -14,10 +13,11 @@ pub use settings::{AnswerSettings, CHAOS_OCTETS_MAX, NSID_OCTETS_MAX};
 
 use einhorn_core::model::Zones;
 use einhorn_wire::edns::{Edns, ExtendedError, OptReply, UDP_PAYLOAD_MIN};
-use einhorn_wire::message::{Message, Question, Rcode};
+use einhorn_wire::message::{Message, QuestionRef, Rcode};
 use einhorn_wire::writer::{NoRoom, Writer};
-use einhorn_wire::{Class, Name, RecordType};
+use einhorn_wire::{Class, Name, NameRef, RecordType};
 use fill::Filler;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// Octets of the largest message over TCP (RFC 1035 §4.2.2).
@@ -45,7 +45,7 @@ pub struct Context<'a> {
     pub settings: &'a AnswerSettings,
     /// Apexes of zones that are too old to answer from: their SOA's expire time has passed since
     /// they were last known to be current (RFC 1035 §3.3.13).
-    pub expired: &'a [Name],
+    pub expired: &'a HashSet<Name>,
 }
 
 impl<'a> Context<'a> {
@@ -144,7 +144,7 @@ fn respond(
     context: &Context<'_>,
     reserve_octets: usize,
     buffer: &mut Vec<u8>,
-    fill: impl FnOnce(&Question, &mut Writer<'_>) -> Outcome,
+    fill: impl FnOnce(&QuestionRef<'_>, &mut Writer<'_>) -> Outcome,
 ) -> Answered {
     let parsed = Edns::of(query);
     // Options that cannot be read still show that the client speaks EDNS.
@@ -158,10 +158,9 @@ fn respond(
     };
     let mut writer = Writer::new(buffer, query.header.id, context.limit(edns.as_ref()));
     writer.set_response_to(&query.header);
-    let question = query.question().filter(|_| query.header.counts[0] == 1);
+    let question = query.question.filter(|_| query.header.counts[0] == 1);
     if let Some(question) = &question {
-        let name = question.name.as_slice();
-        let echoed = writer.question(name, question.rtype, question.class);
+        let echoed = writer.question(question.name, question.rtype, question.class);
         debug_assert!(echoed.is_ok(), "a question fits the smallest message");
     }
     writer.reserve(reserve_octets + opt.map_or(0, |opt| opt.octets()));
@@ -188,7 +187,7 @@ fn respond(
 /// Fills the sections.
 fn fill(
     zones: &Zones,
-    question: &Question,
+    question: &QuestionRef<'_>,
     context: &Context<'_>,
     writer: &mut Writer<'_>,
 ) -> Result<Outcome, NoRoom> {
@@ -200,7 +199,7 @@ fn fill(
     if let Some(outcome) = unanswerable(question.rtype) {
         return Ok(outcome);
     }
-    let key = question.name.canonical_key();
+    let key = NameRef::from_valid_wire(question.name).canonical_key();
     let key = key.as_ref();
     let Some(zone) = lookup::zone_for(zones, key, question.rtype) else {
         return Ok(Outcome::error(Rcode::REFUSED, ExtendedError::NOT_AUTHORITATIVE));
@@ -210,9 +209,9 @@ fn fill(
     }
     let mut filler = Filler::new(zone, question.rtype, context.transport, writer);
     if question.rtype != RecordType::IXFR {
-        return filler.answer(&question.name, key);
+        return filler.answer(question.name, key);
     }
-    if question.name.as_slice().len() != zone.apex.as_wire().len() {
+    if question.name.len() != zone.apex.as_wire().len() {
         return Ok(Outcome::error(Rcode::NOTAUTH, ExtendedError::NOT_AUTHORITATIVE));
     }
     filler.soa_alone(key)

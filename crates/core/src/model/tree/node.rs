@@ -73,7 +73,7 @@ impl<V: Live + Keyed + Clone> Child<V> {
     /// live count.
     pub(super) fn insert(&mut self, key: &[u8], depth: usize, value: V) -> i32 {
         match self {
-            Child::Leaf(old) if old.has_key(key) => {
+            Child::Leaf(old) if old.has_key(key, depth) => {
                 let change = live_of(&value) - live_of(old);
                 *old = value;
                 change

@@ -22,6 +22,8 @@ use einhorn_wire::{Record, zonefile};
 use std::path::Path;
 use std::sync::LazyLock;
 
+static NONE_EXPIRED: LazyLock<HashSet<Name>> = LazyLock::new(HashSet::new);
+
 pub(super) const NOW_SECONDS: u64 = 1_700_000_000;
 
 /// A bit of everything that answers depend on.
@@ -61,7 +63,7 @@ pub(super) fn zones_of(zones: Vec<(&str, Names)>) -> Zones {
     commit.appended(&mut out);
     let published = out
         .into_iter()
-        .filter_map(|o| if let Output::Publish(zones) = o { Some(zones) } else { None });
+        .filter_map(|o| if let Output::Publish(p) = o { Some(p.zones) } else { None });
     published.last().expect("published")
 }
 
@@ -110,7 +112,7 @@ pub(super) fn settings() -> AnswerSettings {
 
 pub(super) fn context(settings: &AnswerSettings, transport: Transport) -> Context<'_> {
     let peer = IpAddr::from([192, 0, 2, 77]);
-    Context { transport, peer, now_seconds: NOW_SECONDS, settings, expired: &[] }
+    Context { transport, peer, now_seconds: NOW_SECONDS, settings, expired: &NONE_EXPIRED }
 }
 
 pub(super) fn read(octets: Vec<u8>, has_cookie: bool) -> Reply {

@@ -60,7 +60,7 @@ fn a_zone_without_soa_is_not_ready() {
 
 #[test]
 fn an_expired_zone_is_not_answered_from() {
-    let (settings, expired) = (settings(), [name("EXAMPLE.")]);
+    let (settings, expired) = (settings(), HashSet::from([name("EXAMPLE.")]));
     let context = Context { expired: &expired, ..context(&settings, Transport::Udp) };
     let reply = ask_in(&ZONES, &query("anna.example.", "A", Some((1232, 0, &[]))), &context);
     assert_eq!((reply.authoritative, reply.status()), (false, (Rcode::SERVFAIL, 0, 0, 0)));
