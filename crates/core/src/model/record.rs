@@ -297,7 +297,7 @@ mod tests {
         #[test]
         fn octets_that_are_no_record_are_refused(octets in proptest::collection::vec(0u8..9, 0..90)) {
             if let Ok(record) = NameRecord::from_octets(&octets) {
-                prop_assert!(record.with_key(|key| record.has_key(key, 0)));
+                prop_assert!(record.with_key(|key| record.has_key(key, key.len() / 2)));
                 prop_assert_eq!(record.rrsets().count() > 0, record.is_live());
             }
         }
