@@ -183,7 +183,7 @@ impl Bare {
             audit_commitment: Commitment([0; 32]),
             audit: Vec::new(),
         };
-        self.commit.request(NOW_SECONDS * 1000, &request, None, &mut Vec::new());
+        self.commit.request(NOW_SECONDS * 1000, request, None, &mut Vec::new());
         self.make_durable(&mut Vec::new());
         Ok(())
     }
@@ -217,7 +217,7 @@ impl Bare {
         let handled = dispatch(&self.ingress, &view, message, arrival, limiter, reply);
         drop(view);
         if let Dispatch::Submit(request, echo) = handled {
-            self.commit.request(NOW_SECONDS * 1000, &request, Some(echo), &mut Vec::new());
+            self.commit.request(NOW_SECONDS * 1000, request, Some(echo), &mut Vec::new());
             if self.commit.waiting() >= BATCH {
                 self.make_durable(reply);
             }

@@ -34,6 +34,14 @@ const GOOD: &[&str] = &[
     "x URI 1 2 \"http://a\"\ny CAA 0 issue \"a\"\nz SVCB 1 . alpn=\"h2,h3\" port=5\nw HTTPS 0 a",
     "x DS 1 8 2 ( 0011223344556677889900112233445566778899001122334455667788990011 )",
     "x AFSDB 1 b\ny KX 1 a\nz LP 1 a\nx EUI48 \\# 6 010203040506",
+    "x LOC 51 30 12.748 N 0 7 39.612 W 0.00m 1m 10000m 10m\ny LOC 1 N 2 E 3\nz LOC 1 2 S 2 3 W -100000.00m 90000000.00m 0.01m",
+    "x APL 1:192.0.2.0/24 !2:2001:db8::/32 1:0.0.0.0/0 1:192.0.2.1/8\ny APL",
+    "x CERT 1 12345 8 AAEC AwQF\ny CERT PKIX 1 RSASHA256 (AA\n==)\nz CERT OID 65535 255 AA==",
+    "x DHCID AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA=",
+    "x SMIMEA 3 1 1 0000000000000000000000000000000000000000000000000000000000 000001",
+    "x EUI48 00-00-5e-00-53-2A\ny EUI64 00-00-5e-ef-10-00-00-2a",
+    "x NID 10 0014:4fff:ff20:ee64\ny L32 10 10.1.2.0\nz L64 10 2001:0db8:1140:1000",
+    "x CSYNC 66 3 CAA A NS AAAA TYPE999\ny CSYNC 1 0",
     "x CNAME a\\(b\\\"c\\;d\\)\ny MX 1 \\(\nz SRV 1 2 3 \\\"",
     "x A 192.0.2.1\r\ny A ( 192.0.2.2 ; c\r\n)\r\n",
     "X.fleet.EXAMPLE. A 192.0.2.1\nx A 192.0.2.1",
@@ -50,6 +58,9 @@ const GOOD_FOR_BIND: &[&str] = &[
     "$GENERATE 1-2 x${-2} A 192.0.2.$\n$GENERATE 1-1 y$ A 192.0.2.1 ; c",
     "$ORIGIN a\n$GENERATE 1-2 x$ CNAME y$\n$GENERATE 1-2 z$ AAAA 2001:db8::${0,4,x}",
     "$GENERATE 1-2 t$ TXT \"$;\\\"$;\\\"\"",
+    "x HIP 2 200100107B1A74DF365639CC39F1D578 AwEAAbdx a b.\ny HIP 1 00 AA==",
+    "x NSAP 0x47.0005.80.005a00.0000\ny NSAP 0X01",
+    "x NID 10 14:4fff:fF20:0\ny L64 10 0:0:1:0",
     "w ISDN 1\ny GPOS 1 2 3\nz PX 1 a b\nx SPF a",
 ];
 const INCLUDED: &str = "more A 192.0.2.5\n$TTL 77\n$ORIGIN deep\nmore A 192.0.2.6";
@@ -78,6 +89,32 @@ const BAD: &[&str] = &[
     "x MX a",
     "x MX 65536 a",
     "x URI 1 2 http://a",
+    "x LOC 91 N 1 E 1",
+    "x LOC 1 60 N 1 E 1",
+    "x LOC 90 0 1 N 1 E 1",
+    "x LOC 1 0 0.1234 N 1 E 1",
+    "x LOC 1 E 1 N 1",
+    "x LOC 1 N 1 E -100001",
+    "x LOC 1 N 1 E 1 90000001",
+    "x LOC 1 N 1 E 1 1 1 1 1",
+    "x APL 1:192.0.2.0/33",
+    "x APL 3:192.0.2.0/24",
+    "x APL 192.0.2.0/24",
+    "x CERT 65536 1 8 AAAA",
+    "x CERT PKIX 1 8 AAA",
+    "x CERT PKIX 1 8",
+    "x SMIMEA 3 1 1 0",
+    "x SMIMEA 3 1 1",
+    "x SMIMEA 256 1 1 00",
+    "x EUI48 00-00-5e-00-53",
+    "x EUI64 00-00-5e-00-53-2a",
+    "x NID 10 1:2:3",
+    "x NID 10 1:2:3:12345",
+    "x L32 10 1:2:3:4",
+    "x CSYNC 1 2 NONSENSE",
+    "x CSYNC 1 65536",
+    "x HIP 2 012 AAAA",
+    "x NSAP 470005",
     "x A 192.0.2.1 )",
     "x A 192.0.2.1 )(",
     "x A ( 192.0.2.1",
@@ -149,8 +186,9 @@ fn we_are_as_strict_as_bind_or_stricter() {
     let Some(program) = peer("named-compilezone") else { return };
     let folder = scratch();
     let folder = folder.path();
-    // BIND takes quotes around a name, and a TTL of 32 bits for 0, with a warning.
-    for text in ["\"x\" A 192.0.2.1", "x 2147483648 A 192.0.2.1", "x LOC 1 N 1 E 1m"] {
+    // BIND takes quotes around a name, a TTL of 32 bits for 0, with a warning, and half
+    // an octet for a whole one.
+    for text in ["\"x\" A 192.0.2.1", "x 2147483648 A 192.0.2.1", "x EUI48 00-00-5e-00-53-2g"] {
         fs::write(folder.join("zone"), format!("{HEAD}{text}\n")).expect("written");
         assert!(by_bind(&program, folder, "zone").is_some(), "{text}");
         let ours = by_us(folder, "zone");

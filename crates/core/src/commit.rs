@@ -173,7 +173,7 @@ impl<R> Commit<R> {
     }
 
     /// Takes a request into the open batch, or answers it at once.
-    pub fn request(&mut self, now_ms: u64, request: &Request, reply: R, out: &mut Vec<Output<R>>) {
+    pub fn request(&mut self, now_ms: u64, request: Request, reply: R, out: &mut Vec<Output<R>>) {
         let now_ms = now_ms.max(self.state.last_time_ms);
         if let Some(reason) = &self.failure {
             refuse([(reply, (), None)], reason, out);
@@ -196,7 +196,7 @@ impl<R> Commit<R> {
     }
 
     /// Validates a request and stages its entry; gives the entry's index.
-    fn decide(&mut self, now_ms: u64, request: &Request) -> Result<(u64, Advice), Refusal> {
+    fn decide(&mut self, now_ms: u64, mut request: Request) -> Result<(u64, Advice), Refusal> {
         if self.state.remembered() >= REQUESTS_REMEMBERED_MAX {
             return Err(Refusal::new(
                 Rcode::SERVFAIL,
@@ -207,7 +207,7 @@ impl<R> Commit<R> {
             let reason = "too old to tell whether it was done before; sign it anew";
             return Err(Refusal::new(Rcode::SERVFAIL, reason));
         }
-        let change = decide::change(&self.state, &*self.agent, now_ms, request)?;
+        let change = decide::change(&self.state, &*self.agent, now_ms, &mut request)?;
         let advice = change.advice;
         let index = self.stage(now_ms, Body::Change(change), &request.audit);
         Ok((index, advice))
@@ -224,6 +224,7 @@ impl<R> Commit<R> {
         };
         let serial_before = zone.map(|zone| zone.serial);
         let batch = &mut self.batch;
+        batch.octets.reserve(entry.octets_about());
         let mut audit = audit;
         let parts = entry.encode(&mut self.scratch, |part| {
             batch.push(part, audit);

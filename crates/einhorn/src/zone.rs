@@ -2,7 +2,7 @@
 
 use crate::source::{ask, ask_node};
 use crate::{Failure, Outcome, print};
-use einhorn_core::rules::zone::names_of_zone;
+use einhorn_core::rules::zone::ZoneNames;
 use einhorn_ingress::control::{self, Answer, FollowLine, ZoneLine, ZoneSettings};
 use einhorn_wire::{Name, zonefile};
 use std::path::{Path, PathBuf};
@@ -246,10 +246,13 @@ fn following(line: &FollowLine) -> String {
 
 fn check(zone: &str, file: &Path) -> Outcome {
     let apex: Name = zone.parse().map_err(|error| Failure::usage(format!("{zone}: {error}")))?;
-    let records =
-        zonefile::load(file, &apex, &mut |path| std::fs::read(path)).map_err(Failure::finding)?;
-    let count = records.len();
-    let names = names_of_zone(&apex, records)
-        .map_err(|error| Failure::finding(format!("{}: {error}", file.display())))?;
+    let (mut names, mut count) = (ZoneNames::new(&apex), 0);
+    zonefile::load_with(file, &apex, &mut |path| std::fs::read(path), &mut |record| {
+        count += 1;
+        names.add_read(&record).map_err(|error| error.to_string())
+    })
+    .map_err(Failure::finding)?;
+    let names =
+        names.finish().map_err(|error| Failure::finding(format!("{}: {error}", file.display())))?;
     print(format_args!("{apex} is good: {count} records at {} names", names.len()))
 }

@@ -44,7 +44,7 @@ pub(crate) fn ingress() -> Ingress {
         audit: Vec::new(),
     };
     let mut out = Vec::new();
-    commit.request(0, &request, (), &mut out);
+    commit.request(0, request, (), &mut out);
     commit.flush(0, &mut out);
     commit.appended(&mut out);
     let zones = Published::default();

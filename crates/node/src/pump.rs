@@ -78,14 +78,14 @@ impl Pump {
             self.commit.refuse_from_now_on(reason, out);
         }
         let now_ms = now_ms();
-        self.commit.request(now_ms, &first.request, first.reply, out);
+        self.commit.request(now_ms, first.request, first.reply, out);
         // Bounded, since requests that are refused at once do not fill the batch.
         for _ in 1..BATCH_REQUESTS_MAX {
             if self.batch_is_full() {
                 return;
             }
             let Ok(Submission { request, reply }) = self.submissions.try_recv() else { return };
-            self.commit.request(now_ms, &request, reply, out);
+            self.commit.request(now_ms, request, reply, out);
         }
     }
 
@@ -212,6 +212,7 @@ fn append(
     scratch: &mut engine::Batch,
 ) -> Result<(), String> {
     scratch.clear();
+    scratch.reserve(batch.len(), batch.octets());
     batch
         .entries()
         .try_for_each(|(entry, audit)| scratch.push(entry, audit))

@@ -8,7 +8,7 @@ use einhorn_core::model::settings::{Role, Settings};
 use einhorn_core::model::{NameRecord, RrSet, RrSetRef, Zone, borrowed};
 use einhorn_core::rules::catalog;
 use einhorn_core::rules::replace::{self, Overwrite, Plan};
-use einhorn_core::rules::zone::{ZoneError, names_of_zone};
+use einhorn_core::rules::zone::{ZoneError, ZoneNames};
 use einhorn_ingress::Ingress;
 use einhorn_ingress::control::{FollowLine, ZoneLine, ZoneSettings};
 use einhorn_serve::transfer;
@@ -64,13 +64,17 @@ struct Source {
 impl Source {
     fn read(apex: &Name, file: &Path) -> Result<Source, ZoneRefused> {
         let mut hash = Sha256::new();
-        let records = zonefile::load(file, apex, &mut |path| {
+        let mut names = ZoneNames::new(apex);
+        let read = &mut |path: &Path| {
             let text = std::fs::read(path)?;
             hash.update(&text);
             Ok(text)
+        };
+        zonefile::load_with(file, apex, read, &mut |record| {
+            names.add_read(&record).map_err(|error| error.to_string())
         })?;
-        let names = names_of_zone(apex, records)
-            .map_err(|source| ZoneRefused::Content { file: file.into(), source })?;
+        let names =
+            names.finish().map_err(|source| ZoneRefused::Content { file: file.into(), source })?;
         Ok(Source { names, hash: hash.finalize().into() })
     }
 }
@@ -122,15 +126,30 @@ fn load(
     file: Option<&Path>,
     settings: &Settings,
 ) -> Result<Option<u64>, ZoneRefused> {
-    let source = match (file, &settings.role) {
-        (Some(file), _) => Source::read(zone, file)?,
-        (None, Role::Producer) => Source { names: catalog::skeleton(zone), hash: [0; 32] },
-        (None, _) => return Ok(None),
-    };
+    first_source(zone, file, settings)?.map(|source| take_in(ingress, zone, source)).transpose()
+}
+
+/// The first content of a zone; `None` when it will come from elsewhere.
+fn first_source(
+    zone: &Name,
+    file: Option<&Path>,
+    settings: &Settings,
+) -> Result<Option<Source>, ZoneRefused> {
+    match (file, &settings.role) {
+        (Some(file), _) => Source::read(zone, file).map(Some),
+        (None, Role::Producer) => {
+            Ok(Some(Source { names: catalog::skeleton(zone), hash: [0; 32] }))
+        }
+        (None, _) => Ok(None),
+    }
+}
+
+fn take_in(ingress: &Ingress, zone: &Name, source: Source) -> Result<u64, ZoneRefused> {
+    let names = source.names.len();
     let index =
         change(ingress, zone, Action::LoadZone { names: source.names, source: source.hash })?;
-    tracing::info!(%zone, index, "zone loaded");
-    Ok(Some(index))
+    tracing::info!(%zone, index, names, "zone loaded");
+    Ok(index)
 }
 
 /// Serves a new zone; the answer is for people.
@@ -149,14 +168,12 @@ pub(crate) fn add(
     config::check_source(file.is_some(), &settings)
         .map_err(|reason| ZoneRefused::because(zone, reason))?;
     // A mistake in the file is found before anything changes.
-    if let Some(file) = file {
-        Source::read(zone, file)?;
-    }
+    let source = first_source(zone, file, &settings)?;
     let mut index = None;
     if settings != Settings::default() {
-        index = Some(change(ingress, zone, Action::Configure(settings.clone()))?);
+        index = Some(change(ingress, zone, Action::Configure(settings))?);
     }
-    let loaded = load(ingress, zone, file, &settings)?;
+    let loaded = source.map(|source| take_in(ingress, zone, source)).transpose()?;
     let index = loaded.or(index).ok_or_else(|| ZoneRefused::because(zone, "nothing to add"))?;
     Ok((format!("zone {zone} added in entry {index}"), index))
 }

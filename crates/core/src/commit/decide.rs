@@ -8,7 +8,7 @@ use crate::rules::update::{Refusal, Touched, apply, changed_types, prerequisites
 use einhorn_wire::Name;
 use einhorn_wire::message::Rcode;
 
-/// The change that `request` makes now.
+/// The change that `request` makes now. Takes the names of a large one out of it.
 ///
 /// # Errors
 /// [`Refusal`] when it is not to be done.
@@ -16,12 +16,12 @@ pub(super) fn change(
     state: &State,
     agent: &dyn Agent,
     now_ms: u64,
-    request: &Request,
+    request: &mut Request,
 ) -> Result<Change, Refusal> {
     let zone = state.zones.get(&request.zone);
     let missing =
         || Refusal::new(Rcode::NOTAUTH, format!("zone {} is not served here", request.zone));
-    match &request.action {
+    match &mut request.action {
         Action::Update { prerequisites, operations } => {
             let zone = zone.ok_or_else(missing)?;
             updatable(zone)?;
@@ -40,15 +40,17 @@ pub(super) fn change(
                     format!("zone {} exists already", request.zone),
                 ));
             }
-            let new = |(owner, after): &(Name, Vec<RrSet>)| {
-                let touched = Touched { owner: owner.clone(), before: None, after: after.clone() };
-                name_change(state, touched)
+            let source = *source;
+            let new = |(owner, after): (Name, Vec<RrSet>)| {
+                name_change(state, Touched { owner, before: None, after })
             };
-            let names = names.iter().map(new).collect();
-            Ok(assemble(request, Rules::operator(), Cause::ZoneLoad { source: *source }, names))
+            let names = std::mem::take(names).into_iter().map(new).collect();
+            Ok(assemble(request, Rules::operator(), Cause::ZoneLoad { source }, names))
         }
         Action::Replace { reason, names } => {
-            replace(state, now_ms, request, zone.ok_or_else(missing)?, reason, names)
+            let zone = zone.ok_or_else(missing)?;
+            let (reason, names) = (reason.clone(), std::mem::take(names));
+            replace(state, now_ms, request, zone, &reason, names)
         }
         Action::RemoveZone => {
             let zone = zone.ok_or_else(missing)?;
@@ -86,18 +88,17 @@ fn replace(
     request: &Request,
     zone: &Zone,
     reason: &ReplaceReason,
-    names: &[PlannedName],
+    names: Vec<PlannedName>,
 ) -> Result<Change, Refusal> {
     may_replace(zone, reason)?;
     let mut changes = Vec::with_capacity(names.len());
     for PlannedName { owner, version, after } in names {
-        let before = zone.name(owner);
-        if before.map_or(0, |record| record.history().version) != *version {
+        let before = zone.name(&owner);
+        if before.map_or(0, |record| record.history().version) != version {
             let reason = format!("{owner} has changed since this was planned; plan again");
             return Err(Refusal::new(Rcode::NXRRSET, reason));
         }
-        let touched =
-            Touched { owner: owner.clone(), before: before.cloned(), after: after.clone() };
+        let touched = Touched { before: before.cloned(), owner, after };
         changes.push(name_change(state, touched));
     }
     let cause = match reason {

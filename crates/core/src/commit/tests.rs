@@ -75,7 +75,7 @@ impl Site {
     pub(super) fn run(&mut self, requests: &[Request]) {
         let mut out = Vec::new();
         for request in requests {
-            self.commit.request(self.now_ms, request, request.id.0[0], &mut out);
+            self.commit.request(self.now_ms, request.clone(), request.id.0[0], &mut out);
         }
         self.commit.flush(self.now_ms, &mut out);
         while !out.is_empty() {
@@ -134,8 +134,8 @@ pub(super) fn rcode(outcome: &Outcome) -> Rcode {
 fn a_batch_is_durable_then_visible_then_answered() {
     let mut site = Site::new();
     let mut out = Vec::new();
-    site.commit.request(20, &set_a(1, "a.example.", 7), 1, &mut out);
-    site.commit.request(20, &set_a(2, "b.example.", 8), 2, &mut out);
+    site.commit.request(20, set_a(1, "a.example.", 7), 1, &mut out);
+    site.commit.request(20, set_a(2, "b.example.", 8), 2, &mut out);
     assert!(out.is_empty());
     site.commit.flush(20, &mut out);
     assert!(matches!(&out[..], [Output::Append(batch)] if batch.len() == 3));
@@ -208,8 +208,8 @@ fn a_refusal_that_rests_on_the_open_batch_waits_for_it() {
         prerequisites.push(absent);
     }
     let mut out = Vec::new();
-    site.commit.request(20, &set_a(1, "new.example.", 1), 1, &mut out);
-    site.commit.request(20, &second, 2, &mut out);
+    site.commit.request(20, set_a(1, "new.example.", 1), 1, &mut out);
+    site.commit.request(20, second, 2, &mut out);
     site.commit.flush(20, &mut out);
     assert!(matches!(&out[..], [Output::Append(_)]));
     out.clear();
@@ -221,7 +221,7 @@ fn a_refusal_that_rests_on_the_open_batch_waits_for_it() {
     }
     assert_eq!(out.len(), 2);
     out.clear();
-    site.commit.request(20, &set_a(3, "a.example.", 1), 3, &mut out);
+    site.commit.request(20, set_a(3, "a.example.", 1), 3, &mut out);
     let [Output::Answer(3, Outcome::Refused { rcode, reason }, _)] = &out[..] else {
         panic!("one refusal")
     };
@@ -234,13 +234,13 @@ fn a_refusal_that_rests_on_the_open_batch_waits_for_it() {
 fn the_next_batch_fills_while_one_is_written() {
     let mut site = Site::new();
     let mut out = Vec::new();
-    site.commit.request(20, &set_a(1, "a.example.", 7), 1, &mut out);
+    site.commit.request(20, set_a(1, "a.example.", 7), 1, &mut out);
     site.commit.flush(20, &mut out);
     assert!(matches!(&out[..], [Output::Append(_)]));
     out.clear();
     // A retry waits for the batch that is being written, a new change opens the next one.
-    site.commit.request(21, &set_a(1, "a.example.", 7), 2, &mut out);
-    site.commit.request(21, &set_a(3, "a.example.", 8), 3, &mut out);
+    site.commit.request(21, set_a(1, "a.example.", 7), 2, &mut out);
+    site.commit.request(21, set_a(3, "a.example.", 8), 3, &mut out);
     site.commit.flush(21, &mut out);
     assert!(out.is_empty(), "one append at a time");
     site.commit.appended(&mut out);
@@ -258,7 +258,7 @@ fn the_next_batch_fills_while_one_is_written() {
     let [Output::Append(batch)] = &out[..] else { panic!("the second batch") };
     assert_eq!(batch.first_index, 5);
     out.clear();
-    site.commit.request(22, &set_a(4, "a.example.", 9), 4, &mut out);
+    site.commit.request(22, set_a(4, "a.example.", 9), 4, &mut out);
     site.commit.append_failed("gone", &mut out);
     let failed: Vec<_> = out
         .iter()

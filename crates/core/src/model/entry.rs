@@ -210,6 +210,8 @@ impl Entry {
     /// its octets. Returns how many there were.
     pub fn encode(&self, scratch: &mut Vec<u8>, mut part: impl FnMut(&[u8])) -> u64 {
         scratch.clear();
+        // A zone that is loaded has very many, and growing step by step would need twice as many.
+        scratch.reserve(self.octets_about());
         scratch.push(FORM_WHOLE);
         self.put_body(&mut Put(scratch));
         if scratch.len() <= ENTRY_OCTETS_MAX {
@@ -230,6 +232,17 @@ impl Entry {
             part(&octets);
         }
         parts as u64
+    }
+
+    /// About how many octets the entry has, rather too many than too few.
+    pub fn octets_about(&self) -> usize {
+        const HEAD_OCTETS: usize = 512;
+        let names = match &self.body {
+            Body::Change(change) => &change.names[..],
+            _ => &[],
+        };
+        let octets = names.iter().map(NameChange::octets).sum::<usize>() + HEAD_OCTETS;
+        octets + octets / (ENTRY_OCTETS_MAX - PART_HEADER_OCTETS) * PART_HEADER_OCTETS
     }
 
     fn put_body(&self, put: &mut Put<'_>) {
@@ -366,6 +379,15 @@ impl Change {
 }
 
 impl NameChange {
+    /// How many octets [`NameChange::put`] writes at most.
+    fn octets(&self) -> usize {
+        const FIXED_OCTETS: usize = 43;
+        let set = |set: &RrSet| 10 + set.packed().len();
+        let before = self.before.iter().map(|(_, before)| 3 + before.as_ref().map_or(0, set));
+        let after = self.after.iter().map(set);
+        FIXED_OCTETS + self.owner.as_wire().len() + before.sum::<usize>() + after.sum::<usize>()
+    }
+
     fn put(&self, put: &mut Put<'_>) {
         put.name(&self.owner);
         put.u16(self.home);

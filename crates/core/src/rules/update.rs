@@ -329,6 +329,10 @@ fn is_among<'a>(set: RrSetRef<'_>, mut sets: impl Iterator<Item = RrSetRef<'a>>)
 
 /// The types whose RRset differs, each with what it was.
 pub fn changed_types(before: RrSets<'_>, after: &[RrSet]) -> Vec<(RecordType, Option<RrSet>)> {
+    if before.is_empty() {
+        // Of exactly the size it needs: a zone that is loaded has very many.
+        return after.iter().map(|set| (set.rtype, None)).collect();
+    }
     let gone_or_changed = before
         .filter(|set| !is_among(*set, borrowed(after)))
         .map(|set| (set.rtype, Some(set.to_owned())));

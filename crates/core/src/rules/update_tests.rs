@@ -38,7 +38,7 @@ fn zone(text: &str) -> Arc<Zone> {
     let mut commit = Commit::new(State::empty(), Box::new(Rules));
     commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned());
     let mut out: Vec<Output<()>> = Vec::new();
-    commit.request(0, &request, (), &mut out);
+    commit.request(0, request, (), &mut out);
     commit.flush(0, &mut out);
     commit.state().zones.get(&name("example.")).expect("the zone").clone()
 }

@@ -304,7 +304,7 @@ impl Node {
             self.commit.refuse_from_now_on(reason, out);
         }
         let before = self.commit.batch().len();
-        self.commit.request(world.now_ms, request, number, out);
+        self.commit.request(world.now_ms, request.clone(), number, out);
         if self.commit.batch().len() > before {
             self.open.push(number);
         }

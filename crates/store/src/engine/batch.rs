@@ -68,6 +68,12 @@ impl Batch {
         Ok(())
     }
 
+    /// Makes room for so many more entries of so many octets together.
+    pub fn reserve(&mut self, entries: usize, octets: usize) {
+        self.entries.reserve(octets + entries * FRAME_BYTES);
+        self.audit.reserve(entries * FRAME_BYTES);
+    }
+
     /// Empties the batch and keeps its memory, unless that is a lot.
     pub fn clear(&mut self) {
         for buffer in [&mut self.entries, &mut self.audit] {

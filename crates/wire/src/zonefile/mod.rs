@@ -5,10 +5,13 @@
 //! of the record at hand, into buffers that it uses again. `$INCLUDE` is followed, `$GENERATE`
 //! expanded.
 
+mod coded;
 mod generate;
 mod library;
 mod load;
+mod location;
 mod name;
+mod prefixes;
 mod rdata;
 mod scan;
 #[cfg(test)]

@@ -4,8 +4,14 @@
 //! ([`fields_of`]) and are read here, without any detour; the others go to the library
 //! ([`super::library`]). Every type may be written in the generic form of RFC 3597 §5.
 
+use super::coded::{
+    ALGORITHM, BASE64_DATA, CERTIFICATE_TYPE, Coded, EUI48, EUI64, HEX, HOST_IDENTITY, LOCATOR64,
+    NSAP, TYPES,
+};
 use super::library;
+use super::location::LOCATION;
 use super::name::append_name;
+use super::prefixes::PREFIXES;
 use super::scan::{Found, Scanner, TTL_SECONDS_MAX, Token, decimal, fault, period};
 use crate::message::HEADER_OCTETS;
 use crate::record::RecordType;
@@ -37,11 +43,17 @@ pub(super) enum Field {
     StringOrNothing,
     /// A string without a length octet, up to the end of the data.
     Rest,
+    /// A number of 8 bits, and what it is called.
+    U8(&'static str),
+    /// One with a text form of its own.
+    Coded(&'static Coded),
 }
 
 /// The fields of a type, where they are all that its text form is.
 pub(super) const fn fields_of(rtype: RecordType) -> Option<&'static [Field]> {
-    use Field::{Ipv4, Ipv6, Name, Period, Rest, String, StringOrNothing, Strings, U16, U32};
+    use Field::{
+        Coded, Ipv4, Ipv6, Name, Period, Rest, String, StringOrNothing, Strings, U8, U16, U32,
+    };
     const PREFERENCE: Field = U16("a preference");
     Some(match rtype.0 {
         1 => &[Ipv4],
@@ -69,14 +81,34 @@ pub(super) const fn fields_of(rtype: RecordType) -> Option<&'static [Field]> {
         19 => &[String],
         // ISDN
         20 => &[String, StringOrNothing],
+        22 => &[Coded(&NSAP)],
         // PX
         26 => &[PREFERENCE, Name, Name],
         // GPOS
         27 => &[String, String, String],
+        29 => &[Coded(&LOCATION)],
         // SRV
         33 => &[U16("a priority"), U16("a weight"), U16("a port"), Name],
         // NAPTR
         35 => &[U16("an order"), PREFERENCE, String, String, String, Name],
+        // CERT (RFC 4398 §2.2)
+        37 => &[Coded(&CERTIFICATE_TYPE), U16("a key tag"), Coded(&ALGORITHM), Coded(&BASE64_DATA)],
+        // APL
+        42 => &[Coded(&PREFIXES)],
+        // DHCID (RFC 4701 §3.2)
+        49 => &[Coded(&BASE64_DATA)],
+        // SMIMEA (RFC 8162 §2)
+        53 => &[U8("a certificate usage"), U8("a selector"), U8("a matching type"), Coded(&HEX)],
+        // HIP
+        55 => &[Coded(&HOST_IDENTITY)],
+        // CSYNC (RFC 7477 §2.2)
+        62 => &[U32("a serial number"), U16("flags"), Coded(&TYPES)],
+        // NID L64 (RFC 6742)
+        104 | 106 => &[PREFERENCE, Coded(&LOCATOR64)],
+        // L32 (RFC 6742 §2.2.2)
+        105 => &[PREFERENCE, Ipv4],
+        108 => &[Coded(&EUI48)],
+        109 => &[Coded(&EUI64)],
         // URI (RFC 7553 §4.4)
         256 => &[U16("a priority"), U16("a weight"), Rest],
         _ => return None,
@@ -110,20 +142,22 @@ pub(super) fn append_rdata(
 }
 
 /// Reads one field, whose first token is `token`; `None` means that the entry has ended.
-fn append_field(
+fn append_field<'t>(
     field: Field,
-    token: Option<Token<'_>>,
-    scanner: &mut Scanner<'_>,
+    token: Option<Token<'t>>,
+    scanner: &mut Scanner<'t>,
     origin: &[u8],
     out: &mut Vec<u8>,
 ) -> Found<()> {
     let Some(token) = token else {
         let wanted = match field {
             Field::StringOrNothing => return Ok(()),
+            Field::Coded(coded) if coded.may_be_nothing => return Ok(()),
+            Field::Coded(coded) => coded.wanted,
             Field::Ipv4 => "an IPv4 address",
             Field::Ipv6 => "an IPv6 address",
             Field::Name => "a domain name",
-            Field::U16(what) | Field::U32(what) | Field::Period(what) => what,
+            Field::U8(what) | Field::U16(what) | Field::U32(what) | Field::Period(what) => what,
             Field::String | Field::Strings | Field::Rest => "a string",
         };
         return fault(scanner.at(), format!("expected {wanted}, found the end of the entry"));
@@ -132,6 +166,11 @@ fn append_field(
         Field::Ipv4 => append_ipv4(&token, out),
         Field::Ipv6 => append_ipv6(&token, out),
         Field::Name => append_name(&token, origin, out).map(drop),
+        Field::U8(what) => {
+            out.push(number(&token, what, u64::from(u8::MAX))? as u8);
+            Ok(())
+        }
+        Field::Coded(coded) => (coded.read)(token, scanner, origin, out),
         Field::U16(what) => {
             let number = number(&token, what, u64::from(u16::MAX))?;
             out.extend_from_slice(&(number as u16).to_be_bytes());
@@ -160,6 +199,8 @@ fn append_field(
             }
             Ok(())
         }
+        // RFC 7553 §4.4
+        Field::Rest if !token.is_quoted => wrong(&token, "a string in quotes"),
         Field::Rest => {
             token.append_octets(out);
             Ok(())
@@ -167,11 +208,11 @@ fn append_field(
     }
 }
 
-fn wrong<T>(token: &Token<'_>, wanted: &str) -> Found<T> {
+pub(super) fn wrong<T>(token: &Token<'_>, wanted: &str) -> Found<T> {
     fault(token.at, format!("expected {wanted}, found {}", token.shown()))
 }
 
-fn number(token: &Token<'_>, what: &str, max: u64) -> Found<u64> {
+pub(super) fn number(token: &Token<'_>, what: &str, max: u64) -> Found<u64> {
     match token.plain().and_then(|digits| decimal(digits, max)) {
         Some(number) => Ok(number),
         None => wrong(token, &format!("{what} from 0 to {max}")),
@@ -211,7 +252,7 @@ fn append_ipv6(token: &Token<'_>, out: &mut Vec<u8>) -> Found<()> {
 }
 
 /// Four decimal numbers without leading zeros, between dots.
-fn ipv4(text: &[u8]) -> Option<[u8; 4]> {
+pub(super) fn ipv4(text: &[u8]) -> Option<[u8; 4]> {
     let mut address = [0; 4];
     let (mut part, mut value, mut digits) = (0, 0u16, 0);
     for &octet in text {
@@ -238,7 +279,7 @@ fn ipv4(text: &[u8]) -> Option<[u8; 4]> {
 }
 
 /// Text of RFC 4291 §2.2.
-fn ipv6(text: &[u8]) -> Option<[u8; 16]> {
+pub(super) fn ipv6(text: &[u8]) -> Option<[u8; 16]> {
     let mut address = [0u8; 16];
     let mut to = 0;
     // Where `::` stands, in octets of the address.
@@ -296,7 +337,7 @@ fn ipv6(text: &[u8]) -> Option<[u8; 16]> {
     Some(address)
 }
 
-fn hex_digit(octet: u8) -> Option<u8> {
+pub(super) fn hex_digit(octet: u8) -> Option<u8> {
     match octet {
         b'0'..=b'9' => Some(octet - b'0'),
         b'a'..=b'f' => Some(octet - b'a' + 10),

@@ -31,7 +31,12 @@ pub(crate) fn fields_text(rtype: RecordType, rdata: &[u8]) -> Option<String> {
     let mut text = String::new();
     let mut at = 0;
     for field in fields_of(rtype)? {
-        if matches!(field, Field::StringOrNothing) && at == rdata.len() {
+        let may_be_nothing = match field {
+            Field::StringOrNothing => true,
+            Field::Coded(coded) => coded.may_be_nothing,
+            _ => false,
+        };
+        if may_be_nothing && at == rdata.len() {
             break;
         }
         if at > 0 {
@@ -63,6 +68,8 @@ fn append_field(field: Field, rdata: &[u8], text: &mut String) -> Option<usize> 
             let (name, next) = read_name(rdata, 0).ok()?;
             (write!(text, "{}", Name::from_valid_wire(name.as_slice())), next)
         }
+        Field::U8(_) => (write!(text, "{}", rdata.first()?), 1),
+        Field::Coded(coded) => return (coded.write)(rdata, text),
         Field::U16(_) => (write!(text, "{}", u16::from_be_bytes(*rdata.first_chunk()?)), 2),
         Field::U32(_) | Field::Period(_) => {
             (write!(text, "{}", u32::from_be_bytes(*rdata.first_chunk()?)), 4)

@@ -91,7 +91,7 @@ fn submit(commit: &mut Commit<()>, id: u8, action: Action) {
         audit: Vec::new(),
     };
     let mut out = Vec::new();
-    commit.request(0, &request, (), &mut out);
+    commit.request(0, request, (), &mut out);
     commit.flush(0, &mut out);
     commit.appended(&mut out);
     let refused = out.iter().find_map(|output| match output {

@@ -57,7 +57,7 @@ pub(super) fn zones_of(zones: Vec<(&str, Names)>) -> Zones {
             audit_commitment: Commitment([0; 32]),
             audit: Vec::new(),
         };
-        commit.request(0, &request, (), &mut out);
+        commit.request(0, request, (), &mut out);
     }
     commit.flush(0, &mut out);
     commit.appended(&mut out);
