@@ -29,13 +29,25 @@ pub(crate) struct Echo {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Attempts to find a port that is free for both UDP and TCP.
+const PORT_ATTEMPTS: usize = 64;
+
+/// Sockets for both protocols on one port.
+fn one_port() -> std::io::Result<(TcpListener, UdpSocket)> {
+    let attempt = || {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let datagrams = UdpSocket::bind(listener.local_addr()?)?;
+        Ok((listener, datagrams))
+    };
+    (1..PORT_ATTEMPTS).find_map(|_| attempt().ok()).map_or_else(attempt, Ok)
+}
+
 impl Echo {
     /// Starts answering on a free port.
     pub(crate) fn start() -> Result<Echo, String> {
         let start = || -> std::io::Result<Echo> {
-            let datagrams = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-            let address = datagrams.local_addr()?;
-            let listener = TcpListener::bind(address)?;
+            let (listener, datagrams) = one_port()?;
+            let address = listener.local_addr()?;
             set_socket_recv_buffer_size(&datagrams, BUFFER_OCTETS)?;
             datagrams.set_read_timeout(Some(STOP_CHECK))?;
             let stop = Arc::new(AtomicBool::new(false));

@@ -217,7 +217,7 @@ impl Bare {
         let handled = dispatch(&self.ingress, &view, message, arrival, limiter, reply);
         drop(view);
         if let Dispatch::Submit(request, echo) = handled {
-            self.commit.request(NOW_SECONDS * 1000, request, Some(echo), &mut Vec::new());
+            self.commit.request(NOW_SECONDS * 1000, *request, Some(echo), &mut Vec::new());
             if self.commit.waiting() >= BATCH {
                 self.make_durable(reply);
             }

@@ -155,8 +155,8 @@ pub(crate) fn update(octets: &[u8]) {
         Err(error) => panic!("a state does not come back: {error}"),
     };
     let now_ms = NOW_SECONDS * 1000;
-    commit.request(now_ms, &request, (), &mut out);
-    commit.request(now_ms, &request, (), &mut out);
+    commit.request(now_ms, (*request).clone(), (), &mut out);
+    commit.request(now_ms, (*request).clone(), (), &mut out);
     commit.flush(now_ms, &mut out);
     for output in &out {
         let Output::Append(batch) = output else { continue };

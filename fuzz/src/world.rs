@@ -122,7 +122,7 @@ fn loaded() -> (State, Vec<Vec<u8>>) {
         audit: Vec::new(),
     };
     let mut out = Vec::new();
-    commit.request(NOW_SECONDS * 1000, &request, (), &mut out);
+    commit.request(NOW_SECONDS * 1000, request, (), &mut out);
     commit.flush(NOW_SECONDS * 1000, &mut out);
     let mut entries = Vec::new();
     for output in &out {

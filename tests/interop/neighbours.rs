@@ -67,12 +67,13 @@ pub(crate) fn records(dns: SocketAddr, zone: &str) -> Vec<String> {
     lines
 }
 
-/// Sets addresses of `count` names of the usual zone, one update each.
-pub(crate) fn update(dns: SocketAddr, zone: &str, count: u8) {
+/// Sets addresses of `count` names of the usual zone, one update each. Another `round` sets other
+/// addresses: the very same update within one second would be taken for a retry.
+pub(crate) fn update(dns: SocketAddr, zone: &str, round: u8, count: u8) {
     let client = einhorn_harness::Client::new(dns);
     for i in 0..count {
         let name = format!("n{}.{zone}", i % 50);
-        let rcode = client.set_address(&key(), zone, &name, [192, 0, 2, i]);
+        let rcode = client.set_address(&key(), zone, &name, [10, 0, round, i]);
         assert_eq!(rcode.to_string(), "NOERROR", "{name}");
     }
 }

@@ -190,7 +190,7 @@ fn every_answer_to_a_signed_request_is_signed() {
         (question(0, ZONE, RecordType::AXFR, Class::IN), Rcode::FORMERR),
         (question(1, ZONE, RecordType::A, Class::IN), Rcode::NOTIMP),
         (question(2, ZONE, RecordType::A, Class::IN), Rcode::NOTIMP),
-        (question(4, ZONE, SOA, Class::IN), Rcode::NOTIMP),
+        (question(4, ZONE, SOA, Class::IN), Rcode::NOTAUTH),
         (question(6, ZONE, SOA, Class::IN), Rcode::NOTIMP),
         (question(15, ZONE, SOA, Class::IN), Rcode::NOTIMP),
         (update(&[], &[]), Rcode::NOERROR),

@@ -37,10 +37,10 @@ fn follows(kind: Kind) {
     assert!(early.contains("SERVFAIL"), "{early}");
     peer.start();
     await_same(ZONE, theirs, ours);
-    update(theirs, ZONE, 60);
+    update(theirs, ZONE, 1, 60);
     await_same(ZONE, theirs, ours);
     // What is less than the zone, by far, comes as a difference.
-    update(theirs, ZONE, 1);
+    update(theirs, ZONE, 2, 1);
     await_same(ZONE, theirs, ours);
     let said = site.stderr();
     assert!(said.contains("content=differences"), "{said}");
@@ -48,14 +48,14 @@ fn follows(kind: Kind) {
     let refused = client.set_address(&key(), ZONE, &format!("x.{ZONE}"), [192, 0, 2, 1]);
     assert_eq!(refused.to_string(), "REFUSED");
     assert_eq!(site.stop(), Some(0));
-    update(theirs, ZONE, 5);
+    update(theirs, ZONE, 3, 5);
     let site = einhorn(&folder.path().join("e"), ours, &config);
     await_same(ZONE, theirs, ours);
     peer.stop();
     peer.start();
     // It answers before it has loaded its zones.
     await_that("its zone", || serial(theirs, ZONE));
-    update(theirs, ZONE, 9);
+    update(theirs, ZONE, 4, 9);
     await_same(ZONE, theirs, ours);
     let list = operate(&site, &["zone", "list"]);
     assert!(list.contains("fresh, next poll in"), "{list}");
@@ -138,7 +138,7 @@ fn a_chain_of_three_ends_with_the_same_zone() {
     await_same(ZONE, first, second);
     bind.start();
     await_same(ZONE, second, third);
-    update(first, ZONE, 100);
+    update(first, ZONE, 5, 100);
     let last = serial(first, ZONE).expect("a serial");
     await_that("the last serial at the end of the chain", || match serial(third, ZONE)? {
         serial if serial == last => Ok(()),

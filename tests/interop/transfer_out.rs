@@ -41,18 +41,18 @@ fn followed_by(kind: Kind, has_key: bool) {
     let site = einhorn(&folder.path().join("e"), ours, &config);
     peer.start();
     await_same(ZONE, ours, theirs);
-    update(ours, ZONE, 200);
+    update(ours, ZONE, 1, 200);
     await_same(ZONE, ours, theirs);
     let incremental = peer.incremental_transfers();
     assert!(incremental > 0, "{}", peer.log());
     // While they are away something changes.
     peer.stop();
-    update(ours, ZONE, 3);
+    update(ours, ZONE, 2, 3);
     peer.start();
     await_same(ZONE, ours, theirs);
     assert_eq!(site.stop(), Some(0));
     let site = einhorn(&folder.path().join("e"), ours, &config);
-    update(ours, ZONE, 7);
+    update(ours, ZONE, 3, 7);
     await_same(ZONE, ours, theirs);
     assert!(peer.incremental_transfers() > incremental, "{}", peer.log());
     // By hand, it is told once more.
@@ -84,7 +84,7 @@ fn knot_follows_by_its_address() {
 fn dig_and_kdig_read_differences() {
     let (_folder, site) = crate::support::site();
     let first = serial(site.dns, ZONE).expect("a serial");
-    update(site.dns, ZONE, 3);
+    update(site.dns, ZONE, 4, 3);
     let question = format!("IXFR={first}");
     let text = dig_at(site.dns, &["-y", KEY, ZONE, &question]);
     let lines: Vec<&str> =
@@ -109,7 +109,7 @@ fn dig_and_kdig_read_differences() {
 fn a_difference_larger_than_the_zone_is_the_zone() {
     let (_folder, site) = crate::support::site();
     let first = serial(site.dns, ZONE).expect("a serial");
-    update(site.dns, ZONE, 60);
+    update(site.dns, ZONE, 5, 60);
     let question = format!("IXFR={first}");
     // 50 names are new, and the zone has some ten more: the difference is the smaller one.
     let text = dig_at(site.dns, &["-y", KEY, ZONE, &question]);

@@ -209,8 +209,6 @@ fn knot_takes_what_we_take() {
     };
     for text in GOOD {
         fs::write(folder.join("zone"), format!("{HEAD}{text}\n")).expect("written");
-        let ran = check("zone");
-        assert_eq!(ran.code, Some(0), "{text}: {ran:?}");
         let ours = by_us(folder, "zone").unwrap_or_else(|error| panic!("{error}: {text}"));
         fs::write(folder.join("ours"), &ours).expect("written");
         let ran = check("ours");

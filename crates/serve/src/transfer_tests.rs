@@ -49,7 +49,7 @@ impl Site {
             audit: Vec::new(),
         };
         let mut out = Vec::new();
-        self.commit.request(0, &request, (), &mut out);
+        self.commit.request(0, request, (), &mut out);
         self.commit.flush(0, &mut out);
         self.commit.appended(&mut out);
         for output in out {

@@ -59,7 +59,7 @@ pub(super) fn change(
             Ok(assemble(request, Rules::operator(), cause, Vec::new()))
         }
         Action::Configure(settings) => {
-            let cause = Cause::Settings(settings.clone());
+            let cause = Cause::Settings(Box::new(settings.clone()));
             Ok(assemble(request, Rules::operator(), cause, Vec::new()))
         }
     }

@@ -130,7 +130,7 @@ pub enum Cause {
         root: [u8; 32],
     },
     /// From now on the zone is kept like this; a zone that did not exist does now, empty.
-    Settings(Settings),
+    Settings(Box<Settings>),
     /// The zone's primary has another content; the names are those that differ.
     Transfer {
         /// The primary's serial, which becomes the zone's.
@@ -367,7 +367,7 @@ impl Change {
                 },
                 4 => Cause::ZoneReload { source: take.array()? },
                 5 => Cause::ZoneRemoval { names: take.u64()?, root: take.array()? },
-                6 => Cause::Settings(Settings::take(take)?),
+                6 => Cause::Settings(Box::new(Settings::take(take)?)),
                 7 => Cause::Transfer { serial: take.u32()? },
                 _ => return Err(Malformed("cause in an entry")),
             },

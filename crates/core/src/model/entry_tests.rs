@@ -55,7 +55,7 @@ fn cause() -> impl Strategy<Value = Cause> {
         any::<u32>().prop_map(|serial| Cause::Transfer { serial }),
         name().prop_map(|catalog| {
             let role = Role::Listed { catalog };
-            Cause::Settings(Settings { role, ..Settings::default() })
+            Cause::Settings(Box::new(Settings { role, ..Settings::default() }))
         }),
     ]
 }

@@ -364,7 +364,7 @@ impl State {
             let zone = Arc::make_mut(zone);
             match &change.cause {
                 Cause::ZoneLoad { .. } => zone.begin_at_serial_of(change),
-                Cause::Settings(settings) => zone.settings = Arc::new(settings.clone()),
+                Cause::Settings(settings) => zone.settings = Arc::new((**settings).clone()),
                 _ => {}
             }
             zone.fold(change, last, time_ms)

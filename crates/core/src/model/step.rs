@@ -132,7 +132,6 @@ mod tests {
     use crate::agent::Rules;
     use crate::model::entry::Change;
     use crate::model::request::{Commitment, Identity, RequestId};
-    use crate::model::settings::Settings;
 
     fn zone(text: &str) -> Name {
         text.parse().expect("a name")
@@ -207,7 +206,7 @@ mod tests {
         steps.take_entry(publication("d.", 5), Some(0));
         steps.take_entry(change("b.", Cause::Update, STEP_NAMES_MAX + 1), Some(1));
         steps.take_entry(publication("b.", 2), Some(1));
-        steps.take_entry(change("c.", Cause::Settings(Settings::default()), 0), None);
+        steps.take_entry(change("c.", Cause::Settings(Box::default()), 0), None);
         steps.take_entry(change("a.", Cause::Update, 1), Some(8));
         steps.take_entry(change("a.", Cause::ZoneRemoval { names: 1, root: [0; 32] }, 0), Some(8));
         assert_eq!(steps.unpublished().count(), 0);

@@ -9,7 +9,7 @@ fn a_transfer_has_everything_between_two_soas() {
     let octets = query("example.", "AXFR", None);
     let question = Message::parse(&octets).expect("query").question().expect("question");
     let mut all = Vec::new();
-    transfer::axfr(zone, 1, &question, 100, |message| {
+    transfer::messages(zone, &transfer::Content::Whole, 1, &question, 100, |message| {
         all.extend(
             Message::parse(&message).expect("message").records(Read::Answer).expect("records"),
         );
