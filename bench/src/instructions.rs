@@ -29,6 +29,7 @@ use einhorn_wire::writer::Writer;
 use einhorn_wire::{Class, Message, Name, Opcode, Rcode, RecordType, zonefile};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Hosts in the zone: enough for a tree of several levels, few enough to load under valgrind.
 const HOSTS: u32 = 10_000;
@@ -149,6 +150,7 @@ impl Bare {
                 limits: LimitSettings::default(),
             }),
             limited: LimitCounters::default(),
+            crowd: Arc::default(),
             submissions,
             notified: tokio::sync::mpsc::channel(1).0,
             site: 1,

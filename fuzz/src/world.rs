@@ -88,6 +88,7 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
         access: ArcSwap::from_pointee(Access { keys, policy: Policy::new([grant]) }),
         settings: ArcSwap::from_pointee(Settings { answer, limits: LimitSettings::default() }),
         limited: LimitCounters::default(),
+        crowd: Arc::default(),
         submissions: crossbeam_channel::bounded(1).0,
         notified: tokio::sync::mpsc::channel(1).0,
         site: 1,

@@ -51,6 +51,11 @@ impl Inbox {
         Ok(())
     }
 
+    /// How many came in.
+    pub(crate) fn len(&self) -> usize {
+        self.received.len()
+    }
+
     /// What came in, with its sender, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], SocketAddr)> {
         let buffers = self.octets.chunks_exact(STRIDE_OCTETS);

@@ -69,6 +69,7 @@ pub(crate) fn ingress() -> Ingress {
         access: ArcSwap::from_pointee(Access { keys, policy: Policy::new([]) }),
         settings: ArcSwap::from_pointee(settings),
         limited: LimitCounters::default(),
+        crowd: Arc::default(),
         submissions: crossbeam_channel::bounded(1).0,
         notified: tokio::sync::mpsc::channel(1).0,
         site: 1,

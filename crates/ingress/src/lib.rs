@@ -29,6 +29,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Updates that may wait for the commit; more are answered SERVFAIL at once.
@@ -76,6 +77,8 @@ pub struct Ingress {
     pub access: ArcSwap<Access>,
     /// Answers and limits; written on reload.
     pub settings: ArcSwap<Settings>,
+    /// Whether answers have much to do; written by the UDP threads.
+    pub crowd: Arc<Crowd>,
     /// What was limited; written by whoever limits.
     pub limited: LimitCounters,
     /// The way to the commit.
@@ -124,6 +127,29 @@ fn seed(secret: &[u8; 32], purpose: &str) -> [u8; 16] {
     let mut seed = [0; 16];
     seed.copy_from_slice(&hash.finalize()[..16]);
     seed
+}
+
+/// Whether datagrams come in faster than they are handled one by one.
+#[derive(Debug, Default)]
+pub struct Crowd(AtomicU64);
+
+/// Datagrams that were waiting together, from which on there is a crowd.
+const CROWD_DATAGRAMS_MIN: usize = 8;
+/// How long a crowd is remembered, in milliseconds.
+const CROWD_MS: u64 = 2;
+
+impl Crowd {
+    /// Notes how many datagrams were waiting.
+    fn note(&self, datagrams: usize, now_ms: u64) {
+        if datagrams >= CROWD_DATAGRAMS_MIN && self.0.load(Ordering::Relaxed) != now_ms {
+            self.0.store(now_ms, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether there was a crowd a moment ago.
+    pub fn is_there(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.0.load(Ordering::Relaxed)) <= CROWD_MS
+    }
 }
 
 /// A primary said that a zone has changed.

@@ -71,7 +71,9 @@ pub fn serve(
             }
             // Taken after the datagrams, so that whoever was told of a change sees it.
             let view = ingress.view();
-            let now_seconds = now_ms() / 1000;
+            let now_ms = now_ms();
+            let now_seconds = now_ms / 1000;
+            ingress.crowd.note(inbox.len(), now_ms);
             for (octets, peer) in inbox.iter() {
                 let arrival = Arrival { peer, transport: Transport::Udp, now_seconds };
                 // A panic is a bug, which one datagram may find but not use to end the service.

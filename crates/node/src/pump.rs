@@ -8,19 +8,26 @@ use einhorn_core::commit::{Batch, Commit, Output};
 use einhorn_core::model::request::Outcome;
 use einhorn_core::model::snapshot;
 use einhorn_ingress::reply::Reply;
-use einhorn_ingress::{Outbox, Submission, now_ms};
+use einhorn_ingress::{Crowd, Outbox, Submission, now_ms};
 use einhorn_serve::publish::Published;
 use einhorn_store::engine::{self, Engine};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Requests in one batch at most: it bounds how long the first of them waits.
 const BATCH_REQUESTS_MAX: usize = 4_096;
 /// Octets of entries in one batch after which no more requests are taken into it.
 const BATCH_OCTETS: usize = 4 << 20;
+/// How long a small batch waits for more requests while answers have much to do: a batch costs
+/// about as much whatever it holds, and answers should not pay for it each time …
+const CROWD_LINGER: Duration = Duration::from_millis(2);
+/// … looking again after so long …
+const CROWD_NAP: Duration = Duration::from_micros(500);
+/// … and the requests from which on a batch is not small.
+const CROWD_REQUESTS_MIN: usize = 32;
 /// How long the thread sleeps before it looks whether to stop.
 const STOP_LATENCY: Duration = Duration::from_millis(100);
 /// Entries after which a clean stop leaves a snapshot, so that the next start folds fewer.
@@ -38,6 +45,10 @@ pub(crate) struct Pump {
     /// Set when the ledger cannot be sealed: what cannot be proved is not acknowledged.
     pub(crate) sealing_failed: Arc<OnceLock<String>>,
     pub(crate) stop: Arc<AtomicBool>,
+    /// Whether answers have much to do.
+    pub(crate) crowd: Arc<Crowd>,
+    /// When the first request came into the open batch.
+    pub(crate) opened: Option<Instant>,
     /// Entries that the last snapshot includes.
     pub(crate) snapshot_index: u64,
 }
@@ -50,10 +61,16 @@ impl Pump {
         let mut outbox = Outbox::default();
         loop {
             // The log's first entry may be waiting already.
-            self.commit.flush(now_ms(), &mut out);
-            self.act(&mut out, &mut outbox);
-            let submissions =
-                if self.batch_is_full() { nothing.clone() } else { self.submissions.clone() };
+            let linger = self.linger();
+            if linger.is_zero() {
+                self.commit.flush(now_ms(), &mut out);
+                self.act(&mut out, &mut outbox);
+            }
+            let lingers = !linger.is_zero();
+            let patience = if lingers { linger.min(CROWD_NAP) } else { STOP_LATENCY };
+            // Who lingers is not to be woken by each request.
+            let takes_none = lingers || self.batch_is_full();
+            let submissions = if takes_none { nothing.clone() } else { self.submissions.clone() };
             let appended =
                 self.appender.as_ref().map_or_else(never, |appender| appender.done.clone());
             select! {
@@ -62,8 +79,10 @@ impl Pump {
                     Ok(submission) => self.requests(submission, &mut out),
                     Err(_) => break,
                 },
-                default(STOP_LATENCY) => {
-                    if self.stop.load(Ordering::Relaxed) && !self.commit.is_appending() {
+                default(patience) => {
+                    if lingers {
+                        self.take_waiting(&mut out);
+                    } else if self.stop.load(Ordering::Relaxed) && !self.commit.is_appending() {
                         break;
                     }
                 }
@@ -72,13 +91,36 @@ impl Pump {
         self.save_snapshot();
     }
 
+    /// How much longer the open batch is to wait for more requests.
+    fn linger(&self) -> Duration {
+        match self.opened {
+            Some(opened)
+                if !self.commit.is_appending()
+                    && self.commit.waiting() < CROWD_REQUESTS_MIN
+                    && self.crowd.is_there(now_ms()) =>
+            {
+                CROWD_LINGER.saturating_sub(opened.elapsed())
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
     /// Takes a request, and those that wait behind it, into the open batch.
     fn requests(&mut self, first: Submission, out: &mut Vec<Output<Reply>>) {
         if let Some(reason) = self.sealing_failed.get() {
             self.commit.refuse_from_now_on(reason, out);
         }
         let now_ms = now_ms();
+        if self.commit.batch().is_empty() {
+            self.opened = Some(Instant::now());
+        }
         self.commit.request(now_ms, first.request, first.reply, out);
+        self.take_waiting(out);
+    }
+
+    /// Takes the requests that wait into the open batch.
+    fn take_waiting(&mut self, out: &mut Vec<Output<Reply>>) {
+        let now_ms = now_ms();
         // Bounded, since requests that are refused at once do not fill the batch.
         for _ in 1..BATCH_REQUESTS_MAX {
             if self.batch_is_full() {

@@ -125,6 +125,7 @@ impl Node {
             access: ArcSwap::from_pointee(config.access()),
             settings: ArcSwap::from_pointee(config.settings(cookie_secret(&audit_secret))),
             limited: LimitCounters::default(),
+            crowd: Arc::default(),
             submissions: submit,
             notified,
             site: FIRST_SITE,
@@ -390,6 +391,8 @@ fn start_writers(
         sealing_failed,
         stop: Arc::clone(stop),
         snapshot_index: opened.snapshot_index,
+        crowd: Arc::clone(&ingress.crowd),
+        opened: None,
     };
     Ok((thread::Builder::new().name("commit".to_owned()).spawn(move || pump.run())?, sealing))
 }

@@ -98,7 +98,9 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
 
     /// The CNAME to follow at `node`.
     fn alias(&self, node: &'z NameRecord) -> Option<RrSetRef<'z>> {
-        node.rrset(RecordType::CNAME).filter(|_| self.follows())
+        // NSEC and RRSIG stand beside a CNAME (RFC 4035 §2.5): they are asked for at this name.
+        let beside = matches!(self.qtype, RecordType::NSEC | RecordType::RRSIG);
+        node.rrset(RecordType::CNAME).filter(|_| self.follows() && !beside)
     }
 
     /// Writes the DNAME of `node` and the CNAME that it makes for `name`, with the same TTL
