@@ -78,6 +78,13 @@ pub(crate) const KNOWN: &[Known] = &[
     Known {
         server: Kind::Einhorn,
         level: Level::May,
+        applies: |_, said, most| said.has_two_ttls_in_its_zone() && most.has_two_ttls_in_its_zone(),
+        what: "gives an RRset with two TTLs in the zone file the lowest of them, as RFC 2181 §5.2 \
+               treats such a set, where Knot takes the last",
+    },
+    Known {
+        server: Kind::Einhorn,
+        level: Level::May,
         applies: |_, said, most| said.loops() && most.loops(),
         what: "ends a loop of aliases where it closes, and one that grows after 16 steps",
     },

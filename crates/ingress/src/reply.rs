@@ -127,7 +127,7 @@ pub enum Reply {
     /// A client with a connection.
     Tcp {
         /// The connection's writer.
-        outgoing: tokio::sync::mpsc::Sender<Vec<u8>>,
+        outgoing: tokio::sync::mpsc::Sender<crate::tcp::Frame>,
         /// Bounds what one connection may have under way.
         permit: OwnedSemaphorePermit,
         /// Keeps the connection from being closed as idle.
@@ -154,7 +154,7 @@ impl Reply {
                 echo.write_outcome(&outcome, now_seconds, &mut frame);
                 crate::tcp::set_length(&mut frame);
                 // The writer has room for as many replies as there are permits.
-                if outgoing.try_send(frame).is_err() {
+                if outgoing.try_send(frame.into()).is_err() {
                     tracing::debug!("a connection closed before its update's reply");
                 }
                 drop((permit, busy));

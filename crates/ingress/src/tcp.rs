@@ -25,6 +25,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// Updates that one connection may have under way; it is read no further until replies leave.
 const UNDER_WAY_MAX: usize = 4_096;
+/// Messages of a transfer that may wait for a client to take them; each has 16 KiB.
+const TRANSFER_MESSAGES_WAITING_MAX: usize = 32;
 /// Replies that may wait for a client to take them, beyond those of updates under way.
 const REPLIES_WAITING_MAX: usize = 64;
 /// How long a client may take to accept [`WRITE_OCTETS`].
@@ -108,12 +110,28 @@ async fn connection(
     }
 }
 
-async fn write_replies(mut write: OwnedWriteHalf, mut replies: mpsc::Receiver<Vec<u8>>) {
+/// Octets of the length in front of each message (RFC 1035 §4.2.2).
+const LENGTH_OCTETS: usize = 2;
+
+/// Messages on their way to the client, each behind its length.
+pub struct Frame {
+    octets: Vec<u8>,
+    /// Given back when the client has taken the messages before these.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Vec<u8>> for Frame {
+    fn from(octets: Vec<u8>) -> Frame {
+        Frame { octets, _room: None }
+    }
+}
+
+async fn write_replies(mut write: OwnedWriteHalf, mut replies: mpsc::Receiver<Frame>) {
     let mut batch = Vec::new();
     let mut octets = Vec::new();
     while replies.recv_many(&mut batch, UNDER_WAY_MAX).await > 0 {
         octets.clear();
-        batch.drain(..).for_each(|frame| octets.extend_from_slice(&frame));
+        batch.drain(..).for_each(|frame: Frame| octets.extend_from_slice(&frame.octets));
         for part in octets.chunks(WRITE_OCTETS) {
             if !matches!(timeout(WRITE_TIMEOUT, write.write_all(part)).await, Ok(Ok(()))) {
                 return;
@@ -129,7 +147,7 @@ struct Session {
     updates: Arc<Mutex<RateLimit>>,
     entry: Arc<Connection>,
     peer: SocketAddr,
-    outgoing: mpsc::Sender<Vec<u8>>,
+    outgoing: mpsc::Sender<Frame>,
     permits: Arc<Semaphore>,
 }
 
@@ -198,7 +216,7 @@ impl Session {
         loop {
             let step = self.answers(octets, &mut at, now_ms / 1000, &mut frames);
             if !frames.is_empty() && !matches!(step, Step::Submit(..)) {
-                self.outgoing.send(std::mem::take(&mut frames)).await.ok()?;
+                self.outgoing.send(std::mem::take(&mut frames).into()).await.ok()?;
             }
             match step {
                 Step::Done => {
@@ -214,7 +232,10 @@ impl Session {
                         Err(_) => {
                             // Its replies may be what the client waits for.
                             if !frames.is_empty() {
-                                self.outgoing.send(std::mem::take(&mut frames)).await.ok()?;
+                                self.outgoing
+                                    .send(std::mem::take(&mut frames).into())
+                                    .await
+                                    .ok()?;
                             }
                             Arc::clone(&self.permits).acquire_owned().await.ok()?
                         }
@@ -294,6 +315,8 @@ impl Session {
         let published = self.ingress.zones.clone();
         let peer = self.peer;
         let _busy = self.entry.busy();
+        let room = Arc::new(Semaphore::new(TRANSFER_MESSAGES_WAITING_MAX));
+        let runtime = tokio::runtime::Handle::current();
         let sent = tokio::task::spawn_blocking(move || {
             let Transfer { zone, since, id, question, signed } = transfer;
             let content = match since {
@@ -307,11 +330,14 @@ impl Session {
             let reserve_octets = signer.as_ref().map_or(0, |signer| signer.octets());
             transfer::messages(&zone, &content, id, &question, reserve_octets, |mut message| {
                 if let Some(signer) = &mut signer {
-                    signer.sign(&mut message, 0, now_seconds);
+                    signer.sign(&mut message, LENGTH_OCTETS, now_seconds);
                 }
-                message.splice(0..0, [0, 0]);
                 set_length(&mut message);
-                outgoing.blocking_send(message).is_ok()
+                // Where there is no more room, the client is slow: wait for it.
+                let Ok(room) = runtime.block_on(Arc::clone(&room).acquire_owned()) else {
+                    return false;
+                };
+                outgoing.blocking_send(Frame { octets: message, _room: Some(room) }).is_ok()
             });
         });
         sent.await.is_ok()

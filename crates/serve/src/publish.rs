@@ -57,11 +57,6 @@ impl Published {
         self.history().since(&zone.apex, from, zone.serial)
     }
 
-    /// Serials from which the difference to now is known, oldest first.
-    pub fn known_serials(&self, zone: &Name) -> Vec<u32> {
-        self.history().serials(zone)
-    }
-
     fn history(&self) -> MutexGuard<'_, History> {
         // A panic while recording leaves a shorter history, which is still a true one.
         self.history.lock().unwrap_or_else(PoisonError::into_inner)

@@ -156,8 +156,8 @@ impl Difference {
     }
 }
 
-/// Writes the messages of a transfer of `zone`. `send` gets each message and may add a signature
-/// of up to `reserve_octets`; a `false` from it ends the transfer.
+/// Writes the messages of a transfer of `zone`. `send` gets each message behind two octets for its
+/// length, and may add a signature of up to `reserve_octets`; a `false` from it ends the transfer.
 pub fn messages(
     zone: &Zone,
     content: &Content,
@@ -201,6 +201,7 @@ impl<S: FnMut(Vec<u8>) -> bool> Stream<'_, S> {
             let longest =
                 all.peek().map_or(0, |(owner, _, rdata)| owner.as_wire().len() + rdata.len() + 300);
             let mut message = Vec::with_capacity(MESSAGE_OCTETS_MAX + 300);
+            message.extend_from_slice(&[0, 0]);
             let limit = MESSAGE_OCTETS_MAX.max(longest + self.reserve_octets);
             let mut writer = Writer::new(&mut message, self.id, limit.min(usize::from(u16::MAX)));
             writer.reserve(self.reserve_octets);
@@ -213,9 +214,8 @@ impl<S: FnMut(Vec<u8>) -> bool> Stream<'_, S> {
             first = false;
             let mut written = 0;
             while let Some((owner, set, rdata)) = all.peek() {
-                let owner = owner.as_wire();
-                let (section, class) = (Section::Answer, Class::IN);
-                if writer.record(section, owner, set.rtype, class, set.ttl, rdata).is_err() {
+                let (section, owner) = (Section::Answer, owner.as_wire());
+                if writer.ordered_record(section, owner, set.rtype, set.ttl, rdata).is_err() {
                     break;
                 }
                 written += 1;

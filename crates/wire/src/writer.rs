@@ -39,6 +39,8 @@ pub struct Writer<'b> {
     limit: usize,
     targets: [u16; COMPRESSION_TARGETS_MAX],
     target_count: usize,
+    /// Where the owner name that [`Writer::ordered_record`] wrote last lies.
+    last_owner: Option<u16>,
 }
 
 impl<'b> Writer<'b> {
@@ -48,7 +50,14 @@ impl<'b> Writer<'b> {
         let base = buffer.len();
         buffer.extend_from_slice(&id.to_be_bytes());
         buffer.extend_from_slice(&[0; HEADER_OCTETS - 2]);
-        Writer { buffer, base, limit: limit.max(HEADER_OCTETS), targets: [0; _], target_count: 0 }
+        Writer {
+            buffer,
+            base,
+            limit: limit.max(HEADER_OCTETS),
+            targets: [0; _],
+            target_count: 0,
+            last_owner: None,
+        }
     }
 
     /// Octets written so far.
@@ -150,6 +159,43 @@ impl<'b> Writer<'b> {
         self.record_with(section, owner, rtype, class, ttl, |w| w.rdata(rtype, rdata))
     }
 
+    /// As [`Writer::record`], for many records in order of their owner names: an owner is looked
+    /// for only where the last one lies, so that the room for targets is left to what is above.
+    ///
+    /// # Errors
+    /// [`NoRoom`].
+    pub fn ordered_record(
+        &mut self,
+        section: Section,
+        owner: &[u8],
+        rtype: RecordType,
+        ttl: u32,
+        rdata: &[u8],
+    ) -> Result<(), NoRoom> {
+        self.entry(section, |w| {
+            w.ordered_owner(owner);
+            w.fixed(rtype, Class::IN, ttl, |w| w.rdata(rtype, rdata))
+        })
+    }
+
+    fn ordered_owner(&mut self, owner: &[u8]) {
+        if let Some(last) = self.last_owner.filter(|last| self.is_at(*last, owner)) {
+            self.buffer.extend_from_slice(&(0xC000 | last).to_be_bytes());
+            return;
+        }
+        let offset = self.len();
+        self.last_owner = None;
+        match owner {
+            [0, ..] => self.buffer.push(0),
+            _ => {
+                let (label, parent) = owner.split_at(1 + owner[0] as usize);
+                self.buffer.extend_from_slice(label);
+                self.name(parent);
+                self.last_owner = (offset <= POINTER_OFFSET_MAX).then_some(offset as u16);
+            }
+        }
+    }
+
     /// Adds an OPT record (RFC 6891 §6.1.2) whose options `options` appends. It is always
     /// written: whoever gives the limit leaves room for it.
     pub(crate) fn opt(&mut self, class: Class, ttl: u32, options: impl FnOnce(&mut Vec<u8>)) {
@@ -171,16 +217,27 @@ impl<'b> Writer<'b> {
     ) -> Result<(), NoRoom> {
         self.entry(section, |w| {
             w.name(owner);
-            w.buffer.extend_from_slice(&rtype.0.to_be_bytes());
-            w.buffer.extend_from_slice(&class.0.to_be_bytes());
-            w.buffer.extend_from_slice(&ttl.to_be_bytes());
-            let length_at = w.buffer.len();
-            w.buffer.extend_from_slice(&[0, 0]);
-            rdata(w);
-            let length = u16::try_from(w.buffer.len() - length_at - 2).map_err(|_| NoRoom)?;
-            w.buffer[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
-            Ok(())
+            w.fixed(rtype, class, ttl, rdata)
         })
+    }
+
+    /// Writes what follows an owner name.
+    fn fixed(
+        &mut self,
+        rtype: RecordType,
+        class: Class,
+        ttl: u32,
+        rdata: impl FnOnce(&mut Self),
+    ) -> Result<(), NoRoom> {
+        self.buffer.extend_from_slice(&rtype.0.to_be_bytes());
+        self.buffer.extend_from_slice(&class.0.to_be_bytes());
+        self.buffer.extend_from_slice(&ttl.to_be_bytes());
+        let length_at = self.buffer.len();
+        self.buffer.extend_from_slice(&[0, 0]);
+        rdata(self);
+        let length = u16::try_from(self.buffer.len() - length_at - 2).map_err(|_| NoRoom)?;
+        self.buffer[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+        Ok(())
     }
 
     /// Adds all records of an RRset, or none.
@@ -219,6 +276,7 @@ impl<'b> Writer<'b> {
         if write(self).is_err() || self.len() > self.limit {
             self.buffer.truncate(length);
             self.target_count = targets;
+            self.last_owner = None;
             return Err(NoRoom);
         }
         self.count(section);
@@ -275,31 +333,34 @@ impl<'b> Writer<'b> {
     /// The offset of a name equal to `suffix`, to the letter, so that case survives, among the
     /// first `target_count` targets.
     fn find(&self, suffix: &[u8], target_count: usize) -> Option<u16> {
+        self.targets[..target_count].iter().copied().find(|target| self.is_at(*target, suffix))
+    }
+
+    /// Whether the name at that offset is `name`, to the letter.
+    fn is_at(&self, offset: u16, name: &[u8]) -> bool {
         let message = &self.buffer[self.base..];
-        self.targets[..target_count].iter().copied().find(|target| {
-            let mut at = *target as usize;
-            // Most targets lie there in one piece.
-            if message[at..].starts_with(suffix) {
-                return true;
-            }
-            let mut rest = suffix;
-            loop {
-                match message[at] {
-                    pointer @ 0xC0.. => {
-                        at = (pointer as usize & 0x3F) << 8 | message[at + 1] as usize;
+        let mut at = usize::from(offset);
+        // Most names lie there in one piece.
+        if message[at..].starts_with(name) {
+            return true;
+        }
+        let mut rest = name;
+        loop {
+            match message[at] {
+                pointer @ 0xC0.. => {
+                    at = (pointer as usize & 0x3F) << 8 | message[at + 1] as usize;
+                }
+                0 => return rest[0] == 0,
+                length => {
+                    let label = &message[at..at + 1 + length as usize];
+                    if !rest.starts_with(label) {
+                        return false;
                     }
-                    0 => return rest[0] == 0,
-                    length => {
-                        let label = &message[at..at + 1 + length as usize];
-                        if !rest.starts_with(label) {
-                            return false;
-                        }
-                        at += label.len();
-                        rest = &rest[label.len()..];
-                    }
+                    at += label.len();
+                    rest = &rest[label.len()..];
                 }
             }
-        })
+        }
     }
 }
 
@@ -317,6 +378,31 @@ mod tests {
     use super::*;
     use crate::message::{Message, Section as Read};
     use crate::name::Name;
+
+    #[test]
+    fn records_in_order_share_their_owners_and_what_is_above() {
+        let name = |text: &str| text.parse::<Name>().expect("name");
+        let owners: Vec<Name> = (0..200)
+            .flat_map(|i| [name(&format!("h{i}.example.")), name(&format!("H{i}.a.example."))])
+            .collect();
+        let mut buffer = vec![7, 7];
+        let mut writer = Writer::new(&mut buffer, 7, 65_535);
+        for owner in &owners {
+            for rtype in [RecordType::A, RecordType(65_280)] {
+                let section = Section::Answer;
+                writer.ordered_record(section, owner.as_wire(), rtype, 60, &[1; 4]).expect("room");
+            }
+        }
+        let each = |owner: &Name| 1 + owner.as_wire()[0] as usize + 2 + 2 + 2 * 14;
+        let names: usize = owners.iter().map(each).sum();
+        assert!(buffer.len() < 12 + names + 30, "{} octets", buffer.len());
+        let message = Message::parse(&buffer[2..]).expect("a message");
+        let records = message.records(Read::Answer).expect("records");
+        for (record, owner) in records.iter().zip(owners.iter().flat_map(|owner| [owner, owner])) {
+            assert_eq!(record.owner.as_wire(), owner.as_wire());
+        }
+        assert_eq!(records.len(), 2 * owners.len());
+    }
 
     #[test]
     fn compresses_and_reads_back() {
