@@ -4,6 +4,7 @@
 //! server running behind it.
 #![allow(clippy::print_stdout, reason = "a command line tool: standard output is its interface")]
 
+mod contest;
 mod echo;
 mod flight;
 mod instructions;

@@ -3,9 +3,10 @@
 //!
 //! It never counts what an empty server takes as the zone's.
 
+use crate::contest;
 use crate::machine::{self, GENERATOR_PROCESSOR, Stolen};
 use crate::options::Options;
-use crate::peers::{self, ONE_PROCESSOR, Peer, Start};
+use crate::peers::{self, ONE_PROCESSOR, Start};
 use crate::place::{Conditions, Place, server_notes};
 use crate::probe;
 use crate::process::{self, Memory};
@@ -44,16 +45,7 @@ struct Measurement {
     stolen: f64,
 }
 
-/// All rounds of one server.
-struct Server {
-    peer: &'static Peer,
-    program: Option<PathBuf>,
-    version: String,
-    command_line: String,
-    configuration: String,
-    measurements: Vec<Measurement>,
-    failures: Vec<String>,
-}
+type Server = contest::Server<Measurement>;
 
 /// What a round needs.
 struct Stage<'a> {
@@ -71,47 +63,15 @@ pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, 
     let conditions = Conditions::look();
     let (zone_file, empty_zone_file) = (place.zone_file(hosts)?, place.zone_file(1)?);
     machine::pin_this_thread(GENERATOR_PROCESSOR);
-    let mut servers: Vec<Server> =
-        options.choose(&peers::ANSWERING).into_iter().map(|peer| find(peer, options)).collect();
-    let count = servers.len();
-    for round in 0..options.rounds {
-        for turn in 0..count {
-            let server = &mut servers[(turn + round as usize) % count];
-            let Some(program) = server.program.clone() else { continue };
-            eprintln!("round {} of {}: {}", round + 1, options.rounds, server.peer.name);
-            let stage = Stage {
-                program: &program,
-                folder: place.folder().join(format!("{round}-{}", server.peer.program)),
-                zone_file: &zone_file,
-                empty_zone_file: &empty_zone_file,
-                hosts,
-            };
-            match stage.play(server) {
-                Ok(measurement) => {
-                    eprintln!("  {}", one_line(&measurement, hosts));
-                    server.measurements.push(measurement);
-                }
-                Err(message) => {
-                    eprintln!("  failed: {message}");
-                    server.failures.push(message);
-                }
-            }
-        }
-    }
+    let mut servers: Vec<Server> = contest::choose(options, &peers::ANSWERING);
+    contest::take_turns(&mut servers, options.rounds, &place, |server, program, folder| {
+        let (zone_file, empty_zone_file) = (&*zone_file, &*empty_zone_file);
+        let stage = Stage { program, folder, zone_file, empty_zone_file, hosts };
+        let measurement = stage.play(server)?;
+        eprintln!("  {}", one_line(&measurement, hosts));
+        Ok(measurement)
+    });
     Ok(sheet(&servers, hosts, options.rounds, command_line, conditions))
-}
-
-fn find(peer: &'static Peer, options: &Options) -> Server {
-    let (program, version) = peer.found(options.einhorn.as_deref());
-    Server {
-        peer,
-        program,
-        version,
-        command_line: String::new(),
-        configuration: String::new(),
-        measurements: Vec::new(),
-        failures: Vec::new(),
-    }
 }
 
 impl<'a> Stage<'a> {

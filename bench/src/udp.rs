@@ -22,6 +22,19 @@ const RESPONSE_OCTETS_MAX: usize = 4096;
 /// As long as `nsupdate` waits before it sends again.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// A socket that talks to `server` alone, never blocks, and holds bursts.
+pub(crate) fn open_socket(server: SocketAddr) -> Result<UdpSocket, String> {
+    let open = || -> std::io::Result<UdpSocket> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.connect(server)?;
+        socket.set_nonblocking(true)?;
+        sockopt::set_socket_recv_buffer_size(&socket, BUFFER_OCTETS)?;
+        sockopt::set_socket_send_buffer_size(&socket, BUFFER_OCTETS)?;
+        Ok(socket)
+    };
+    open().map_err(|error| format!("cannot open a UDP socket to {server}: {error}"))
+}
+
 /// The socket of a phase.
 pub(crate) struct UdpTransport {
     socket: UdpSocket,
@@ -30,16 +43,7 @@ pub(crate) struct UdpTransport {
 impl UdpTransport {
     /// A socket that talks to `server` alone.
     pub(crate) fn open(server: SocketAddr) -> Result<UdpTransport, String> {
-        let open = || -> std::io::Result<UdpSocket> {
-            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-            socket.connect(server)?;
-            socket.set_nonblocking(true)?;
-            sockopt::set_socket_recv_buffer_size(&socket, BUFFER_OCTETS)?;
-            sockopt::set_socket_send_buffer_size(&socket, BUFFER_OCTETS)?;
-            Ok(socket)
-        };
-        let socket =
-            open().map_err(|error| format!("cannot open a UDP socket to {server}: {error}"))?;
+        let socket = open_socket(server)?;
         Ok(UdpTransport { socket })
     }
 

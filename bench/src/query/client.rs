@@ -3,11 +3,11 @@
 //! It hands many queries to the kernel at once and never blocks. It measures no clock of its own.
 
 use super::mix::Mix;
-use crate::udp::BUFFER_OCTETS;
+use crate::udp::open_socket;
 use rustix::io::Errno;
-use rustix::net::{MMsgHdr, RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmmsg, sockopt};
+use rustix::net::{MMsgHdr, RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmmsg};
 use std::io::IoSlice;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 
 /// Queries handed to the kernel at once.
 pub(crate) const BATCH: usize = 32;
@@ -66,16 +66,7 @@ pub(crate) struct Client {
 impl Client {
     /// A socket that talks to `server` alone.
     pub(crate) fn open(server: SocketAddr, check: bool) -> Result<Client, String> {
-        let open = || -> std::io::Result<UdpSocket> {
-            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-            socket.connect(server)?;
-            socket.set_nonblocking(true)?;
-            sockopt::set_socket_recv_buffer_size(&socket, BUFFER_OCTETS)?;
-            sockopt::set_socket_send_buffer_size(&socket, BUFFER_OCTETS)?;
-            Ok(socket)
-        };
-        let socket =
-            open().map_err(|error| format!("cannot open a UDP socket to {server}: {error}"))?;
+        let socket = open_socket(server)?;
         Ok(Client {
             socket,
             pending: vec![Pending::default(); PENDING],

@@ -5,6 +5,7 @@
 
 mod client;
 
+use crate::contest;
 use crate::flight::Flight;
 use crate::machine::{self, GENERATOR_PROCESSOR, SERVER_PROCESSOR, Stolen};
 use crate::options::Options;
@@ -21,7 +22,7 @@ use client::Transferred;
 use einhorn_wire::Name;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Hosts in the zone, and in that of a quick run.
@@ -54,16 +55,7 @@ struct Measurement {
     differences: Option<Transferred>,
 }
 
-/// All rounds of one server.
-struct Server {
-    peer: &'static Peer,
-    program: Option<PathBuf>,
-    version: String,
-    command_line: String,
-    configuration: String,
-    measurements: Vec<Measurement>,
-    failures: Vec<String>,
-}
+type Server = contest::Server<Measurement>;
 
 /// Runs the benchmark.
 pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, String> {
@@ -72,36 +64,10 @@ pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, 
     let conditions = Conditions::look();
     let zone_file = place.zone_file(hosts)?;
     machine::pin_this_thread(GENERATOR_PROCESSOR);
-    let find = |peer: &'static Peer| {
-        let (program, version) = peer.found(options.einhorn.as_deref());
-        Server {
-            peer,
-            program,
-            version,
-            command_line: String::new(),
-            configuration: String::new(),
-            measurements: Vec::new(),
-            failures: Vec::new(),
-        }
-    };
-    let mut servers: Vec<Server> =
-        options.choose(&peers::TRANSFERRING).into_iter().map(find).collect();
-    let count = servers.len();
-    for round in 0..options.rounds {
-        for turn in 0..count {
-            let server = &mut servers[(turn + round as usize) % count];
-            let Some(program) = server.program.clone() else { continue };
-            eprintln!("round {} of {}: {}", round + 1, options.rounds, server.peer.name);
-            let folder = place.folder().join(format!("{round}-{}", server.peer.program));
-            match play(server, &program, &folder, &zone_file, hosts) {
-                Ok(measurement) => server.measurements.push(measurement),
-                Err(message) => {
-                    eprintln!("  failed: {message}");
-                    server.failures.push(message);
-                }
-            }
-        }
-    }
+    let mut servers: Vec<Server> = contest::choose(options, &peers::TRANSFERRING);
+    contest::take_turns(&mut servers, options.rounds, &place, |server, program, folder| {
+        play(server, program, &folder, &zone_file, hosts)
+    });
     Ok(sheet(&servers, hosts, options.rounds, command_line, conditions))
 }
 

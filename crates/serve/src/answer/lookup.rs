@@ -4,11 +4,8 @@
 use einhorn_core::model::tree::Live;
 use einhorn_core::model::{NameRecord, Zone, Zones};
 use einhorn_wire::RecordType;
-use einhorn_wire::name::NAME_OCTETS_MAX;
+use einhorn_wire::canonical::KEY_OCTETS_MAX;
 use std::sync::Arc;
-
-/// Octets of the longest canonical key: each octet of a name may become two.
-const KEY_OCTETS_MAX: usize = 2 * NAME_OCTETS_MAX;
 
 /// What a zone has for a name.
 pub(super) enum Found<'z> {
