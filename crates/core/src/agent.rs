@@ -58,13 +58,17 @@ pub enum Reason {
     Flapping = 3,
     /// An operator acts on the zone as a whole.
     Operator = 4,
+    /// The names were changed from that other site several times in a row.
+    UsedElsewhere = 5,
 }
 
 impl Reason {
     /// The reason with this number in ledger entries.
     pub fn from_code(code: u8) -> Option<Reason> {
-        use Reason::{Flapping, NoHazard, Operator, OtherWriter};
-        [NoHazard, OtherWriter, Flapping, Operator].into_iter().find(|reason| *reason as u8 == code)
+        use Reason::{Flapping, NoHazard, Operator, OtherWriter, UsedElsewhere};
+        [NoHazard, OtherWriter, Flapping, Operator, UsedElsewhere]
+            .into_iter()
+            .find(|reason| *reason as u8 == code)
     }
 }
 
@@ -75,6 +79,7 @@ impl std::fmt::Display for Reason {
             Reason::OtherWriter => "another identity changed the name not long ago",
             Reason::Flapping => "the same identity changed the name a moment ago",
             Reason::Operator => "an operator acts on the zone as a whole",
+            Reason::UsedElsewhere => "the name is used from that site now",
         })
     }
 }
@@ -96,6 +101,10 @@ pub struct Observation<'a> {
     pub writer: WriterTag,
     /// Now, in milliseconds since 1970.
     pub now_ms: u64,
+    /// The site that looks.
+    pub site: u16,
+    /// The site where the change entered.
+    pub entered_site: u16,
     /// The names that the change touches and that are known here.
     pub names: &'a [&'a NameRecord],
 }
@@ -114,6 +123,8 @@ pub struct Rules;
 const RULES_MODEL: [u8; 8] = *b"rules-v1";
 /// Another writer's change is a hazard for so long, in milliseconds.
 const OTHER_WRITER_MS: u64 = 3_600_000;
+/// A name moves to another site when so many changes in a row entered there.
+const MOVE_CHANGES: u8 = 3;
 /// Changes closer together than this are flapping, in milliseconds.
 const FLAPPING_MS: u64 = 1_000;
 
@@ -138,9 +149,20 @@ impl Agent for Rules {
                         ..advice
                     };
                 }
-            } else if age_ms < FLAPPING_MS {
+            } else if age_ms < FLAPPING_MS && observation.entered_site == observation.site {
                 advice = Advice { path: Path::Coalesce, reason: Reason::Flapping, ..advice };
             }
+        }
+        let is_elsewhere = |name: &&NameRecord| {
+            let History { used_at, used_times, .. } = name.history();
+            used_at == observation.entered_site && used_times >= MOVE_CHANGES - 1
+        };
+        let entered_elsewhere = observation.entered_site != observation.site;
+        if entered_elsewhere
+            && !observation.names.is_empty()
+            && observation.names.iter().all(is_elsewhere)
+        {
+            return Advice { path: Path::Move, reason: Reason::UsedElsewhere, ..advice };
         }
         advice
     }
@@ -153,15 +175,37 @@ mod tests {
 
     fn record(writer: u64, changed_at_ms: u64) -> NameRecord {
         let last = Position { origin: Origin { site: 1, generation: 1 }, index: 0 };
-        let writer = WriterTag(writer);
-        let history =
-            History { home: 1, epoch: 1, version: 1, sequence: 1, last, writer, changed_at_ms };
+        let history = History {
+            home: last.origin,
+            epoch: 1,
+            version: 1,
+            sequence: 1,
+            last,
+            writer: WriterTag(writer),
+            changed_at_ms,
+            used_at: 2,
+            used_times: 2,
+        };
         NameRecord::new(einhorn_wire::Name::root().borrowed(), &history, std::iter::empty())
     }
 
     fn reason(names: &[NameRecord]) -> Reason {
         let names: Vec<_> = names.iter().collect();
-        Rules.advise(Observation { writer: WriterTag(1), now_ms: 10_000_000, names: &names }).reason
+        reason_at(&names, 1)
+    }
+
+    fn reason_at(names: &[&NameRecord], entered_site: u16) -> Reason {
+        let (writer, now_ms) = (WriterTag(1), 10_000_000);
+        Rules.advise(Observation { writer, now_ms, site: 1, entered_site, names }).reason
+    }
+
+    #[test]
+    fn a_name_moves_when_it_was_used_elsewhere_often_enough() {
+        let (own, other) = (record(1, 0), record(2, 9_999_000));
+        assert_eq!(reason_at(&[&own], 2), Reason::UsedElsewhere);
+        assert_eq!(reason_at(&[&own], 3), Reason::NoHazard);
+        assert_eq!(reason_at(&[], 2), Reason::NoHazard);
+        assert_eq!(reason_at(&[&own, &other], 2), Reason::OtherWriter);
     }
 
     #[test]

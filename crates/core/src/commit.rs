@@ -1,94 +1,170 @@
 //! The commit: a state machine per site that validates requests in order, decides, and says what
-//! to append, what to publish and whom to answer.
+//! to append, what to publish, what to tell the other sites and whom to answer.
 //!
 //! Inputs go in by method calls; outputs come out as [`Output`] values, in the order in which
 //! they must happen. The machine owns the site's state and is its only writer. It never answers
 //! anything that depends on a batch before that batch is durable, and after a failed append it
 //! never acknowledges anything again: what is on disk then is unknown until a restart.
+//!
+//! A site alone needs [`request`](Commit::request), [`flush`](Commit::flush) and
+//! [`appended`](Commit::appended). What other sites add is in the modules below: [`route`] says
+//! which site decides on a request, [`forward`] sends it there, [`copies`] follow the other logs and
+//! cosign them, [`level`] waits for cosignatures, [`proof`] and [`takeover`] keep one log per site
+//! the only one.
 
+mod batch;
+mod copies;
 mod decide;
+mod followers;
+mod forward;
+mod level;
+mod peers;
+mod proof;
+mod report;
+mod route;
+mod sites;
+mod takeover;
+mod tombstones;
+
+pub use batch::{Append, Batch};
+pub use copies::CopyStart;
+pub use report::{CopyReport, PeerReport, Report};
 
 use crate::agent::{Advice, Agent};
-use crate::model::entry::{Body, Change, Entry};
+use crate::ledger::SignedCheckpoint;
+use crate::ledger::note::SignerKey;
+use crate::model::entry::{Body, Entry, Previous};
 use crate::model::request::{Outcome, Request};
-use crate::model::{Origin, Position, Publication, State, Steps};
+use crate::model::settings::Level;
+use crate::model::{Effects, Origin, Position, Publication, Registry, State};
 use crate::rules::update::Refusal;
+use batch::OCTETS_KEPT_MAX;
 use einhorn_wire::Name;
 use einhorn_wire::message::Rcode;
+use forward::{Asker, Forwarding};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Requests remembered at most, so that their copies are recognised; about 60 octets each. When
 /// the table is full new requests get SERVFAIL: nothing is forgotten early.
 pub const REQUESTS_REMEMBERED_MAX: usize = 16_000_000;
 
-/// Octets that a buffer keeps for the next entry or batch: one as large as a zone is rare.
-const OCTETS_KEPT_MAX: usize = 8 << 20;
-
-/// A batch of entries to append at once.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Batch {
-    /// Index of its first entry.
-    pub first_index: u64,
-    octets: Vec<u8>,
-    audit: Vec<u8>,
-    /// Ends of each entry in `octets` and of its audit data in `audit`.
-    ends: Vec<(usize, usize)>,
-}
-
-impl Batch {
-    /// Entries with their audit data, in order.
-    pub fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let starts = std::iter::once((0, 0)).chain(self.ends.iter().copied());
-        starts
-            .zip(&self.ends)
-            .map(|(start, end)| (&self.octets[start.0..end.0], &self.audit[start.1..end.1]))
-    }
-
-    /// Number of entries.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Octets of all entries.
-    pub fn octets(&self) -> usize {
-        self.octets.len()
-    }
-
-    fn with_room_for(other: &Batch, first_index: u64) -> Batch {
-        Batch {
-            first_index,
-            octets: Vec::with_capacity(other.octets.len().min(OCTETS_KEPT_MAX)),
-            audit: Vec::with_capacity(other.audit.len()),
-            ends: Vec::with_capacity(other.ends.len()),
-        }
-    }
-
-    fn push(&mut self, entry: &[u8], audit: &[u8]) {
-        self.octets.extend_from_slice(entry);
-        self.audit.extend_from_slice(audit);
-        self.ends.push((self.octets.len(), self.audit.len()));
-    }
-}
+/// How long after a change the home of its zone logs a publication point, in milliseconds, when
+/// there are other sites: many changes share one.
+const POINT_DELAY_MS: u64 = 20;
 
 /// What should happen next. `R` is whatever the caller needs to reach the one who asked.
 pub enum Output<R> {
-    /// Make the batch durable, then call [`Commit::appended`] or [`Commit::append_failed`].
-    Append(Batch),
+    /// Make this durable, then call [`Commit::appended`] or [`Commit::append_failed`].
+    Append(Arc<Append>),
     /// Let every query see this.
     Publish(Publication),
     /// Tell the one who asked. The advice is there when the agent was asked.
     Answer(R, Outcome, Option<Advice>),
+    /// Send this frame to that site, if it is connected.
+    Send(u16, Vec<u8>),
+    /// Send the durable entries of a log from there on to that site, some of them at least, then
+    /// call [`Commit::streamed`].
+    Stream {
+        /// The site.
+        to: u16,
+        /// The log.
+        origin: Origin,
+        /// The first entry.
+        from: u64,
+    },
+    /// A checkpoint of another site's log was found to be right: keep it beside the copy.
+    Checkpoint(Origin, SignedCheckpoint),
+    /// A cosignature was found to be right: keep it beside the log.
+    Cosignature(Cosignature),
+    /// The sites are these now.
+    Sites(Arc<Registry>),
+    /// The state must be folded anew from what is durable, for this reason. Nothing else happens
+    /// until then.
+    Rebuild(String),
+}
+
+/// A cosignature that verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cosignature {
+    /// The log.
+    pub origin: Origin,
+    /// The site that cosigned.
+    pub site: u16,
+    /// Entries in the checkpoint.
+    pub size: u64,
+    /// The checkpoint's text with the one signature line.
+    pub note: String,
+}
+
+/// What a site is told when it starts, beside its state.
+pub struct Setup {
+    /// Signs what this site holds of other logs; none for a site that is alone for good.
+    pub mirror: Option<SignerKey>,
+    /// What is durable of other logs.
+    pub copies: BTreeMap<Origin, CopyStart>,
+    /// The newest checkpoint of the own log.
+    pub checkpoint: Option<SignedCheckpoint>,
+    /// What is known of who holds how much.
+    pub cosigned: Vec<(Origin, u16, u64)>,
+    /// How long a request may wait, in milliseconds.
+    pub deadline_ms: u64,
+    /// Whether the data may be an old copy, so that the other sites must be asked first.
+    pub must_prove: bool,
+}
+
+/// How long a request may wait if nothing else is said, in milliseconds.
+pub const DEADLINE_MS: u64 = 3_000;
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            mirror: None,
+            copies: BTreeMap::new(),
+            checkpoint: None,
+            cosigned: Vec::new(),
+            deadline_ms: DEADLINE_MS,
+            must_prove: false,
+        }
+    }
 }
 
 /// An answer that waits for a batch.
-type Waiting<R> = (R, Outcome, Option<Advice>);
+struct Waiting<R> {
+    asker: Asker<R>,
+    outcome: Outcome,
+    advice: Option<Advice>,
+    level: Level,
+}
 
-/// A batch on its way to the disk.
+/// What the next append will make durable.
+struct Open<R> {
+    batch: Batch,
+    copies: BTreeMap<Origin, Batch>,
+    effects: Effects,
+    answers: Vec<Waiting<R>>,
+    is_urgent: bool,
+}
+
+impl<R> Open<R> {
+    fn new(batch: Batch) -> Open<R> {
+        Open {
+            batch,
+            copies: BTreeMap::new(),
+            effects: Effects::default(),
+            answers: Vec::new(),
+            is_urgent: false,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.batch.is_empty() && self.copies.is_empty()
+    }
+}
+
+/// An append on its way to the disk.
 struct InFlight<R> {
+    append: Arc<Append>,
     /// What every query may see once it is durable.
     publication: Publication,
     answers: Vec<Waiting<R>>,
@@ -102,28 +178,60 @@ pub struct Commit<R> {
     /// Why nothing is acknowledged any more.
     failure: Option<String>,
     in_flight: Option<InFlight<R>>,
-    /// The open batch.
-    batch: Batch,
-    /// What the open batch changes.
-    steps: Steps,
-    /// Answers that wait for the open batch.
-    answers: Vec<Waiting<R>>,
+    open: Open<R>,
+    /// Zones that need a publication point, with when at the latest, in milliseconds.
+    unpublished: Vec<(Name, u64)>,
+    /// Entries of this site's log that are durable.
+    durable: u64,
+    /// The registry that was last said outside.
+    registry: Arc<Registry>,
     scratch: Vec<u8>,
+    deadline_ms: u64,
+    mirror: Option<SignerKey>,
+    /// The newest checkpoint of the own log.
+    checkpoint: Option<SignedCheckpoint>,
+    peers: peers::Peers,
+    copies: copies::Copies,
+    followers: followers::Followers,
+    forwarding: Forwarding<R>,
+    levels: level::Levels<R>,
+    proof: proof::Proof,
+    takeovers: takeover::Takeovers,
+    tombstones: tombstones::Tombstones,
 }
 
 impl<R> Commit<R> {
-    /// A commit that goes on from `state`.
+    /// A commit of a site that is alone, which goes on from `state`.
     pub fn new(state: State, agent: Box<dyn Agent>) -> Commit<R> {
-        Commit {
-            batch: Batch { first_index: state.next_index, ..Batch::default() },
+        Commit::with_sites(state, agent, Setup::default())
+    }
+
+    /// A commit that goes on from `state`, among other sites.
+    pub fn with_sites(state: State, agent: Box<dyn Agent>, setup: Setup) -> Commit<R> {
+        let mut commit = Commit {
+            open: Open::new(Batch::starting_at(state.next_index())),
+            durable: state.next_index(),
+            registry: Arc::clone(&state.registry),
             state,
             agent,
             failure: None,
             in_flight: None,
-            steps: Steps::default(),
-            answers: Vec::new(),
+            unpublished: Vec::new(),
             scratch: Vec::new(),
-        }
+            deadline_ms: setup.deadline_ms,
+            mirror: setup.mirror,
+            checkpoint: setup.checkpoint,
+            peers: peers::Peers::default(),
+            copies: copies::Copies::new(setup.copies),
+            followers: followers::Followers::default(),
+            forwarding: Forwarding::default(),
+            levels: level::Levels::new(setup.cosigned),
+            proof: proof::Proof::new(setup.must_prove),
+            takeovers: takeover::Takeovers::default(),
+            tombstones: tombstones::Tombstones::default(),
+        };
+        commit.note_unpublished(0);
+        commit
     }
 
     /// A commit that refuses every change for `reason`, while queries see `state`.
@@ -146,19 +254,25 @@ impl<R> Commit<R> {
     pub fn refuse_from_now_on(&mut self, reason: &str, out: &mut Vec<Output<R>>) {
         if self.failure.is_none() {
             self.failure = Some(reason.to_owned());
-            self.batch = Batch::default();
-            refuse(self.answers.drain(..), reason, out);
+            let open = std::mem::replace(&mut self.open, Open::new(Batch::default()));
+            self.refuse(open.answers, reason, out);
+            self.refuse_all_waiting(reason, out);
         }
     }
 
     /// The open batch.
     pub fn batch(&self) -> &Batch {
-        &self.batch
+        &self.open.batch
+    }
+
+    /// Octets that wait for the next append, copies of other logs included.
+    pub fn open_octets(&self) -> usize {
+        self.open.batch.octets() + self.open.copies.values().map(Batch::octets).sum::<usize>()
     }
 
     /// Number of requests whose answers wait for the open batch.
     pub fn waiting(&self) -> usize {
-        self.answers.len()
+        self.open.answers.len()
     }
 
     /// Whether a batch is on its way to the disk.
@@ -166,37 +280,57 @@ impl<R> Commit<R> {
         self.in_flight.is_some()
     }
 
-    /// Begins a log: its first entry.
-    pub fn begin_log(&mut self, now_ms: u64, origin: Origin, name: String) {
-        assert!(self.state.next_index == 0, "a log begins once");
-        self.stage(now_ms, Body::Genesis { origin, name }, &[]);
+    /// Begins a log: its first entry. A site's second log goes on from its first.
+    pub fn begin_log(
+        &mut self,
+        now_ms: u64,
+        origin: Origin,
+        name: String,
+        previous: Option<Previous>,
+    ) {
+        assert!(self.state.next_of(origin) == 0, "a log begins once");
+        self.state.origin = origin;
+        self.open.batch = Batch::starting_at(0);
+        self.durable = 0;
+        self.stage(now_ms, Body::Genesis { origin, name, previous }, &[]);
     }
 
-    /// Takes a request into the open batch, or answers it at once.
+    /// Takes a request into the open batch, sends it to the site that decides, or answers it at
+    /// once.
     pub fn request(&mut self, now_ms: u64, request: Request, reply: R, out: &mut Vec<Output<R>>) {
-        let now_ms = now_ms.max(self.state.last_time_ms);
-        if let Some(reason) = &self.failure {
-            refuse([(reply, (), None)], reason, out);
-            return;
-        }
-        self.state.forget_before(now_ms / 1000);
-        let (outcome, advice) = match self.state.done(&request.id) {
-            Some(index) => (Outcome::Done { index }, None),
-            None => match self.decide(now_ms, request) {
-                Ok((index, advice)) => (Outcome::Done { index }, Some(advice)),
-                Err(Refusal { rcode, reason }) => (Outcome::Refused { rcode, reason }, None),
-            },
+        let deadline_ms = now_ms + self.deadline_ms;
+        self.take(now_ms, request, Asker::Here { reply, deadline_ms }, 0, out);
+    }
+
+    /// Decides on a request that this site is to decide on.
+    fn decide_here(
+        &mut self,
+        now_ms: u64,
+        request: Request,
+        asker: Asker<R>,
+        out: &mut Vec<Output<R>>,
+    ) {
+        let level = self.level_of(&request.zone);
+        let (outcome, advice) = match self.decide(now_ms, request) {
+            Ok((at, advice)) => (Outcome::Done { at }, Some(advice)),
+            Err(Refusal { rcode, reason }) => (Outcome::Refused { rcode, reason }, None),
         };
-        // What was seen may rest on a batch that is not durable yet, so the answer waits for it.
+        self.open.is_urgent |= level > Level::Local;
+        self.answer_when_durable(Waiting { asker, outcome, advice, level }, out);
+    }
+
+    /// What was seen may rest on a batch that is not durable yet, so the answer waits for it.
+    fn answer_when_durable(&mut self, waiting: Waiting<R>, out: &mut Vec<Output<R>>) {
         match &mut self.in_flight {
-            _ if !self.batch.is_empty() => self.answers.push((reply, outcome, advice)),
-            Some(in_flight) => in_flight.answers.push((reply, outcome, advice)),
-            None => out.push(Output::Answer(reply, outcome, advice)),
+            _ if !self.open.is_empty() => self.open.answers.push(waiting),
+            Some(in_flight) => in_flight.answers.push(waiting),
+            None => self.settle(waiting, out),
         }
     }
 
-    /// Validates a request and stages its entry; gives the entry's index.
-    fn decide(&mut self, now_ms: u64, mut request: Request) -> Result<(u64, Advice), Refusal> {
+    /// Validates a request and stages its entry; gives the entry's place.
+    fn decide(&mut self, now_ms: u64, mut request: Request) -> Result<(Position, Advice), Refusal> {
+        let now_ms = now_ms.max(self.state.last_time_ms());
         if self.state.remembered() >= REQUESTS_REMEMBERED_MAX {
             return Err(Refusal::new(
                 Rcode::SERVFAIL,
@@ -207,73 +341,105 @@ impl<R> Commit<R> {
             let reason = "too old to tell whether it was done before; sign it anew";
             return Err(Refusal::new(Rcode::SERVFAIL, reason));
         }
-        let change = decide::change(&self.state, &*self.agent, now_ms, &mut request)?;
-        let advice = change.advice;
-        let index = self.stage(now_ms, Body::Change(change), &request.audit);
-        Ok((index, advice))
+        let (body, advice) = decide::body(&self.state, &*self.agent, now_ms, &mut request)?;
+        let index = self.stage(now_ms, body, &request.audit);
+        Ok((Position { origin: self.state.origin, index }, advice))
     }
 
     /// Adds an entry to the open batch and folds it; gives its index.
     fn stage(&mut self, now_ms: u64, body: Body, audit: &[u8]) -> u64 {
-        let entry = Entry { time_ms: now_ms.max(self.state.last_time_ms), body };
-        let zone = match &entry.body {
-            Body::Genesis { .. } => None,
-            Body::Change(Change { zone, .. }) | Body::Publication { zone, .. } => {
-                self.state.zones.get(zone).filter(|zone| zone.soa().is_some())
-            }
-        };
-        let serial_before = zone.map(|zone| zone.serial);
-        let batch = &mut self.batch;
-        batch.octets.reserve(entry.octets_about());
+        let entry = Entry { time_ms: now_ms.max(self.state.last_time_ms()), body };
+        let batch = &mut self.open.batch;
+        batch.reserve(entry.octets_about());
         let mut audit = audit;
         let parts = entry.encode(&mut self.scratch, |part| {
             batch.push(part, audit);
             audit = &[];
         });
         self.scratch.shrink_to(OCTETS_KEPT_MAX);
-        if let Err(error) = self.state.fold(&entry, parts) {
+        let origin = self.state.origin;
+        if let Err(error) = self.state.fold(origin, &entry, parts, &mut self.open.effects) {
             // The entry was made from this very state.
             unreachable!("an entry does not follow from the state it was made from: {error}");
         }
-        self.steps.take_entry(entry, serial_before);
-        self.state.next_index - 1
+        self.note_unpublished(now_ms);
+        self.state.next_index() - 1
     }
 
-    /// Closes the open batch, with a publication for each zone it changed. Does nothing while
-    /// another batch is on its way, or when there is nothing to append.
-    pub fn flush(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
-        if self.batch.is_empty() || self.in_flight.is_some() || self.failure.is_some() {
+    /// Notes which zones need a publication point, and when.
+    fn note_unpublished(&mut self, now_ms: u64) {
+        let due_ms = now_ms + POINT_DELAY_MS;
+        let zones = self.open.effects.unpublished.drain(..);
+        self.unpublished.extend(zones.map(|zone| (zone, due_ms)));
+    }
+
+    /// Logs a publication point for each zone at home here that needs one by now.
+    fn stage_points(&mut self, now_ms: u64) {
+        if self.unpublished.is_empty() || !self.may_append() {
             return;
         }
-        let unpublished: Vec<Name> = self.steps.unpublished().cloned().collect();
-        for zone in unpublished {
-            let Some(serial) = self.state.zones.get(&zone).map(|zone| zone.next_serial()) else {
+        let is_alone = self.state.registry.is_alone();
+        let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unpublished)
+            .into_iter()
+            .partition(|(_, due_ms)| is_alone || *due_ms <= now_ms);
+        self.unpublished = rest;
+        for (apex, _) in due {
+            let Some(zone) = self.state.zones.get(&apex) else { continue };
+            let is_home = self.state.home_of_zone(zone) == self.state.origin;
+            if !is_home || !zone.is_unpublished() || zone.soa().is_none() {
                 continue;
-            };
-            let covers =
-                vec![Position { origin: self.state.origin, index: self.state.next_index - 1 }];
-            self.stage(now_ms, Body::Publication { zone, serial, covers }, &[]);
+            }
+            let (serial, incarnation) = (zone.next_serial(), zone.incarnation);
+            let covers = self.state.positions();
+            self.stage(now_ms, Body::Publication { zone: apex, incarnation, serial, covers }, &[]);
         }
-        let publication =
-            Publication { zones: self.state.zones.clone(), steps: self.steps.take_steps() };
-        self.in_flight = Some(InFlight { publication, answers: std::mem::take(&mut self.answers) });
-        // The next batch will be about as large as this one.
-        let next = Batch::with_room_for(&self.batch, self.state.next_index);
-        out.push(Output::Append(std::mem::replace(&mut self.batch, next)));
     }
 
-    /// The batch is durable: publishes it and answers.
-    pub fn appended(&mut self, out: &mut Vec<Output<R>>) {
-        let Some(in_flight) = self.in_flight.take() else {
+    /// Closes the open batch, with the publication points that are due. Does nothing while
+    /// another batch is on its way, or when there is nothing to append.
+    pub fn flush(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        if self.in_flight.is_some() || self.failure.is_some() {
+            return;
+        }
+        self.stage_points(now_ms);
+        if self.open.is_empty() {
+            return;
+        }
+        // The next batch will be about as large as this one.
+        let next = Batch::with_room_for(&self.open.batch, self.open.batch.end());
+        let open = std::mem::replace(&mut self.open, Open::new(next));
+        let publication =
+            Publication { zones: self.state.zones.clone(), steps: open.effects.steps };
+        let append = Arc::new(Append {
+            origin: self.state.origin,
+            own: open.batch,
+            copies: open.copies.into_iter().collect(),
+            is_urgent: open.is_urgent,
+        });
+        out.push(Output::Append(Arc::clone(&append)));
+        self.in_flight = Some(InFlight { append, publication, answers: open.answers });
+    }
+
+    /// The batch is durable: publishes it, tells the other sites, and answers.
+    pub fn appended(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        let Some(InFlight { append, publication, answers }) = self.in_flight.take() else {
             unreachable!("no batch was being written")
         };
-        out.push(Output::Publish(in_flight.publication));
-        out.extend(
-            in_flight
-                .answers
-                .into_iter()
-                .map(|(reply, outcome, advice)| Output::Answer(reply, outcome, advice)),
-        );
+        out.push(Output::Publish(publication));
+        if !append.own.is_empty() {
+            self.durable = append.own.end();
+        }
+        answers.into_iter().for_each(|waiting| self.settle(waiting, out));
+        if !self.is_alone() {
+            self.copies_are_durable(now_ms, &append, out);
+            self.send_to_followers(&append, out);
+            self.release_levels(out);
+        }
+        if !Arc::ptr_eq(&self.registry, &self.state.registry) {
+            self.registry = Arc::clone(&self.state.registry);
+            self.peers_changed(out);
+            out.push(Output::Sites(Arc::clone(&self.registry)));
+        }
     }
 
     /// The batch may or may not be on disk: nothing of it is published, nobody is told it was
@@ -282,21 +448,40 @@ impl<R> Commit<R> {
         let Some(in_flight) = self.in_flight.take() else {
             unreachable!("no batch was being written")
         };
-        refuse(in_flight.answers, reason, out);
+        self.refuse(in_flight.answers, reason, out);
         self.refuse_from_now_on(reason, out);
     }
-}
 
-/// Answers SERVFAIL, whatever was found before.
-fn refuse<R, O>(
-    waiting: impl IntoIterator<Item = (R, O, Option<Advice>)>,
-    reason: &str,
-    out: &mut Vec<Output<R>>,
-) {
-    out.extend(waiting.into_iter().map(|(reply, _, advice)| {
-        let refused = Outcome::Refused { rcode: Rcode::SERVFAIL, reason: reason.to_owned() };
-        Output::Answer(reply, refused, advice)
-    }));
+    /// Answers SERVFAIL, whatever was found before.
+    fn refuse(
+        &mut self,
+        waiting: impl IntoIterator<Item = Waiting<R>>,
+        reason: &str,
+        out: &mut Vec<Output<R>>,
+    ) {
+        for Waiting { asker, advice, .. } in waiting {
+            let outcome = Outcome::Refused { rcode: Rcode::SERVFAIL, reason: reason.to_owned() };
+            Self::tell(asker, outcome, advice, out);
+        }
+    }
+
+    /// Whether nothing has ever been heard of another site.
+    fn is_alone(&self) -> bool {
+        self.state.registry.is_alone() && self.peers.is_empty()
+    }
+
+    /// Whether this site may add to its log now.
+    fn may_append(&self) -> bool {
+        self.state.origin != Origin::NONE
+            && self.proof.is_given()
+            && self.state.log(self.state.origin).is_none_or(|log| log.closed.is_none())
+    }
+
+    /// How far changes of this zone must come before they are acknowledged.
+    fn level_of(&self, zone: &Name) -> Level {
+        let level = self.state.zones.get(zone).map_or(Level::Local, |zone| zone.settings.level);
+        self.takeovers.level_at_least(level)
+    }
 }
 
 #[cfg(test)]

@@ -7,5 +7,6 @@
 pub mod agent;
 pub mod commit;
 pub mod ledger;
+pub mod link;
 pub mod model;
 pub mod rules;

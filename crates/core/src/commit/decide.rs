@@ -1,18 +1,43 @@
 //! From a request and the state to the change it makes, or to a refusal. Pure.
 
+use super::sites;
 use crate::agent::{Advice, Agent, Observation, Path, Rules};
-use crate::model::entry::{Cause, Change, NameChange};
+use crate::model::entry::{Body, Cause, Change, NameChange, SitesChange};
 use crate::model::request::{Action, PlannedName, ReplaceReason, Request};
-use crate::model::{NameRecord, Position, RrSet, State, Zone};
+use crate::model::tree::Live;
+use crate::model::{NameRecord, Origin, Position, RrSet, State, Zone, find};
 use crate::rules::update::{Refusal, Touched, apply, changed_types, prerequisites_hold, updatable};
-use einhorn_wire::Name;
 use einhorn_wire::message::Rcode;
+use einhorn_wire::{Name, RecordType};
 
-/// The change that `request` makes now. Takes the names of a large one out of it.
+/// The entry that `request` makes now. Takes the names of a large one out of it.
 ///
 /// # Errors
 /// [`Refusal`] when it is not to be done.
-pub(super) fn change(
+pub(super) fn body(
+    state: &State,
+    agent: &dyn Agent,
+    now_ms: u64,
+    request: &mut Request,
+) -> Result<(Body, Advice), Refusal> {
+    if let Action::Sites(change) = &request.action {
+        let registry =
+            sites::after(state, change).map_err(|reason| Refusal::new(Rcode::REFUSED, reason))?;
+        let sites = SitesChange {
+            request: request.id,
+            remember_until_seconds: request.remember_until_seconds,
+            who: request.who.clone(),
+            registry,
+        };
+        return Ok((Body::Sites(sites), Rules::operator()));
+    }
+    let change = change(state, agent, now_ms, request)?;
+    let advice = change.advice;
+    Ok((Body::Change(change), advice))
+}
+
+/// The change that `request` makes now.
+fn change(
     state: &State,
     agent: &dyn Agent,
     now_ms: u64,
@@ -28,10 +53,16 @@ pub(super) fn change(
             prerequisites_hold(zone, prerequisites)?;
             let touched = apply(zone, operations);
             let known: Vec<_> = touched.iter().filter_map(|name| name.before.as_ref()).collect();
-            let advice =
-                agent.advise(Observation { writer: request.who.tag(), now_ms, names: &known });
-            let names = touched.into_iter().map(|name| name_change(state, name)).collect();
-            Ok(assemble(request, advice, Cause::Update, names))
+            let advice = agent.advise(Observation {
+                writer: request.who.tag(),
+                now_ms,
+                site: state.origin.site,
+                entered_site: request.entered_site,
+                names: &known,
+            });
+            let homes = Homes { state, zone, entered_site: request.entered_site, advice };
+            let names = touched.into_iter().map(|name| homes.name_change(name)).collect();
+            Ok(assemble(state, request, advice, Cause::Update, names))
         }
         Action::LoadZone { names, source } => {
             if zone.is_some_and(|zone| zone.soa().is_some()) {
@@ -42,10 +73,10 @@ pub(super) fn change(
             }
             let source = *source;
             let new = |(owner, after): (Name, Vec<RrSet>)| {
-                name_change(state, Touched { owner, before: None, after })
+                name_change(state.origin, Touched { owner, before: None, after })
             };
             let names = std::mem::take(names).into_iter().map(new).collect();
-            Ok(assemble(request, Rules::operator(), Cause::ZoneLoad { source }, names))
+            Ok(assemble(state, request, Rules::operator(), Cause::ZoneLoad { source }, names))
         }
         Action::Replace { reason, names } => {
             let zone = zone.ok_or_else(missing)?;
@@ -56,12 +87,53 @@ pub(super) fn change(
             let zone = zone.ok_or_else(missing)?;
             let names = zone.names.live_count() as u64;
             let cause = Cause::ZoneRemoval { names, root: zone.state_root() };
-            Ok(assemble(request, Rules::operator(), cause, Vec::new()))
+            Ok(assemble(state, request, Rules::operator(), cause, Vec::new()))
         }
         Action::Configure(settings) => {
-            let cause = Cause::Settings(Box::new(settings.clone()));
-            Ok(assemble(request, Rules::operator(), cause, Vec::new()))
+            let version = zone.map_or(0, |zone| zone.settings_version) + 1;
+            let cause = Cause::Settings { version, settings: Box::new(settings.clone()) };
+            Ok(assemble(state, request, Rules::operator(), cause, Vec::new()))
         }
+        Action::Sites(_) => unreachable!("the sites are not a zone's"),
+    }
+}
+
+/// Where names are at home after a change.
+struct Homes<'s> {
+    state: &'s State,
+    zone: &'s Zone,
+    entered_site: u16,
+    advice: Advice,
+}
+
+impl Homes<'_> {
+    fn name_change(&self, name: Touched) -> NameChange {
+        let home = self.home(&name);
+        name_change(home, name)
+    }
+
+    /// A name that is registered is at home where that was asked for; one that is used from
+    /// another site moves there if the agent says so. What belongs to the zone as a whole, and
+    /// what is deleted, stays.
+    fn home(&self, name: &Touched) -> Origin {
+        let own = self.state.origin;
+        if self.state.registry.is_alone() {
+            return own;
+        }
+        let delegates = |rtype| find(&name.after, rtype).is_some();
+        if name.owner == self.zone.apex || delegates(RecordType::NS) || delegates(RecordType::DNAME)
+        {
+            return self.state.home_of_zone(self.zone);
+        }
+        let is_new = !name.before.as_ref().is_some_and(Live::is_live);
+        let goes = !name.after.is_empty() && (is_new || self.advice.path == Path::Move);
+        let there = self.state.log_of_site(self.entered_site);
+        there
+            .filter(|there| goes && self.state.in_charge(*there) == *there)
+            .filter(|there| {
+                self.state.registry.sites.get(&there.site).is_some_and(|site| !site.is_suspended)
+            })
+            .unwrap_or(own)
     }
 }
 
@@ -99,7 +171,7 @@ fn replace(
             return Err(Refusal::new(Rcode::NXRRSET, reason));
         }
         let touched = Touched { before: before.cloned(), owner, after };
-        changes.push(name_change(state, touched));
+        changes.push(name_change(state.origin, touched));
     }
     let cause = match reason {
         ReplaceReason::Reload { source } => Cause::ZoneReload { source: *source },
@@ -108,30 +180,31 @@ fn replace(
             let target_index = *target_index;
             let root_before = zone.state_root();
             let cause = Cause::Rollback { target_index, root_before, root_after: root_before };
-            let mut change = assemble(request, Rules::operator(), cause, changes);
+            let mut change = assemble(state, request, Rules::operator(), cause, changes);
             let root_after = root_after(state, now_ms, zone, &change);
             change.cause = Cause::Rollback { target_index, root_before, root_after };
             return Ok(change);
         }
     };
-    Ok(assemble(request, Rules::operator(), cause, changes))
+    Ok(assemble(state, request, Rules::operator(), cause, changes))
 }
 
 /// The state root that the zone will have.
 fn root_after(state: &State, now_ms: u64, zone: &Zone, change: &Change) -> [u8; 32] {
     let mut after = zone.clone();
-    let last = Position { origin: state.origin, index: state.next_index };
+    let last = Position { origin: state.origin, index: state.next_index() };
     if let Err(error) = after.fold(change, last, now_ms) {
         unreachable!("a change does not follow from the state it was made from: {error}");
     }
     after.state_root()
 }
 
-fn name_change(state: &State, name: Touched) -> NameChange {
+fn name_change(home: Origin, name: Touched) -> NameChange {
     let old = name.before.as_ref().map(NameRecord::history);
+    let epoch = old.map_or(1, |old| old.epoch + u32::from(old.home != home));
     NameChange {
-        home: state.origin.site,
-        epoch: old.map_or(1, |old| old.epoch),
+        home,
+        epoch,
         version: old.map_or(0, |old| old.version) + 1,
         sequence: old.map_or(0, |old| old.sequence) + 1,
         previous: old.map(|old| old.last),
@@ -141,17 +214,38 @@ fn name_change(state: &State, name: Touched) -> NameChange {
     }
 }
 
-/// With one site every name is at home here, so the fast path is taken whatever was advised.
-fn assemble(request: &Request, advice: Advice, cause: Cause, names: Vec<NameChange>) -> Change {
+/// The name goes on at another home with what it has.
+pub(super) fn moved(record: &NameRecord, home: Origin) -> NameChange {
+    let after = record.owned_rrsets();
+    let before = Some(record.clone());
+    name_change(home, Touched { owner: record.owner().to_name(), before, after })
+}
+
+fn assemble(
+    state: &State,
+    request: &Request,
+    advice: Advice,
+    cause: Cause,
+    names: Vec<NameChange>,
+) -> Change {
+    let own = state.origin;
+    let path = if names.iter().any(|name| name.home != own && name.previous.is_some()) {
+        Path::Move
+    } else if request.entered_site != own.site {
+        Path::Forward
+    } else {
+        Path::Fast
+    };
     Change {
         zone: request.zone.clone(),
+        incarnation: state.next_incarnation(&request.zone),
         request: request.id,
         remember_until_seconds: request.remember_until_seconds,
         who: request.who.clone(),
         entered_site: request.entered_site,
         audit_commitment: request.audit_commitment,
         advice,
-        path: Path::Fast,
+        path,
         cause,
         names,
     }

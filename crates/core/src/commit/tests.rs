@@ -10,6 +10,10 @@ use einhorn_wire::{RecordType, zonefile};
 
 const ORIGIN: Origin = Origin { site: 1, generation: 1 };
 
+pub(super) fn done(index: u64) -> Outcome {
+    Outcome::Done { at: Position { origin: ORIGIN, index } }
+}
+
 pub(super) fn name(text: &str) -> Name {
     text.parse().expect("name")
 }
@@ -57,8 +61,8 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn new() -> Site {
-        let mut commit = Commit::new(State::empty(), Box::new(Rules));
-        commit.begin_log(1, ORIGIN, "test".to_owned());
+        let mut commit = Commit::new(State::empty(ORIGIN), Box::new(Rules));
+        commit.begin_log(1, ORIGIN, "test".to_owned(), None);
         let mut site = Site {
             commit,
             log: Vec::new(),
@@ -68,7 +72,7 @@ impl Site {
             now_ms: 10,
         };
         site.run(&[load()]);
-        assert_eq!(site.take(), [(255, Outcome::Done { index: 1 })]);
+        assert_eq!(site.take(), [(255, done(1))]);
         site
     }
 
@@ -81,16 +85,17 @@ impl Site {
         while !out.is_empty() {
             for output in std::mem::take(&mut out) {
                 match output {
-                    Output::Append(batch) => {
-                        assert_eq!(batch.first_index, self.log.len() as u64);
-                        self.log.extend(batch.entries().map(|(entry, _)| entry.to_vec()));
-                        self.commit.appended(&mut out);
+                    Output::Append(append) => {
+                        assert_eq!(append.own.first_index, self.log.len() as u64);
+                        self.log.extend(append.own.entries().map(|(entry, _)| entry.to_vec()));
+                        self.commit.appended(self.now_ms, &mut out);
                     }
                     Output::Publish(publication) => {
                         self.zones = publication.zones;
                         self.steps.extend(publication.steps);
                     }
                     Output::Answer(reply, outcome, _) => self.answers.push((reply, outcome)),
+                    _ => panic!("a site that is alone speaks to nobody"),
                 }
             }
         }
@@ -114,10 +119,11 @@ impl Site {
     }
 
     pub(super) fn restart(&self) -> State {
-        let mut state = State::empty();
+        let mut state = State::empty(ORIGIN);
         for (_, entry) in self.entries() {
             let parts = entry.encode(&mut Vec::new(), |_| ());
-            state.fold(&entry, parts).expect("the log folds");
+            let mut effects = Effects::default();
+            state.fold(ORIGIN, &entry, parts, &mut effects).expect("the log folds");
         }
         state
     }
@@ -138,9 +144,9 @@ fn a_batch_is_durable_then_visible_then_answered() {
     site.commit.request(20, set_a(2, "b.example.", 8), 2, &mut out);
     assert!(out.is_empty());
     site.commit.flush(20, &mut out);
-    assert!(matches!(&out[..], [Output::Append(batch)] if batch.len() == 3));
+    assert!(matches!(&out[..], [Output::Append(append)] if append.own.len() == 3));
     out.clear();
-    site.commit.appended(&mut out);
+    site.commit.appended(20, &mut out);
     assert!(matches!(&out[..], [Output::Publish(_), Output::Answer(1, ..), Output::Answer(2, ..)]));
 }
 
@@ -168,12 +174,13 @@ fn a_retry_is_recognised_in_the_batch_after_it_and_after_a_restart() {
     site.run(&[set_a(2, "a.example.", 2)]);
     site.run(std::slice::from_ref(&first));
     assert_eq!(site.a("a.example."), Some(vec![192, 0, 2, 2]), "the late copy changed nothing");
-    let done = Outcome::Done { index: 3 };
+    let done = done(3);
     assert!(site.answers.iter().filter(|(id, _)| *id == 1).all(|(_, outcome)| *outcome == done));
     let state = site.restart();
-    assert_eq!(state.done(&first.id), Some(3));
+    let at = Position { origin: ORIGIN, index: 3 };
+    assert_eq!(state.done(&first.id), Some(at));
     let restored = snapshot::decode(&snapshot::encode(&state)).expect("a snapshot");
-    assert_eq!(restored.done(&first.id), Some(3));
+    assert_eq!(restored.done(&first.id), Some(at));
     // Until the copy would be refused as too old anyway.
     site.now_ms = 1_000_999;
     site.run(std::slice::from_ref(&first));
@@ -243,7 +250,7 @@ fn the_next_batch_fills_while_one_is_written() {
     site.commit.request(21, set_a(3, "a.example.", 8), 3, &mut out);
     site.commit.flush(21, &mut out);
     assert!(out.is_empty(), "one append at a time");
-    site.commit.appended(&mut out);
+    site.commit.appended(20, &mut out);
     let [Output::Publish(published), Output::Answer(1, ..), Output::Answer(2, ..)] = &out[..]
     else {
         panic!("the first batch")
@@ -256,7 +263,7 @@ fn the_next_batch_fills_while_one_is_written() {
     out.clear();
     site.commit.flush(21, &mut out);
     let [Output::Append(batch)] = &out[..] else { panic!("the second batch") };
-    assert_eq!(batch.first_index, 5);
+    assert_eq!(batch.own.first_index, 5);
     out.clear();
     site.commit.request(22, set_a(4, "a.example.", 9), 4, &mut out);
     site.commit.append_failed("gone", &mut out);
@@ -349,9 +356,12 @@ fn a_log_that_does_not_follow_is_refused() {
     let entries: Vec<_> = site.entries().into_iter().map(|(_, entry)| entry).collect();
     // The last change of a name and what follows it have no successor to notice their absence.
     for left_out in 0..entries.len() - 3 {
-        let mut state = State::empty();
+        let mut state = State::empty(ORIGIN);
+        let mut effects = Effects::default();
         let rest = entries.iter().enumerate().filter(|(i, _)| *i != left_out);
-        let folded = rest.map(|(_, entry)| entry).try_for_each(|entry| state.fold(entry, 1));
+        let folded = rest
+            .map(|(_, entry)| entry)
+            .try_for_each(|entry| state.fold(ORIGIN, entry, 1, &mut effects));
         assert!(folded.is_err(), "without entry {left_out}");
     }
 }
@@ -409,7 +419,7 @@ fn long_changes_are_appended_in_parts_and_fold_back() {
     let action = Action::Update { prerequisites: Vec::new(), operations: operations.collect() };
     site.run(&[request(1, action)]);
     assert!(site.log.len() > 6);
-    assert_eq!(site.restart().next_index, site.log.len() as u64);
+    assert_eq!(site.restart().next_index(), site.log.len() as u64);
     let zone = site.restart().zones;
     let sets: Option<RrSetRef<'_>> = zone
         .get(&name("example."))

@@ -1,6 +1,6 @@
 //! Zones as a whole: settings, removal, new content, and that a restart folds to the same.
 
-use super::tests::{Site, load, name, rcode, request, set_a};
+use super::tests::{Site, done, load, name, rcode, request, set_a};
 use super::*;
 use crate::model::StepKind;
 use crate::model::request::{Action, PlannedName, ReplaceReason};
@@ -100,7 +100,7 @@ fn a_removed_zone_is_gone_and_may_come_back() {
     assert_eq!(site.zones.iter().count(), 0);
     same_after_restart(&site);
     site.run(&[load()]);
-    assert_eq!(site.take(), [(255, Outcome::Done { index: 1 })], "a copy of the first load");
+    assert_eq!(site.take(), [(255, done(1))], "a copy of the first load");
     let Action::LoadZone { names, .. } = load().action else { panic!("a load") };
     let again = Action::LoadZone { names, source: [8; 32] };
     assert_eq!(outcome(&mut site, 6, again), Rcode::NOERROR);

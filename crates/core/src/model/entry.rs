@@ -1,44 +1,59 @@
 //! Ledger entries: what they say, and their one binary form.
 //!
-//! # Form (version 1)
+//! # Form (version 2)
 //! All integers are big-endian; a *name* is an uncompressed domain name in wire form; a *list*
-//! is a u32 count followed by its elements; *position* is u16 site, u16 generation, u64 index.
+//! is a u32 count followed by its elements; *octets* and *text* (UTF-8) have a u32 length in
+//! front; an *option* is u8 `0`, or `1` and what there is; *origin* is u16 site, u16 generation;
+//! *position* is an origin and u64 index.
 //!
-//! A change that fits is one entry: u8 `1`, then the body. A longer one is n entries of at most
-//! 65,535 octets: u8 `2`, u16 part (from 0), u16 parts, then a piece of the body.
+//! A change that fits is one entry: u8 `3`, then the body. A longer one is n entries of at most
+//! 65,535 octets: u8 `4`, u16 part (from 0), u16 parts, then a piece of the body.
 //!
 //! Body: u8 kind, u64 time in milliseconds since 1970, then by kind
-//! - `1` genesis: u16 site, u16 generation, u16 length and UTF-8 text of the log's origin.
-//! - `2` change: name zone; 32 octets request id; u64 remember-until in seconds since 1970;
-//!   identity (u8 `1` key: name | `2` operator | `3` primary: address); u16 site it entered at; 32 octets audit
-//!   commitment; advice (u8 path, u8 reason, 8 octets model hash); u8 path taken; cause (u8 `1`
+//! - `1` genesis: origin; text of the log's name; option of what came before: origin, u64 entries,
+//!   32 octets root.
+//! - `2` change: name zone; u32 incarnation of the zone; 32 octets request id; u64 remember-until
+//!   in seconds since 1970; identity (u8 `1` key: name | `2` operator | `3` primary: address |
+//!   `4` site: u16 its number); u16 site it entered at; 32 octets audit commitment; advice (u8 path, u8 reason, 8 octets model hash); u8 path taken; cause (u8 `1`
 //!   update | `2` zone load: 32 octets SHA-256 of the source | `3` rollback: u64 target index,
 //!   32 octets state root before, 32 after | `4` zone reload: 32 octets SHA-256 of the source |
-//!   `5` zone removal: u64 names, 32 octets state root | `6` settings | `7` transfer from a
-//!   primary: u32 its serial); list of name changes.
-//! - `3` publication: name zone; u32 serial; list of positions the serial covers.
+//!   `5` zone removal: u64 names, 32 octets state root | `6` u64 version and settings | `7`
+//!   transfer from a primary: u32 its serial | `8` move); list of name changes.
+//! - `3` publication: name zone; u32 incarnation; u32 serial; list of positions the serial covers.
+//! - `4` sites: 32 octets request id; u64 remember-until; identity; registry.
+//! - `5` map root: u64 entries; u64 names; 32 octets root.
+//! - `6` endorsement: origin that is lost; origin of its successor; u64 entries held.
+//! - `7` withdrawal: origin that was thought lost.
+//! - `8` takeover: origin that is lost; u64 entries that count; list of origins of endorsers;
+//!   u8 `0` | `1` an operator attests that its site has stopped.
+//! - `9` leftover: position; octets of the entry there.
 //!
-//! Name change: name owner; u16 home; u32 epoch; u64 version; u64 sequence; u8 `0` | `1` and
-//! position of the previous entry of this name; list before (u16 type; u8 `0` absent | `1` and
+//! Name change: name owner; origin home; u32 epoch; u64 version; u64 sequence; option of
+//! the position of the previous entry of this name; list before (u16 type; u8 `0` absent | `1` and
 //! RRset); list of RRsets after. `before` has every type that changed; `after` is the whole name.
-//! Settings: list of primaries and list of servers to notify (address, u16 port, u8 `0` | `1` and
+//! Settings: u8 acknowledgement level (`0` local | `1` majority | `2` all); list of primaries and list of servers to notify (address, u16 port, u8 `0` | `1` and
 //! name of a key); list of ranges that may transfer (address, u8 bits); role (u8 `0` ordinary |
 //! `1` listed: name of a catalog | `2` producer | `3` consumer | `4` member: name of a catalog,
 //! u32 length and octets of the unique label). Address: u8 `4` | `6` and its octets.
 //! RRset: u16 type, u32 TTL in seconds, u32 length, then each rdata behind its u16 length.
 
+mod form;
+
 use super::codec::{Malformed, Put, Take};
+use super::registry::Registry;
 use super::request::{Commitment, Identity, RequestId};
-use super::settings::{Settings, put_address, take_address};
+use super::settings::Settings;
 use super::{Origin, Position, RrSet, WriterTag};
 use crate::agent::{Advice, Path, Reason};
 use einhorn_wire::{Name, RecordType};
 use sha2::{Digest, Sha256};
 
+pub(crate) use form::{put_identity, take_identity};
+
 /// Longest entry of the ledger, in octets: bundles have 16-bit lengths.
 pub const ENTRY_OCTETS_MAX: usize = 65_535;
-const FORM_WHOLE: u8 = 1;
-const FORM_PART: u8 = 2;
+const FORM_WHOLE: u8 = 3;
+const FORM_PART: u8 = 4;
 const PART_HEADER_OCTETS: usize = 5;
 
 /// One change to everything that a site knows.
@@ -59,6 +74,8 @@ pub enum Body {
         origin: Origin,
         /// The name in the log's checkpoints.
         name: String,
+        /// The site's log before this one, as far as it is known.
+        previous: Option<Previous>,
     },
     /// A change to names of one zone.
     Change(Change),
@@ -66,11 +83,82 @@ pub enum Body {
     Publication {
         /// Apex of the zone.
         zone: Name,
+        /// Which of the zones that had this apex.
+        incarnation: u32,
         /// SOA serial.
         serial: u32,
         /// For each log, the last entry that the serial includes.
         covers: Vec<Position>,
     },
+    /// The sites are these from now on.
+    Sites(SitesChange),
+    /// All names that this log touched so far, and their last entries, in one hash.
+    MapRoot {
+        /// Entries of this log that it covers.
+        at: u64,
+        /// Names that they touched.
+        names: u64,
+        /// The hash.
+        root: [u8; 32],
+    },
+    /// This site believes that a log has lost its site, and that its successor may go on from what
+    /// is held of it. From here on it takes nothing of that log from its own site.
+    Endorsement {
+        /// The log that is lost.
+        lost: Origin,
+        /// The log that goes on for it.
+        successor: Origin,
+        /// Entries of the lost log held here.
+        held: u64,
+    },
+    /// This site does not go on for that log, though others may have endorsed it.
+    Withdrawal {
+        /// The log that was thought lost.
+        lost: Origin,
+    },
+    /// What was at home in a lost log is at home in this one.
+    Takeover {
+        /// The lost log.
+        lost: Origin,
+        /// Entries of it that count; what came after them did not happen.
+        end: u64,
+        /// The sites that agreed.
+        endorsers: Vec<Origin>,
+        /// An operator vouched that the lost site has stopped.
+        is_attested: bool,
+    },
+    /// An entry of a lost log that no other site had: it does not count, and a person should see
+    /// it.
+    Leftover {
+        /// Where it stood.
+        position: Position,
+        /// The entry as it was stored.
+        octets: Vec<u8>,
+    },
+}
+
+/// The log that a log goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Previous {
+    /// That log.
+    pub origin: Origin,
+    /// Entries in its last checkpoint that is known.
+    pub entries: u64,
+    /// Their root.
+    pub root: [u8; 32],
+}
+
+/// A change of which sites there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SitesChange {
+    /// The request that asked for it.
+    pub request: RequestId,
+    /// Until when copies of the request may arrive, in seconds since 1970.
+    pub remember_until_seconds: u64,
+    /// Who asked.
+    pub who: Identity,
+    /// All sites after.
+    pub registry: Registry,
 }
 
 /// A change to names of one zone, all at once.
@@ -78,6 +166,8 @@ pub enum Body {
 pub struct Change {
     /// Apex of the zone.
     pub zone: Name,
+    /// Which of the zones that had this apex, from 1: a removed zone that comes back is another.
+    pub incarnation: u32,
     /// The request that asked for it.
     pub request: RequestId,
     /// Until when copies of the request may arrive, in seconds since 1970.
@@ -130,12 +220,19 @@ pub enum Cause {
         root: [u8; 32],
     },
     /// From now on the zone is kept like this; a zone that did not exist does now, empty.
-    Settings(Box<Settings>),
+    Settings {
+        /// Counts the zone's settings; the highest are in force.
+        version: u64,
+        /// What they are.
+        settings: Box<Settings>,
+    },
     /// The zone's primary has another content; the names are those that differ.
     Transfer {
         /// The primary's serial, which becomes the zone's.
         serial: u32,
     },
+    /// Names have another home from now on, and nothing else happens to them.
+    Move,
 }
 
 /// What happened to one name.
@@ -143,8 +240,8 @@ pub enum Cause {
 pub struct NameChange {
     /// Owner name.
     pub owner: Name,
-    /// Its home from now on.
-    pub home: u16,
+    /// Its home from now on: the log that orders its changes.
+    pub home: Origin,
     /// Its epoch from now on.
     pub epoch: u32,
     /// Its version from now on.
@@ -181,30 +278,6 @@ impl Identity {
         WriterTag(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 }
-
-fn put_identity(put: &mut Put<'_>, who: &Identity) {
-    match who {
-        Identity::Key(name) => {
-            put.u8(1);
-            put.name(name);
-        }
-        Identity::Operator => put.u8(2),
-        Identity::Primary(address) => {
-            put.u8(3);
-            put_address(put, *address);
-        }
-    }
-}
-
-fn take_identity(take: &mut Take<'_>) -> Result<Identity, Malformed> {
-    match take.u8()? {
-        1 => Ok(Identity::Key(take.name()?)),
-        2 => Ok(Identity::Operator),
-        3 => take_address(take).map(Identity::Primary),
-        _ => Err(Malformed("identity in an entry")),
-    }
-}
-
 impl Entry {
     /// Appends the entry's one or more stored parts, calling `part` after each with nothing but
     /// its octets. Returns how many there were.
@@ -243,199 +316,6 @@ impl Entry {
         };
         let octets = names.iter().map(NameChange::octets).sum::<usize>() + HEAD_OCTETS;
         octets + octets / (ENTRY_OCTETS_MAX - PART_HEADER_OCTETS) * PART_HEADER_OCTETS
-    }
-
-    fn put_body(&self, put: &mut Put<'_>) {
-        let kind = match self.body {
-            Body::Genesis { .. } => 1,
-            Body::Change(_) => 2,
-            Body::Publication { .. } => 3,
-        };
-        put.u8(kind);
-        put.u64(self.time_ms);
-        match &self.body {
-            Body::Genesis { origin, name } => {
-                put.u16(origin.site);
-                put.u16(origin.generation);
-                put.u16(name.len() as u16);
-                put.bytes(name.as_bytes());
-            }
-            Body::Change(change) => change.put(put),
-            Body::Publication { zone, serial, covers } => {
-                put.name(zone);
-                put.u32(*serial);
-                put.count(covers.len());
-                covers.iter().for_each(|position| put.position(*position));
-            }
-        }
-    }
-
-    fn take_body(octets: &[u8]) -> Result<Entry, Malformed> {
-        let mut take = Take { rest: octets };
-        let (kind, time_ms) = (take.u8()?, take.u64()?);
-        let body = match kind {
-            1 => {
-                let origin = Origin { site: take.u16()?, generation: take.u16()? };
-                let length = take.u16()?;
-                let name = String::from_utf8(take.bytes(length.into())?.to_vec());
-                Body::Genesis {
-                    origin,
-                    name: name.map_err(|_| Malformed("origin text in an entry"))?,
-                }
-            }
-            2 => Body::Change(Change::take(&mut take)?),
-            3 => {
-                let (zone, serial) = (take.name()?, take.u32()?);
-                let covers =
-                    (0..take.count(12)?).map(|_| take.position()).collect::<Result<_, _>>()?;
-                Body::Publication { zone, serial, covers }
-            }
-            _ => return Err(Malformed("entry: unknown kind, written by a newer version?")),
-        };
-        take.end()?;
-        Ok(Entry { time_ms, body })
-    }
-}
-
-impl Change {
-    fn put(&self, put: &mut Put<'_>) {
-        put.name(&self.zone);
-        put.bytes(&self.request.0);
-        put.u64(self.remember_until_seconds);
-        put_identity(put, &self.who);
-        put.u16(self.entered_site);
-        put.bytes(&self.audit_commitment.0);
-        put.u8(self.advice.path as u8);
-        put.u8(self.advice.reason as u8);
-        put.bytes(&self.advice.model);
-        put.u8(self.path as u8);
-        match &self.cause {
-            Cause::Update => put.u8(1),
-            Cause::ZoneLoad { source } => {
-                put.u8(2);
-                put.bytes(source);
-            }
-            Cause::Rollback { target_index, root_before, root_after } => {
-                put.u8(3);
-                put.u64(*target_index);
-                put.bytes(root_before);
-                put.bytes(root_after);
-            }
-            Cause::ZoneReload { source } => {
-                put.u8(4);
-                put.bytes(source);
-            }
-            Cause::ZoneRemoval { names, root } => {
-                put.u8(5);
-                put.u64(*names);
-                put.bytes(root);
-            }
-            Cause::Settings(settings) => {
-                put.u8(6);
-                settings.put(put);
-            }
-            Cause::Transfer { serial } => {
-                put.u8(7);
-                put.u32(*serial);
-            }
-        }
-        put.count(self.names.len());
-        self.names.iter().for_each(|name| name.put(put));
-    }
-
-    fn take(take: &mut Take<'_>) -> Result<Change, Malformed> {
-        Ok(Change {
-            zone: take.name()?,
-            request: RequestId(take.array()?),
-            remember_until_seconds: take.u64()?,
-            who: take_identity(take)?,
-            entered_site: take.u16()?,
-            audit_commitment: Commitment(take.array()?),
-            advice: Advice {
-                path: Path::from_code(take.u8()?).ok_or(Malformed("path in an entry"))?,
-                reason: Reason::from_code(take.u8()?).ok_or(Malformed("reason in an entry"))?,
-                model: take.array()?,
-            },
-            path: Path::from_code(take.u8()?).ok_or(Malformed("path in an entry"))?,
-            cause: match take.u8()? {
-                1 => Cause::Update,
-                2 => Cause::ZoneLoad { source: take.array()? },
-                3 => Cause::Rollback {
-                    target_index: take.u64()?,
-                    root_before: take.array()?,
-                    root_after: take.array()?,
-                },
-                4 => Cause::ZoneReload { source: take.array()? },
-                5 => Cause::ZoneRemoval { names: take.u64()?, root: take.array()? },
-                6 => Cause::Settings(Box::new(Settings::take(take)?)),
-                7 => Cause::Transfer { serial: take.u32()? },
-                _ => return Err(Malformed("cause in an entry")),
-            },
-            names: (0..take.count(30)?)
-                .map(|_| NameChange::take(take))
-                .collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-impl NameChange {
-    /// How many octets [`NameChange::put`] writes at most.
-    fn octets(&self) -> usize {
-        const FIXED_OCTETS: usize = 43;
-        let set = |set: &RrSet| 10 + set.packed().len();
-        let before = self.before.iter().map(|(_, before)| 3 + before.as_ref().map_or(0, set));
-        let after = self.after.iter().map(set);
-        FIXED_OCTETS + self.owner.as_wire().len() + before.sum::<usize>() + after.sum::<usize>()
-    }
-
-    fn put(&self, put: &mut Put<'_>) {
-        put.name(&self.owner);
-        put.u16(self.home);
-        put.u32(self.epoch);
-        put.u64(self.version);
-        put.u64(self.sequence);
-        match self.previous {
-            None => put.u8(0),
-            Some(position) => {
-                put.u8(1);
-                put.position(position);
-            }
-        }
-        put.count(self.before.len());
-        for (rtype, set) in &self.before {
-            put.u16(rtype.0);
-            put.u8(u8::from(set.is_some()));
-            set.iter().for_each(|set| put.rrset(set));
-        }
-        put.rrsets(&self.after);
-    }
-
-    fn take(take: &mut Take<'_>) -> Result<NameChange, Malformed> {
-        let flag = |take: &mut Take<'_>| match take.u8()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(Malformed("flag in an entry")),
-        };
-        let (owner, home, epoch) = (take.name()?, take.u16()?, take.u32()?);
-        let (version, sequence) = (take.u64()?, take.u64()?);
-        let previous = if flag(take)? { Some(take.position()?) } else { None };
-        let before = (0..take.count(3)?)
-            .map(|_| {
-                let rtype = RecordType(take.u16()?);
-                let set = if flag(take)? { Some(take.rrset()?) } else { None };
-                Ok((rtype, set))
-            })
-            .collect::<Result<_, Malformed>>()?;
-        Ok(NameChange {
-            owner,
-            home,
-            epoch,
-            version,
-            sequence,
-            previous,
-            before,
-            after: take.rrsets()?,
-        })
     }
 }
 

@@ -26,11 +26,15 @@ fn position() -> impl Strategy<Value = Position> {
     })
 }
 
+fn origin() -> impl Strategy<Value = Origin> {
+    (any::<u16>(), any::<u16>()).prop_map(|(site, generation)| Origin { site, generation })
+}
+
 fn name_change(rdata_octets_max: usize) -> impl Strategy<Value = NameChange> {
     let before = proptest::option::of(rrset(rdata_octets_max))
         .prop_map(|set| (set.as_ref().map_or(RecordType::A, |set| set.rtype), set));
     (
-        (name(), any::<u16>(), any::<u32>(), any::<u64>(), any::<u64>()),
+        (name(), origin(), any::<u32>(), any::<u64>(), any::<u64>()),
         proptest::option::of(position()),
         proptest::collection::vec(before, 0..3),
         proptest::collection::vec(rrset(rdata_octets_max), 0..3),
@@ -55,7 +59,8 @@ fn cause() -> impl Strategy<Value = Cause> {
         any::<u32>().prop_map(|serial| Cause::Transfer { serial }),
         name().prop_map(|catalog| {
             let role = Role::Listed { catalog };
-            Cause::Settings(Box::new(Settings { role, ..Settings::default() }))
+            let settings = Box::new(Settings { role, ..Settings::default() });
+            Cause::Settings { version: 7, settings }
         }),
     ]
 }
@@ -80,6 +85,7 @@ fn entry(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Ent
                     request: RequestId(request),
                     remember_until_seconds,
                     who,
+                    incarnation: u32::from(entered_site) + 1,
                     entered_site,
                     audit_commitment: Commitment(request),
                     advice,
@@ -89,12 +95,66 @@ fn entry(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Ent
                 })
             },
         );
-    let publication = (name(), any::<u32>(), proptest::collection::vec(position(), 0..3))
-        .prop_map(|(zone, serial, covers)| Body::Publication { zone, serial, covers });
-    let genesis = (position(), "[a-zä/.]{0,20}")
-        .prop_map(|(p, name)| Body::Genesis { origin: p.origin, name });
-    (any::<u64>(), prop_oneof![6 => change, 1 => publication, 1 => genesis])
+    let publication = (name(), any::<u32>(), proptest::collection::vec(position(), 0..3)).prop_map(
+        |(zone, serial, covers)| Body::Publication {
+            zone,
+            incarnation: serial ^ 5,
+            serial,
+            covers,
+        },
+    );
+    let genesis = (position(), "[a-zä/.]{0,20}").prop_map(|(p, name)| Body::Genesis {
+        origin: p.origin,
+        previous: (p.index % 2 == 0).then_some(Previous {
+            origin: p.origin,
+            entries: p.index,
+            root: [p.index as u8; 32],
+        }),
+        name,
+    });
+    let of_sites = sites_body();
+    (any::<u64>(), prop_oneof![6 => change, 1 => publication, 1 => genesis, 2 => of_sites])
         .prop_map(|(time_ms, body)| Entry { time_ms, body })
+}
+
+/// What several sites say to each other by entries.
+fn sites_body() -> impl Strategy<Value = Body> {
+    let site = ("[a-z]{1,5}", any::<[u8; 32]>(), any::<bool>()).prop_map(|(name, hash, flag)| {
+        crate::model::Site {
+            addresses: vec![format!("{name}:53")],
+            logs: [(1, name.clone()), (2, String::new())].into(),
+            mirror_keys: vec![name.clone(); usize::from(hash[0] % 3)],
+            certificates: vec![hash; usize::from(hash[1] % 3)],
+            is_suspended: flag,
+            name,
+        }
+    });
+    let registry = (any::<u16>(), proptest::collection::btree_map(any::<u16>(), site, 0..3));
+    let sites = registry.prop_map(|(version, sites)| {
+        Body::Sites(SitesChange {
+            request: RequestId([1; 32]),
+            remember_until_seconds: 5,
+            who: Identity::Site(version),
+            registry: Registry { version: version.into(), sites, ..Registry::default() },
+        })
+    });
+    let hash = (any::<u64>(), any::<u64>(), any::<[u8; 32]>());
+    prop_oneof![
+        sites,
+        hash.prop_map(|(at, names, root)| Body::MapRoot { at, names, root }),
+        (origin(), origin(), any::<u64>()).prop_map(|(lost, successor, held)| Body::Endorsement {
+            lost,
+            successor,
+            held
+        }),
+        origin().prop_map(|lost| Body::Withdrawal { lost }),
+        (origin(), any::<u64>(), proptest::collection::vec(origin(), 0..4), any::<bool>())
+            .prop_map(|(lost, end, endorsers, is_attested)| {
+                Body::Takeover { lost, end, endorsers, is_attested }
+            }),
+        (position(), proptest::collection::vec(any::<u8>(), 0..50))
+            .prop_map(|(position, octets)| Body::Leftover { position, octets }),
+    ]
 }
 
 fn encoded(entry: &Entry) -> Vec<Vec<u8>> {
@@ -159,6 +219,7 @@ fn golden_octets() {
             request: RequestId([7; 32]),
             remember_until_seconds: 9,
             who: Identity::Key("k.".parse().expect("name")),
+            incarnation: 1,
             entered_site: 1,
             audit_commitment: Commitment([8; 32]),
             advice: Advice { path: Path::Fast, reason: Reason::NoHazard, model: *b"rules-v1" },
@@ -166,7 +227,7 @@ fn golden_octets() {
             cause: Cause::Update,
             names: vec![NameChange {
                 owner: "a.z.".parse().expect("name"),
-                home: 1,
+                home: Origin { site: 1, generation: 1 },
                 epoch: 2,
                 version: 3,
                 sequence: 4,
@@ -177,12 +238,12 @@ fn golden_octets() {
         }),
     };
     let expected = [
-        &[1, 2, 0, 0, 0, 0, 1, 2, 3, 4, 1, b'z', 0][..],
+        &[3, 2, 0, 0, 0, 0, 1, 2, 3, 4, 1, b'z', 0, 0, 0, 0, 1][..],
         &[7; 32],
         &[0, 0, 0, 0, 0, 0, 0, 9, 1, 1, b'k', 0, 0, 1],
         &[8; 32],
         b"\x01\x01rules-v1\x01\x01",
-        &[0, 0, 0, 1, 1, b'a', 1, b'z', 0, 0, 1, 0, 0, 0, 2],
+        &[0, 0, 0, 1, 1, b'a', 1, b'z', 0, 0, 1, 0, 1, 0, 0, 0, 2],
         &[0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4],
         &[1, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5],
         &[0, 0, 0, 2, 0, 1, 1, 0, 1, 0, 0, 0, 60, 0, 0, 0, 6, 0, 4, 192, 0, 2, 1, 0, 16, 0],

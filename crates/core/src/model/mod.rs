@@ -1,24 +1,30 @@
 //! What the system knows: names, RRsets, requests, ledger entries, and the state they fold into.
 
-mod codec;
+pub(crate) mod codec;
 pub mod entry;
+mod points;
 mod record;
+pub mod registry;
 pub mod request;
+mod requests;
 mod rrset;
 pub mod settings;
 pub mod snapshot;
 mod state;
 mod step;
 pub mod tree;
+mod zone;
 
 pub use record::{History, NameRecord, RrSets, WriterTag};
+pub use registry::{Registry, Site};
 pub use rrset::{RrSet, RrSetRef, borrowed, find};
-pub use state::{FoldError, State, Zone, Zones};
-pub use step::{Publication, Step, StepKind, Steps};
+pub use state::{Closed, Effects, FoldError, Log, State};
+pub use step::{Changed, Publication, Retrace, Step, StepKind};
+pub use zone::{Zone, Zones};
 
 /// A site's log: the site's number, and how often it had to begin a new log (`berlin`,
 /// `berlin/2`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Origin {
     /// Number of the site.
     pub site: u16,
@@ -26,11 +32,31 @@ pub struct Origin {
     pub generation: u16,
 }
 
+impl Origin {
+    /// The log of a site that has none yet: no entry is ever in it.
+    pub const NONE: Origin = Origin { site: 0, generation: 0 };
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.generation {
+            1 => write!(f, "{}", self.site),
+            generation => write!(f, "{}/{generation}", self.site),
+        }
+    }
+}
+
 /// The place of an entry: a log and an index in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
     /// The log.
     pub origin: Origin,
     /// Index of the entry's last part in that log, from 0.
     pub index: u64,
+}
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.origin, self.index)
+    }
 }

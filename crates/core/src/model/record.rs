@@ -1,9 +1,9 @@
 //! The record that a zone keeps per owner name, packed into one allocation.
 //!
 //! Form: u8 length of the owner name; the owner name in wire form, in the case of its first
-//! registration; u8 length of the history; the history; the RRsets. History: home, epoch,
-//! version, sequence, site, generation and index of the last entry, time of the change in
-//! milliseconds, each as a *number*; then u64 writer, big-endian. RRset: u16 type and u32 TTL,
+//! registration; u8 length of the history; the history; the RRsets. History: site and generation
+//! of the home, epoch, version, sequence, site, generation and index of the last entry, time of
+//! the change in milliseconds, site of use and how many times, each as a *number*; then u64 writer, big-endian. RRset: u16 type and u32 TTL,
 //! big-endian; the length of what follows as a *number*; each rdata behind its u16 length.
 //! A *number* is an unsigned integer in base 128, the least significant seven bits first, every
 //! octet but the last with its highest bit set.
@@ -25,8 +25,8 @@ pub struct NameRecord(ThinArc<(), u8>);
 /// What happened to a name so far, as far as its next change depends on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct History {
-    /// The one site that orders its changes.
-    pub home: u16,
+    /// The log that orders its changes, unless another one took that over.
+    pub home: Origin,
     /// Counts the moves of its home.
     pub epoch: u32,
     /// Counts its changes within an epoch; an after-image with a higher (epoch, version) wins.
@@ -39,6 +39,10 @@ pub struct History {
     pub writer: WriterTag,
     /// When that was, in milliseconds since 1970.
     pub changed_at_ms: u64,
+    /// The site where its last change entered …
+    pub used_at: u16,
+    /// … and how many in a row did, up to 255.
+    pub used_times: u8,
 }
 
 /// A short stand-in for an identity, to notice that two writers differ: the first octets of its
@@ -139,7 +143,8 @@ impl History {
         let at = octets.len();
         octets.push(0);
         for number in [
-            self.home.into(),
+            self.home.site.into(),
+            self.home.generation.into(),
             self.epoch.into(),
             self.version,
             self.sequence,
@@ -147,6 +152,8 @@ impl History {
             self.last.origin.generation.into(),
             self.last.index,
             self.changed_at_ms,
+            self.used_at.into(),
+            self.used_times.into(),
         ] {
             put_number(octets, number);
         }
@@ -156,13 +163,30 @@ impl History {
 
     fn take(take: &mut Take<'_>) -> Option<History> {
         let mut number = || take_number(&mut take.rest);
-        let (home, epoch) = (number()?.try_into().ok()?, number()?.try_into().ok()?);
+        let (site, generation) = (number()?.try_into().ok()?, number()?.try_into().ok()?);
+        let (home, epoch) = (Origin { site, generation }, number()?.try_into().ok()?);
         let (version, sequence) = (number()?, number()?);
         let (site, generation) = (number()?.try_into().ok()?, number()?.try_into().ok()?);
         let last = Position { origin: Origin { site, generation }, index: number()? };
         let changed_at_ms = number()?;
+        let (used_at, used_times) = (number()?.try_into().ok()?, number()?.try_into().ok()?);
         let writer = WriterTag(take.u64().ok()?);
-        Some(History { home, epoch, version, sequence, last, writer, changed_at_ms })
+        Some(History {
+            home,
+            epoch,
+            version,
+            sequence,
+            last,
+            writer,
+            changed_at_ms,
+            used_at,
+            used_times,
+        })
+    }
+
+    /// What counts between two after-images: the higher one wins, whatever came first.
+    pub fn rank(&self) -> (u32, u64) {
+        (self.epoch, self.version)
     }
 }
 
@@ -258,8 +282,19 @@ mod tests {
         (counts, place).prop_map(|((home, epoch, version, sequence), place)| {
             let (site, generation, index, writer, changed_at_ms) = place;
             let last = Position { origin: Origin { site, generation }, index };
-            let writer = WriterTag(writer);
-            History { home, epoch, version, sequence, last, writer, changed_at_ms }
+            let (used_at, used_times) = (generation, site as u8);
+            let (home, writer) = (Origin { site: home, generation: site }, WriterTag(writer));
+            History {
+                home,
+                epoch,
+                version,
+                sequence,
+                last,
+                writer,
+                changed_at_ms,
+                used_at,
+                used_times,
+            }
         })
     }
 

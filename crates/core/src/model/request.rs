@@ -1,7 +1,8 @@
 //! What anybody asks of a site, in one form, whatever protocol it came by.
 
-use super::RrSet;
+use super::registry::RegistryChange;
 use super::settings::Settings;
+use super::{Position, RrSet};
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, RecordType};
 use std::net::IpAddr;
@@ -25,6 +26,8 @@ pub enum Identity {
     Operator,
     /// The server that a zone is followed from.
     Primary(IpAddr),
+    /// The site with this number, on its own account.
+    Site(u16),
 }
 
 impl std::fmt::Display for Identity {
@@ -33,6 +36,7 @@ impl std::fmt::Display for Identity {
             Identity::Key(name) => write!(f, "key {name}"),
             Identity::Operator => f.write_str("operator"),
             Identity::Primary(address) => write!(f, "primary {address}"),
+            Identity::Site(number) => write!(f, "site {number}"),
         }
     }
 }
@@ -54,6 +58,18 @@ pub enum Prerequisite {
     RrSetAbsent(Name, RecordType),
     /// There is exactly this RRset, TTL aside (§2.4.2).
     RrSetEquals(Name, RrSet),
+}
+
+impl Prerequisite {
+    /// The name it looks at.
+    pub fn name(&self) -> &Name {
+        match self {
+            Prerequisite::NameInUse(name) | Prerequisite::NameNotInUse(name) => name,
+            Prerequisite::RrSetExists(name, _)
+            | Prerequisite::RrSetAbsent(name, _)
+            | Prerequisite::RrSetEquals(name, _) => name,
+        }
+    }
 }
 
 impl std::fmt::Display for Prerequisite {
@@ -144,6 +160,8 @@ pub enum Action {
     RemoveZone,
     /// Keep the zone like this; creates it, empty, if it does not exist.
     Configure(Settings),
+    /// Change which sites there are. The request's zone does not matter.
+    Sites(RegistryChange),
 }
 
 /// One name of a [`Action::Replace`].
@@ -180,7 +198,7 @@ pub enum ReplaceReason {
 }
 
 /// One request, authenticated and authorised.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The same for every retry of one request.
     pub id: RequestId,
@@ -203,10 +221,10 @@ pub struct Request {
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Committed in the entry at this index, now or by an earlier copy of the request.
+    /// Committed in the entry there, now or by an earlier copy of the request.
     Done {
-        /// Index in this site's log.
-        index: u64,
+        /// The entry.
+        at: Position,
     },
     /// Not done, and nothing of it was.
     Refused {

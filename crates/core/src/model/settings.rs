@@ -11,6 +11,8 @@ use std::str::FromStr;
 /// How a zone is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
+    /// How far a change must have come before it is acknowledged.
+    pub level: Level,
     /// Servers that the zone is followed from, in order of preference; none for a zone that is
     /// changed here.
     pub primaries: Vec<Remote>,
@@ -20,6 +22,52 @@ pub struct Settings {
     pub transfer_to: Vec<Prefix>,
     /// Its part in catalogs.
     pub role: Role,
+}
+
+/// How far a change must have come before it is acknowledged. Sites that are registered and not
+/// suspended count, the home among them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// Durable at its home.
+    #[default]
+    Local = 0,
+    /// Durable and visible at more than half of the sites.
+    Majority = 1,
+    /// Durable and visible at every site.
+    All = 2,
+}
+
+impl Level {
+    /// The level with this number in entries.
+    pub fn from_code(code: u8) -> Option<Level> {
+        [Level::Local, Level::Majority, Level::All].into_iter().find(|level| *level as u8 == code)
+    }
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Level::Local => "local",
+            Level::Majority => "majority",
+            Level::All => "all",
+        })
+    }
+}
+
+/// Text that is no level.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an acknowledgement level: write local, majority or all")]
+pub struct LevelError(String);
+
+impl FromStr for Level {
+    type Err = LevelError;
+
+    fn from_str(text: &str) -> Result<Level, LevelError> {
+        let levels = [Level::Local, Level::Majority, Level::All];
+        let level = levels.into_iter().find(|level| level.to_string() == text);
+        level.ok_or_else(|| LevelError(text.to_owned()))
+    }
 }
 
 /// A zone's part in catalogs (RFC 9432).
@@ -160,7 +208,8 @@ impl Settings {
         self.transfer_to.iter().any(|prefix| prefix.contains(address))
     }
 
-    pub(super) fn put(&self, put: &mut Put<'_>) {
+    pub(crate) fn put(&self, put: &mut Put<'_>) {
+        put.u8(self.level as u8);
         for remotes in [&self.primaries, &self.notify] {
             put.count(remotes.len());
             for remote in remotes {
@@ -192,7 +241,8 @@ impl Settings {
         }
     }
 
-    pub(super) fn take(take: &mut Take<'_>) -> Result<Settings, Malformed> {
+    pub(crate) fn take(take: &mut Take<'_>) -> Result<Settings, Malformed> {
+        let level = Level::from_code(take.u8()?).ok_or(Malformed("level in an entry"))?;
         let remotes = |take: &mut Take<'_>| -> Result<Vec<Remote>, Malformed> {
             (0..take.count(8)?).map(|_| take_remote(take)).collect()
         };
@@ -214,7 +264,7 @@ impl Settings {
             }
             _ => return Err(Malformed("role in an entry")),
         };
-        Ok(Settings { primaries, notify, transfer_to, role })
+        Ok(Settings { level, primaries, notify, transfer_to, role })
     }
 }
 
@@ -300,6 +350,7 @@ mod tests {
             Role::Member { catalog, unique: b"a1".to_vec() },
         ] {
             let settings = Settings {
+                level: Level::Majority,
                 primaries: vec![remote(Some("k.")), remote(None)],
                 notify: vec![remote(None)],
                 transfer_to: vec!["10.0.0.0/8".parse().expect("a prefix")],

@@ -1,53 +1,116 @@
 //! The whole state as octets, so that a restart need not fold the whole log.
 //!
-//! A snapshot is a cache: the log alone is the truth, and a snapshot that cannot be read is
-//! skipped. Form, with big-endian integers: u8 version (2), u16 site, u16 generation, u64 next
-//! index, u64 last time, origin name (u16 length), list of zones (name apex, u32 serial, u32
-//! length and settings, list of names, each u32 length and the record as it lies in memory), u64 latest second until
-//! which forgotten requests were remembered, list of remembered requests (16 octets id, u64 until,
-//! u64 index).
+//! A snapshot is a cache: the logs alone are the truth, and a snapshot that cannot be read is
+//! skipped. Form 3, with the words of [`super::entry`]: u8 version; origin that this site appends
+//! to; list of logs (origin, text, u64 next index, u64 last time, option of u64 end and origin of
+//! the successor, option of u64 entries and u64 time of the last map root); octets of the registry; list of
+//! endorsements (origin lost, origin endorser, origin successor, u64 held); list of withdrawals (two
+//! origins); list of positions of leftovers; list of removed zones (name, u32 incarnation); list of
+//! zones; u64 latest second until which forgotten requests were remembered; list of remembered
+//! requests (16 octets id, u64 until, position).
+//!
+//! Zone: name apex, u32 incarnation, origin home, u32 serial, u64 and octets settings, list of
+//! waiting points (u32 serial, list of positions), list of names as of the serial where they
+//! differ (octets key, option of octets record), list of octets of uncovered records, list of
+//! names (octets record). A record is as it lies in memory.
 
 use super::codec::{Malformed, Put, TOO_SHORT, Take};
+use super::points::Point;
 use super::settings::Settings;
-use super::{NameRecord, Origin, State, Zone};
+use super::state::{Closed, Endorsed, Log};
+use super::tree::Tree;
+use super::{NameRecord, Origin, Registry, State, Zone};
 use std::sync::Arc;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
-/// Writes `state`, which must have nothing unpublished.
+/// Writes `state`.
 pub fn encode(state: &State) -> Vec<u8> {
     let mut octets = Vec::new();
     let mut put = Put(&mut octets);
     put.u8(VERSION);
-    put.u16(state.origin.site);
-    put.u16(state.origin.generation);
-    put.u64(state.next_index);
-    put.u64(state.last_time_ms);
-    put.u16(state.origin_name.len() as u16);
-    put.bytes(state.origin_name.as_bytes());
+    put_head(&mut put, state);
     put.count(state.zones.iter().count());
     for zone in state.zones.iter() {
-        assert!(!zone.unpublished, "a snapshot between a change and its publication");
-        put.name(&zone.apex);
-        put.u32(zone.serial);
-        let mut settings = Vec::new();
-        zone.settings.put(&mut Put(&mut settings));
-        put.count(settings.len());
-        put.bytes(&settings);
-        put.count(zone.names.iter().count());
-        for record in zone.names.iter() {
-            put.count(record.octets().len());
-            put.bytes(record.octets());
-        }
+        put_zone(&mut put, zone);
     }
     put.u64(state.requests.forgotten_until_seconds);
     put.count(state.remembered());
-    for (id, until_seconds, index) in state.requests.iter() {
+    for (id, until_seconds, at) in state.requests.iter() {
         put.bytes(&id);
         put.u64(until_seconds);
-        put.u64(index);
+        put.position(at);
     }
     octets
+}
+
+fn put_head(put: &mut Put<'_>, state: &State) {
+    put.origin(state.origin);
+    put.count(state.logs.len());
+    for (origin, log) in &state.logs {
+        put.origin(*origin);
+        put.text(&log.name);
+        put.u64(log.next_index);
+        put.u64(log.last_time_ms);
+        put.option(log.closed, |put, closed| {
+            put.u64(closed.end);
+            put.origin(closed.successor);
+        });
+        put.option(log.map_root, |put, (at, time_ms)| {
+            put.u64(at);
+            put.u64(time_ms);
+        });
+    }
+    let mut registry = Vec::new();
+    state.registry.put(&mut Put(&mut registry));
+    put.octets(&registry);
+    put.count(state.endorsements.len());
+    for ((lost, endorser), endorsed) in &state.endorsements {
+        put.origin(*lost);
+        put.origin(*endorser);
+        put.origin(endorsed.successor);
+        put.u64(endorsed.held);
+    }
+    put.count(state.withdrawn.len());
+    for (lost, successor) in &state.withdrawn {
+        put.origin(*lost);
+        put.origin(*successor);
+    }
+    put.count(state.leftovers.len());
+    state.leftovers.iter().for_each(|at| put.position(*at));
+    put.count(state.removed.len());
+    for (apex, incarnation) in &state.removed {
+        put.name(apex);
+        put.u32(*incarnation);
+    }
+}
+
+fn put_zone(put: &mut Put<'_>, zone: &Zone) {
+    put.name(&zone.apex);
+    put.u32(zone.incarnation);
+    put.origin(zone.home);
+    put.u32(zone.serial);
+    put.u64(zone.settings_version);
+    let mut settings = Vec::new();
+    zone.settings.put(&mut Put(&mut settings));
+    put.octets(&settings);
+    put.count(zone.points.waiting.len());
+    for point in &zone.points.waiting {
+        put.u32(point.serial);
+        put.count(point.covers.len());
+        point.covers.iter().for_each(|at| put.position(*at));
+    }
+    put.count(zone.points.uncovered.len());
+    for record in &zone.points.uncovered {
+        let key = record.owner().canonical_key();
+        put.octets(key.as_ref());
+        let at_serial = zone.points.names.get(key.as_ref());
+        put.option(at_serial, |put, record| put.octets(record.octets()));
+    }
+    put.count(zone.points.uncovered.len());
+    zone.points.uncovered.iter().for_each(|record| put.octets(record.octets()));
+    put.count(zone.names.iter().count());
+    zone.names.iter().for_each(|record| put.octets(record.octets()));
 }
 
 /// Reads what [`encode`] wrote.
@@ -74,16 +137,25 @@ pub struct Decoder {
 /// What comes next in a snapshot.
 enum Due {
     Head,
-    /// So many zones, the first of them with so many more names.
-    Zones(usize, Option<(Zone, usize)>),
+    /// So many zones, the first of them with so many more names, and where it was otherwise at its
+    /// serial.
+    Zones(usize, Option<(Zone, usize, AtSerial)>),
     RequestsHead,
     Requests(usize),
     Nothing,
 }
 
+/// Names that were otherwise at the zone's serial, by key; `None` for those that were not there.
+type AtSerial = Vec<(Box<[u8]>, Option<NameRecord>)>;
+
 impl Default for Decoder {
     fn default() -> Decoder {
-        Decoder { state: State::empty(), due: Due::Head, rest: Vec::new(), problem: None }
+        Decoder {
+            state: State::empty(Origin::NONE),
+            due: Due::Head,
+            rest: Vec::new(),
+            problem: None,
+        }
     }
 }
 
@@ -124,7 +196,10 @@ impl Decoder {
         self.skip_empty();
         match (self.problem, &self.due) {
             (Some(problem), _) => Err(problem),
-            (None, Due::Nothing) if self.rest.is_empty() => Ok(self.state),
+            (None, Due::Nothing) if self.rest.is_empty() => {
+                self.state.wait_for_points();
+                Ok(self.state)
+            }
             (None, _) => Err(TOO_SHORT),
         }
     }
@@ -137,17 +212,9 @@ impl Decoder {
                 let zones = take_head(take, &mut self.state)?;
                 self.due = Due::Zones(zones, None);
             }
-            Due::Zones(_, zone @ None) => {
-                let (apex, serial) = (take.name()?, take.u32()?);
-                let length = take.u32()? as usize;
-                let mut settings = Take { rest: take.bytes(length)? };
-                let settings = Arc::new(Settings::take(&mut settings)?);
-                let count = take.u32()? as usize;
-                *zone = Some((Zone::restored(apex, serial, settings), count));
-            }
-            Due::Zones(_, Some((zone, left))) => {
-                let length = take.u32()? as usize;
-                let record = NameRecord::from_octets(take.bytes(length)?)?;
+            Due::Zones(_, zone @ None) => *zone = Some(take_zone(take)?),
+            Due::Zones(_, Some((zone, left, _))) => {
+                let record = NameRecord::from_octets(take_octets(take)?)?;
                 zone.names.insert(record.owner().canonical_key().as_ref(), record);
                 *left -= 1;
             }
@@ -156,8 +223,8 @@ impl Decoder {
                 self.due = Due::Requests(take.u32()? as usize);
             }
             Due::Requests(left) => {
-                let (id, until_seconds, index) = (take.array()?, take.u64()?, take.u64()?);
-                self.state.requests.insert(id, until_seconds, index);
+                let (id, until_seconds, at) = (take.array()?, take.u64()?, take.position()?);
+                self.state.requests.insert(id, until_seconds, at);
                 *left -= 1;
             }
             Due::Nothing => return Err(Malformed("snapshot: octets after its end")),
@@ -168,9 +235,10 @@ impl Decoder {
     /// Goes on where there is nothing left to read.
     fn skip_empty(&mut self) {
         if let Due::Zones(left, zone) = &mut self.due
-            && let Some((zone, _)) = zone.take_if(|(_, names)| *names == 0)
+            && let Some((mut zone, _, at_serial)) = zone.take_if(|(_, names, _)| *names == 0)
         {
             *left -= 1;
+            zone.points.names = at_serial_of(&zone, at_serial);
             let key = zone.apex.canonical_key();
             self.state.zones.0.insert(key.as_ref(), Arc::new(zone));
         }
@@ -182,16 +250,86 @@ impl Decoder {
     }
 }
 
+/// The names as of the zone's serial.
+fn at_serial_of(zone: &Zone, differing: AtSerial) -> Tree<NameRecord> {
+    let mut names = zone.names.clone();
+    for (key, record) in differing {
+        match record {
+            Some(record) => _ = names.insert(&key, record),
+            None => _ = names.remove(&key),
+        }
+    }
+    names
+}
+
+/// Octets behind their length, of which perhaps not all are there yet.
+fn take_octets<'a>(take: &mut Take<'a>) -> Result<&'a [u8], Malformed> {
+    let length = take.u32()? as usize;
+    take.bytes(length)
+}
+
+/// As [`Take::list`], where not all may be there yet.
+fn take_list<'a, T>(
+    take: &mut Take<'a>,
+    mut each: impl FnMut(&mut Take<'a>) -> Result<T, Malformed>,
+) -> Result<Vec<T>, Malformed> {
+    let count = take.u32()?;
+    let mut things = Vec::new();
+    for _ in 0..count {
+        things.push(each(take)?);
+    }
+    Ok(things)
+}
+
+/// Reads a zone up to its names, and the number of those.
+fn take_zone(take: &mut Take<'_>) -> Result<(Zone, usize, AtSerial), Malformed> {
+    let mut zone = Zone::empty(take.name()?);
+    zone.incarnation = take.u32()?;
+    zone.home = take.origin()?;
+    zone.serial = take.u32()?;
+    zone.settings_version = take.u64()?;
+    zone.settings = Arc::new(Settings::take(&mut Take { rest: take_octets(take)? })?);
+    let point = |take: &mut Take<'_>| {
+        Ok(Point { serial: take.u32()?, covers: take_list(take, Take::position)? })
+    };
+    zone.points.waiting = take_list(take, point)?.into();
+    let record = |take: &mut Take<'_>| NameRecord::from_octets(take_octets(take)?);
+    let at_serial = take_list(take, |take| {
+        let key = take_octets(take)?.into();
+        Ok((key, if take.flag()? { Some(record(take)?) } else { None }))
+    })?;
+    zone.points.uncovered = take_list(take, record)?;
+    Ok((zone, take.u32()? as usize, at_serial))
+}
+
 /// Reads up to the number of zones, which it returns.
 fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<usize, Malformed> {
     if take.u8()? != VERSION {
         return Err(Malformed("snapshot: of another version"));
     }
-    state.origin = Origin { site: take.u16()?, generation: take.u16()? };
-    state.next_index = take.u64()?;
-    state.last_time_ms = take.u64()?;
-    let length = take.u16()?;
-    state.origin_name = String::from_utf8(take.bytes(length.into())?.to_vec())
-        .map_err(|_| Malformed("snapshot: origin"))?;
+    state.origin = take.origin()?;
+    let logs = take_list(take, |take| {
+        let (origin, name) = (take.origin()?, take_text(take)?);
+        let (next_index, last_time_ms) = (take.u64()?, take.u64()?);
+        let closed =
+            take.option(|take| Ok(Closed { end: take.u64()?, successor: take.origin()? }))?;
+        let map_root = take.option(|take| Ok((take.u64()?, take.u64()?)))?;
+        Ok((origin, Log { name, next_index, last_time_ms, closed, map_root }))
+    })?;
+    state.logs = logs.into_iter().collect();
+    state.registry = Arc::new(Registry::take(&mut Take { rest: take_octets(take)? })?);
+    let endorsements = take_list(take, |take| {
+        let key = (take.origin()?, take.origin()?);
+        Ok((key, Endorsed { successor: take.origin()?, held: take.u64()? }))
+    })?;
+    state.endorsements = endorsements.into_iter().collect();
+    state.withdrawn =
+        take_list(take, |take| Ok((take.origin()?, take.origin()?)))?.into_iter().collect();
+    state.leftovers = take_list(take, Take::position)?;
+    state.removed = take_list(take, |take| Ok((take.name()?, take.u32()?)))?.into_iter().collect();
     Ok(take.u32()? as usize)
+}
+
+fn take_text(take: &mut Take<'_>) -> Result<String, Malformed> {
+    String::from_utf8(take_octets(take)?.to_vec()).map_err(|_| Malformed("snapshot: text"))
 }

@@ -1,243 +1,19 @@
-//! The state that ledger entries fold into: zones with their names, and the requests already
-//! done. Folding is the only way state changes, for the leader, a follower and a restart alike.
+//! The state that ledger entries fold into: zones with their names, the sites, and the requests
+//! already done. Folding is the only way state changes, for the leader, a follower and a restart
+//! alike.
+//!
+//! A site folds its own log and its copies of the other sites' logs, each in order, but mixed as
+//! they come. What comes out does not depend on the mixture: a name takes an after-image only if it
+//! ranks higher than what it has, zones have incarnations, the sites a version.
 
-use super::entry::{Body, Cause, Change, Entry, NameChange};
+use super::entry::{Body, Cause, Change, Entry};
+use super::points::Point;
 use super::request::RequestId;
-use super::settings::Settings;
-use super::tree::{Descent, Keyed, Live, Tree};
-use super::{History, NameRecord, Origin, Position, RrSet, RrSetRef, WriterTag, borrowed, find};
-use einhorn_wire::rdata::{self, serial_greater, soa_numbers};
-use einhorn_wire::{Name, RecordType};
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use super::requests::Requests;
+use super::{NameRecord, Origin, Position, Registry, Step, StepKind, Zone, Zones};
+use einhorn_wire::Name;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// One zone. Cloning is cheap and gives a snapshot.
-#[derive(Clone)]
-pub struct Zone {
-    /// Its name.
-    pub apex: Name,
-    /// Its name as a canonical key.
-    key: Box<[u8]>,
-    /// Its names, by canonical key.
-    pub names: Tree<NameRecord>,
-    /// The serial last published.
-    pub serial: u32,
-    /// Whether something changed since.
-    pub unpublished: bool,
-    /// How it is kept.
-    pub settings: Arc<Settings>,
-}
-
-impl Live for Arc<Zone> {
-    fn is_live(&self) -> bool {
-        true
-    }
-}
-
-impl Keyed for Arc<Zone> {
-    fn with_key<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
-        look(&self.key)
-    }
-}
-
-impl Zone {
-    /// A zone without names.
-    fn empty(apex: Name) -> Zone {
-        Zone::restored(apex, 0, Arc::default())
-    }
-
-    /// A zone as a snapshot has it, still without names.
-    pub(super) fn restored(apex: Name, serial: u32, settings: Arc<Settings>) -> Zone {
-        let key = apex.canonical_key().as_ref().into();
-        Zone { apex, key, names: Tree::default(), serial, unpublished: false, settings }
-    }
-
-    /// Makes the next publication take the serial of the SOA that `load` comes with.
-    fn begin_at_serial_of(&mut self, load: &Change) {
-        let apex = load.names.iter().find(|name| name.owner == load.zone);
-        let soa = apex.and_then(|apex| find(&apex.after, RecordType::SOA)?.rdatas().next());
-        self.serial = soa.and_then(soa_numbers).map_or(0, |soa| soa.serial.wrapping_sub(1));
-    }
-
-    /// The zone's SOA record; `None` for a zone that has no content yet.
-    pub fn soa(&self) -> Option<RrSetRef<'_>> {
-        self.rrset(&self.apex, RecordType::SOA)
-    }
-
-    /// Folds a change of this zone, made in the entry at `last`.
-    ///
-    /// # Errors
-    /// [`FoldError::Sequence`].
-    pub(crate) fn fold(
-        &mut self,
-        change: &Change,
-        last: Position,
-        time_ms: u64,
-    ) -> Result<(), FoldError> {
-        let writer = change.who.tag();
-        self.unpublished |= !change.names.is_empty();
-        change.names.iter().try_for_each(|name| fold_name(self, name, last, writer, time_ms))
-    }
-
-    /// The serial of the next publication: the SOA's own if an update raised it, else the next
-    /// number; never 0, which some secondaries take for "none". A followed zone has its
-    /// primary's.
-    pub(crate) fn next_serial(&self) -> u32 {
-        let soa = self.soa().and_then(|set| soa_numbers(set.rdatas().next()?));
-        match soa {
-            Some(soa) if self.settings.is_followed() => soa.serial,
-            Some(soa) if serial_greater(soa.serial, self.serial) => soa.serial,
-            _ => self.serial.wrapping_add(1).max(1),
-        }
-    }
-
-    /// The record of a name, tombstones included.
-    pub fn name(&self, name: &Name) -> Option<&NameRecord> {
-        self.names.get(name.canonical_key().as_ref())
-    }
-
-    /// An RRset.
-    pub fn rrset(&self, name: &Name, rtype: RecordType) -> Option<RrSetRef<'_>> {
-        self.name(name)?.rrset(rtype)
-    }
-
-    /// SHA-256 over the zone's content in canonical order: per name and RRset the lower-case
-    /// owner, type, TTL, number of records, and the canonical rdatas in order. The SOA serial
-    /// counts as 0, since restoring content does not restore serials.
-    pub fn state_root(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        for record in self.names.iter() {
-            let owner = record.owner().as_wire().to_ascii_lowercase();
-            let mut sets: Vec<RrSetRef<'_>> = record.rrsets().collect();
-            sets.sort_by_key(|set| set.rtype);
-            for set in sets {
-                hash.update(&owner);
-                hash.update(set.rtype.0.to_be_bytes());
-                hash.update(set.ttl.to_be_bytes());
-                let mut datas: Vec<_> = set
-                    .rdatas()
-                    .map(|data| rdata::canonical(set.rtype, data).into_owned())
-                    .collect();
-                if set.rtype == RecordType::SOA {
-                    datas
-                        .iter_mut()
-                        .for_each(|data| *data = rdata::with_serial(data, 0).into_vec());
-                }
-                datas.sort();
-                hash.update((datas.len() as u32).to_be_bytes());
-                for data in &datas {
-                    hash.update((data.len() as u16).to_be_bytes());
-                    hash.update(data);
-                }
-            }
-        }
-        hash.finalize().into()
-    }
-
-    /// Puts the published serial into the SOA record, so that every reader sees one number.
-    fn set_serial(&mut self, serial: u32) {
-        self.serial = serial;
-        self.unpublished = false;
-        self.names.modify(self.apex.canonical_key().as_ref(), |apex| {
-            let Some(old) = apex.rrset(RecordType::SOA) else { return };
-            let datas: Vec<_> = old.rdatas().map(|data| rdata::with_serial(data, serial)).collect();
-            let new = RrSet::new(old.rtype, old.ttl, datas.iter().map(|data| &**data));
-            let Some(new) = new else { return };
-            let sets = apex.rrsets().map(|set| if set == old { new.borrowed() } else { set });
-            *apex = NameRecord::new(apex.owner(), &apex.history(), sets);
-        });
-    }
-}
-
-/// All zones of a site. Cloning is cheap and gives a snapshot.
-#[derive(Clone, Default)]
-pub struct Zones(pub(super) Tree<Arc<Zone>>);
-
-impl Zones {
-    /// The zone with this apex.
-    pub fn get(&self, apex: &Name) -> Option<&Arc<Zone>> {
-        self.0.get(apex.canonical_key().as_ref())
-    }
-
-    /// The deepest zone that the name with this canonical key is in.
-    pub fn containing(&self, key: &[u8]) -> Option<&Arc<Zone>> {
-        let mut deepest = None;
-        let Descent { value, .. } = self.0.descend(key, |zone| deepest = Some(zone));
-        value.or(deepest)
-    }
-
-    /// All zones in canonical order.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Zone>> {
-        self.0.iter()
-    }
-}
-
-/// Request ids are hashes, so their first octets are a hash already.
-#[derive(Default, Clone, Copy)]
-struct FirstOctets(u64);
-
-impl Hasher for FirstOctets {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        for octet in octets.iter().take(8) {
-            self.0 = self.0 << 8 | u64::from(*octet);
-        }
-    }
-}
-
-/// The first 16 octets of a request id, enough to tell requests apart.
-type ShortId = [u8; 16];
-
-/// Requests done so recently that a copy of them could still arrive.
-#[derive(Default, Clone)]
-pub(super) struct Requests {
-    /// Index of the entry that each was done in.
-    done: HashMap<ShortId, u64, BuildHasherDefault<FirstOctets>>,
-    /// Ids by the second in which they may be forgotten.
-    until_seconds: BTreeMap<u64, Vec<ShortId>>,
-    /// The latest such second of those that have been forgotten; 0 for none.
-    pub(super) forgotten_until_seconds: u64,
-}
-
-impl Requests {
-    fn short(id: &RequestId) -> ShortId {
-        let mut short = [0; 16];
-        short.copy_from_slice(&id.0[..16]);
-        short
-    }
-
-    pub(super) fn insert(&mut self, id: ShortId, until_seconds: u64, index: u64) {
-        if self.done.insert(id, index).is_none() {
-            self.until_seconds.entry(until_seconds).or_default().push(id);
-        }
-    }
-
-    fn forget_before(&mut self, now_seconds: u64) {
-        while let Some(first) =
-            self.until_seconds.first_entry().filter(|entry| *entry.key() < now_seconds)
-        {
-            self.forgotten_until_seconds = self.forgotten_until_seconds.max(*first.key());
-            for id in first.remove() {
-                self.done.remove(&id);
-            }
-        }
-    }
-
-    /// Id, until and index of each, in a fixed order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (ShortId, u64, u64)> {
-        self.until_seconds.iter().flat_map(|(until, ids)| {
-            let mut ids: Vec<_> =
-                ids.iter().filter_map(|id| Some((*id, *until, *self.done.get(id)?))).collect();
-            ids.sort_unstable();
-            ids
-        })
-    }
-}
 
 /// An entry that does not follow from the ones before it: the log is not what it was, or was
 /// written by another program.
@@ -269,40 +45,183 @@ pub enum FoldError {
         /// Sequence in the entry.
         actual: u64,
     },
+    /// Entries of a log were folded that came after its takeover, before that was known here: the
+    /// state must be folded anew.
+    #[error("log {lost} ended at entry {end} when it was taken over, but {folded} were folded")]
+    Overtaken {
+        /// The log.
+        lost: Origin,
+        /// Entries of it that count.
+        end: u64,
+        /// Entries folded.
+        folded: u64,
+    },
 }
 
-/// Everything a site knows, as of the entry before `next_index`.
+/// A log, as far as it is folded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Log {
+    /// Its name in its checkpoints; empty until its genesis entry.
+    pub name: String,
+    /// Index of its next entry, from 0, counting parts.
+    pub next_index: u64,
+    /// Time of its last entry, in milliseconds since 1970; entries never go back in time.
+    pub last_time_ms: u64,
+    /// Set when another log went on for it.
+    pub closed: Option<Closed>,
+    /// Entries and time of its last map root.
+    pub map_root: Option<(u64, u64)>,
+}
+
+/// The end of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed {
+    /// Entries that count.
+    pub end: u64,
+    /// The log that went on.
+    pub successor: Origin,
+}
+
+/// That a site believes a log lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endorsed {
+    /// Who may go on for it.
+    pub successor: Origin,
+    /// Entries of the lost log that the endorser holds.
+    pub held: u64,
+}
+
+/// What folding brought about that others want to know.
+#[derive(Default)]
+pub struct Effects {
+    /// What happened to zones, in order.
+    pub steps: Vec<Step>,
+    /// Zones that have something unpublished now and had nothing before.
+    pub unpublished: Vec<Name>,
+}
+
+/// Everything a site knows.
 #[derive(Clone)]
 pub struct State {
-    /// The log that entries are appended to.
+    /// The log that this site appends to; [`Origin::NONE`] until it has one.
     pub origin: Origin,
-    /// The log's name in its checkpoints; empty until the genesis entry.
-    pub origin_name: String,
-    /// Index of the next entry, from 0, counting parts.
-    pub next_index: u64,
-    /// Time of the last entry, in milliseconds since 1970; entries never go back in time.
-    pub last_time_ms: u64,
+    /// Every log of which anything is known.
+    pub(super) logs: BTreeMap<Origin, Log>,
+    /// The sites.
+    pub registry: Arc<Registry>,
     /// The zones.
     pub zones: Zones,
+    /// The last incarnation of zones that were removed.
+    pub(super) removed: BTreeMap<Name, u32>,
     pub(super) requests: Requests,
+    /// By lost log and endorser.
+    pub(super) endorsements: BTreeMap<(Origin, Origin), Endorsed>,
+    /// Lost logs with logs that will not go on for them.
+    pub(super) withdrawn: BTreeSet<(Origin, Origin)>,
+    /// Entries that keep what a lost log had and nobody else.
+    pub(super) leftovers: Vec<Position>,
+    /// Zones whose next point waits for an entry.
+    pub(super) waiting: BTreeMap<(Origin, u64), Vec<Name>>,
 }
 
 impl State {
-    /// The state before any entry.
-    pub fn empty() -> State {
+    /// The state before any entry, of a site that will append to `origin`.
+    pub fn empty(origin: Origin) -> State {
         State {
-            origin: Origin { site: 0, generation: 0 },
-            origin_name: String::new(),
-            next_index: 0,
-            last_time_ms: 0,
+            origin,
+            logs: BTreeMap::new(),
+            registry: Arc::default(),
             zones: Zones::default(),
+            removed: BTreeMap::new(),
             requests: Requests::default(),
+            endorsements: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
+            leftovers: Vec::new(),
+            waiting: BTreeMap::new(),
         }
     }
 
+    /// A log, if anything of it is known.
+    pub fn log(&self, origin: Origin) -> Option<&Log> {
+        self.logs.get(&origin)
+    }
+
+    /// All logs of which anything is known.
+    pub fn logs(&self) -> impl Iterator<Item = (Origin, &Log)> {
+        self.logs.iter().map(|(origin, log)| (*origin, log))
+    }
+
+    /// Index of the next entry of a log.
+    pub fn next_of(&self, origin: Origin) -> u64 {
+        self.logs.get(&origin).map_or(0, |log| log.next_index)
+    }
+
+    /// Index of the next entry of this site's log.
+    pub fn next_index(&self) -> u64 {
+        self.next_of(self.origin)
+    }
+
+    /// Entries folded, of all logs together. Only ever grows.
+    pub fn entries(&self) -> u64 {
+        self.logs.values().map(|log| log.next_index).sum()
+    }
+
+    /// Time of the last entry of this site's log, in milliseconds since 1970.
+    pub fn last_time_ms(&self) -> u64 {
+        self.logs.get(&self.origin).map_or(0, |log| log.last_time_ms)
+    }
+
+    /// Whether the entry there is folded.
+    pub fn has(&self, at: Position) -> bool {
+        self.next_of(at.origin) > at.index
+    }
+
+    /// The last entry of each log.
+    pub fn positions(&self) -> Vec<Position> {
+        let last = |(origin, log): (&Origin, &Log)| {
+            log.next_index.checked_sub(1).map(|index| Position { origin: *origin, index })
+        };
+        self.logs.iter().filter_map(last).collect()
+    }
+
+    /// The log that does now what `origin` did: itself, or whichever went on for it.
+    pub fn in_charge(&self, origin: Origin) -> Origin {
+        let mut now = origin;
+        // Each log is closed once, by one that was open then: there are no circles. The bound is
+        // for a state that was made up.
+        for _ in 0..self.logs.len() {
+            match self.logs.get(&now).and_then(|log| log.closed) {
+                Some(closed) => now = closed.successor,
+                None => break,
+            }
+        }
+        now
+    }
+
+    /// The log that orders what belongs to a zone as a whole.
+    pub fn home_of_zone(&self, zone: &Zone) -> Origin {
+        self.in_charge(zone.home)
+    }
+
+    /// The log that orders the changes of a name; that is its zone's for one never seen.
+    pub fn home_of(&self, zone: &Zone, record: Option<&NameRecord>) -> Origin {
+        self.in_charge(record.map_or(zone.home, |record| record.history().home))
+    }
+
+    /// The log that orders which sites there are.
+    pub fn home_of_registry(&self) -> Origin {
+        self.registry.home.map_or(self.origin, |home| self.in_charge(home))
+    }
+
+    /// The log that a site appends to now, as far as is known.
+    pub fn log_of_site(&self, site: u16) -> Option<Origin> {
+        let generation = *self.registry.sites.get(&site)?.logs.keys().next_back()?;
+        Some(Origin { site, generation })
+    }
+
     /// The entry in which this request was done, if it is remembered.
-    pub fn done(&self, id: &RequestId) -> Option<u64> {
-        self.requests.done.get(&Requests::short(id)).copied()
+    pub fn done(&self, id: &RequestId) -> Option<Position> {
+        self.requests.get(id)
     }
 
     /// Whether a request that could be repeated until then would still be remembered, had it been
@@ -313,7 +232,7 @@ impl State {
 
     /// Number of requests remembered.
     pub fn remembered(&self) -> usize {
-        self.requests.done.len()
+        self.requests.len()
     }
 
     /// Forgets requests whose copies would be refused by now anyway.
@@ -321,93 +240,208 @@ impl State {
         self.requests.forget_before(now_seconds);
     }
 
-    /// Folds the next entry, stored in `parts` parts.
+    /// The incarnation that a zone gets which is made now.
+    pub fn next_incarnation(&self, apex: &Name) -> u32 {
+        let removed = self.removed.get(apex).copied().unwrap_or(0);
+        self.zones.get(apex).map_or(removed + 1, |zone| zone.incarnation.max(1))
+    }
+
+    /// Who endorsed what for a lost log: the endorser's log, the successor, entries held.
+    pub fn endorsements(&self, lost: Origin) -> impl Iterator<Item = (Origin, Endorsed)> {
+        let of_log = move |(key, endorsed): (&(Origin, Origin), &Endorsed)| {
+            (key.0 == lost).then_some((key.1, *endorsed))
+        };
+        self.endorsements.iter().filter_map(of_log)
+    }
+
+    /// Whether `successor` said that it does not go on for `lost`, or was itself lost without
+    /// having done so.
+    pub fn has_withdrawn(&self, lost: Origin, successor: Origin) -> bool {
+        let is_closed = |origin| self.logs.get(&origin).is_some_and(|log| log.closed.is_some());
+        self.withdrawn.contains(&(lost, successor)) || (is_closed(successor) && !is_closed(lost))
+    }
+
+    /// Entries that keep what a lost log had and nobody else.
+    pub fn leftovers(&self) -> &[Position] {
+        &self.leftovers
+    }
+
+    /// Says that a log has ended, before anything of it is folded that does not count.
+    ///
+    /// # Errors
+    /// [`FoldError::Overtaken`] if that is too late.
+    pub fn close(&mut self, lost: Origin, closed: Closed) -> Result<(), FoldError> {
+        let log = self.logs.entry(lost).or_default();
+        if log.next_index > closed.end {
+            let folded = log.next_index;
+            return Err(FoldError::Overtaken { lost, end: closed.end, folded });
+        }
+        log.closed = Some(closed);
+        Ok(())
+    }
+
+    /// Folds the next entry of a log, stored in `parts` parts. Entries that come after the log's
+    /// takeover do not count and change nothing.
     ///
     /// # Errors
     /// [`FoldError`]; the state is then not to be used any more.
-    pub fn fold(&mut self, entry: &Entry, parts: u64) -> Result<(), FoldError> {
-        let index = self.next_index + parts - 1;
-        match &entry.body {
-            Body::Genesis { origin, name } => {
-                if self.next_index != 0 {
-                    return Err(FoldError::Genesis { index });
-                }
-                self.origin = *origin;
-                self.origin_name = name.clone();
-            }
-            _ if self.next_index == 0 => return Err(FoldError::Genesis { index }),
-            Body::Change(change) => self.fold_change(change, entry.time_ms, index)?,
-            Body::Publication { zone, serial, .. } => {
-                self.zones
-                    .0
-                    .modify(zone.canonical_key().as_ref(), |zone| {
-                        Arc::make_mut(zone).set_serial(*serial)
-                    })
-                    .ok_or_else(|| FoldError::NoZone { index, zone: zone.clone() })?;
-            }
+    pub fn fold(
+        &mut self,
+        origin: Origin,
+        entry: &Entry,
+        parts: u64,
+        effects: &mut Effects,
+    ) -> Result<(), FoldError> {
+        let log = self.logs.entry(origin).or_default();
+        if log.closed.is_some_and(|closed| log.next_index + parts > closed.end) {
+            return Ok(());
         }
-        self.next_index = index + 1;
-        self.last_time_ms = entry.time_ms;
+        let index = log.next_index + parts - 1;
+        if (log.next_index == 0) != matches!(entry.body, Body::Genesis { .. }) {
+            return Err(FoldError::Genesis { index });
+        }
+        log.next_index = index + 1;
+        log.last_time_ms = entry.time_ms;
+        let at = Position { origin, index };
+        match &entry.body {
+            Body::Genesis { name, .. } => log.name.clone_from(name),
+            Body::MapRoot { at, .. } => log.map_root = Some((*at, entry.time_ms)),
+            Body::Change(change) => self.fold_change(change, entry.time_ms, at, effects)?,
+            Body::Publication { zone, incarnation, serial, covers } => {
+                let point = Point { serial: *serial, covers: covers.clone() };
+                self.fold_point(zone, *incarnation, point, at, effects)?;
+            }
+            Body::Sites(sites) => {
+                if sites.registry.version > self.registry.version {
+                    self.registry = Arc::new(sites.registry.clone());
+                }
+                self.requests.insert(
+                    Requests::short(&sites.request),
+                    sites.remember_until_seconds,
+                    at,
+                );
+            }
+            Body::Endorsement { lost, successor, held } => {
+                let endorsed = Endorsed { successor: *successor, held: *held };
+                self.endorsements.insert((*lost, origin), endorsed);
+            }
+            Body::Withdrawal { lost } => _ = self.withdrawn.insert((*lost, origin)),
+            Body::Takeover { lost, end, .. } => {
+                self.close(*lost, Closed { end: *end, successor: origin })?;
+            }
+            Body::Leftover { .. } => self.leftovers.push(at),
+        }
+        self.reach_points_waiting_for(origin, effects);
         Ok(())
     }
 
-    fn fold_change(&mut self, change: &Change, time_ms: u64, index: u64) -> Result<(), FoldError> {
+    fn fold_change(
+        &mut self,
+        change: &Change,
+        time_ms: u64,
+        at: Position,
+        effects: &mut Effects,
+    ) -> Result<(), FoldError> {
+        self.requests.insert(Requests::short(&change.request), change.remember_until_seconds, at);
+        if self.removed.get(&change.zone).is_some_and(|removed| change.incarnation <= *removed) {
+            return Ok(());
+        }
         let key = change.zone.canonical_key();
         let key = key.as_ref();
-        if let Cause::ZoneLoad { .. } | Cause::Settings(_) = change.cause
-            && self.zones.0.get(key).is_none()
-        {
+        if self.zones.0.get(key).is_none() {
+            let is_made = matches!(change.cause, Cause::ZoneLoad { .. } | Cause::Settings { .. });
+            // What another site did may be heard of before the zone itself is.
+            if !is_made && self.logs.len() == 1 {
+                return Err(FoldError::NoZone { index: at.index, zone: change.zone.clone() });
+            }
             self.zones.0.insert(key, Arc::new(Zone::empty(change.zone.clone())));
         }
-        let last = Position { origin: self.origin, index };
-        let folded = self.zones.0.modify(key, |zone| {
-            let zone = Arc::make_mut(zone);
-            match &change.cause {
-                Cause::ZoneLoad { .. } => zone.begin_at_serial_of(change),
-                Cause::Settings(settings) => zone.settings = Arc::new((**settings).clone()),
-                _ => {}
-            }
-            zone.fold(change, last, time_ms)
-        });
-        folded.unwrap_or_else(|| Err(FoldError::NoZone { index, zone: change.zone.clone() }))?;
         if let Cause::ZoneRemoval { .. } = change.cause {
             self.zones.0.remove(key);
+            self.removed.insert(change.zone.clone(), change.incarnation);
+            effects.steps.push(Step { zone: change.zone.clone(), kind: StepKind::Removed });
+            return Ok(());
         }
-        self.requests.insert(
-            Requests::short(&change.request),
-            change.remember_until_seconds,
-            index,
-        );
+        let folded = self.zones.0.modify(key, |zone| {
+            let zone = Arc::make_mut(zone);
+            if change.incarnation > zone.incarnation {
+                *zone = Zone { incarnation: change.incarnation, ..Zone::empty(zone.apex.clone()) };
+            }
+            if change.incarnation < zone.incarnation {
+                return Ok(());
+            }
+            let was_unpublished = zone.is_unpublished();
+            zone.fold(change, at, time_ms)?;
+            if zone.is_unpublished() && !was_unpublished {
+                effects.unpublished.push(zone.apex.clone());
+            }
+            Ok(())
+        });
+        folded.unwrap_or(Ok(()))?;
+        if let Cause::Settings { .. } = change.cause {
+            effects.steps.push(Step { zone: change.zone.clone(), kind: StepKind::Configured });
+        }
         Ok(())
     }
-}
 
-fn fold_name(
-    zone: &mut Zone,
-    change: &NameChange,
-    last: Position,
-    writer: WriterTag,
-    time_ms: u64,
-) -> Result<(), FoldError> {
-    let key = change.owner.canonical_key();
-    let old = zone.names.get(key.as_ref());
-    let history = old.map(NameRecord::history);
-    let expected = history.map_or(0, |old| old.sequence) + 1;
-    if change.sequence != expected || change.previous != history.map(|old| old.last) {
-        let (owner, actual) = (change.owner.clone(), change.sequence);
-        return Err(FoldError::Sequence { index: last.index, owner, expected, actual });
+    fn fold_point(
+        &mut self,
+        apex: &Name,
+        incarnation: u32,
+        point: Point,
+        at: Position,
+        effects: &mut Effects,
+    ) -> Result<(), FoldError> {
+        let key = apex.canonical_key();
+        let taken = self.zones.0.modify(key.as_ref(), |zone| {
+            if zone.incarnation == incarnation {
+                Arc::make_mut(zone).points.logged(point);
+            }
+        });
+        match taken {
+            Some(()) => self.reach_points(apex, effects),
+            // The zone was removed by now, or in a log that was folded first.
+            None if self.removed.contains_key(apex) => {}
+            None => return Err(FoldError::NoZone { index: at.index, zone: apex.clone() }),
+        }
+        Ok(())
     }
-    let history = History {
-        home: change.home,
-        epoch: change.epoch,
-        version: change.version,
-        sequence: change.sequence,
-        last,
-        writer,
-        changed_at_ms: time_ms,
-    };
-    let owner = old.map_or(change.owner.borrowed(), NameRecord::owner);
-    let record = NameRecord::new(owner, &history, borrowed(&change.after));
-    zone.names.insert(key.as_ref(), record);
-    Ok(())
+
+    /// Reaches all points of a zone that can be reached now.
+    fn reach_points(&mut self, apex: &Name, effects: &mut Effects) {
+        let key = apex.canonical_key();
+        loop {
+            let Some(zone) = self.zones.0.get(key.as_ref()) else { return };
+            let Some(wanted) = zone.wanted() else { return };
+            if let Some(missing) = wanted.iter().find(|at| !self.has(**at)) {
+                let waiting = self.waiting.entry((missing.origin, missing.index)).or_default();
+                if !waiting.contains(apex) {
+                    waiting.push(apex.clone());
+                }
+                return;
+            }
+            let kind = self.zones.0.modify(key.as_ref(), |zone| Arc::make_mut(zone).reach());
+            if let Some(Some(kind)) = kind {
+                effects.steps.push(Step { zone: apex.clone(), kind });
+            }
+        }
+    }
+
+    /// Notes what each zone's next point waits for.
+    pub(super) fn wait_for_points(&mut self) {
+        let apexes: Vec<Name> = self.zones.iter().map(|zone| zone.apex.clone()).collect();
+        let mut effects = Effects::default();
+        apexes.iter().for_each(|apex| self.reach_points(apex, &mut effects));
+        debug_assert!(effects.steps.is_empty(), "a snapshot with a point that could be reached");
+    }
+
+    fn reach_points_waiting_for(&mut self, origin: Origin, effects: &mut Effects) {
+        let next = self.next_of(origin);
+        while let Some((key, _)) = self.waiting.range((origin, 0)..(origin, next)).next()
+            && let key = *key
+            && let Some(zones) = self.waiting.remove(&key)
+        {
+            zones.iter().for_each(|zone| self.reach_points(zone, effects));
+        }
+    }
 }

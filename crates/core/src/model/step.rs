@@ -1,14 +1,14 @@
 //! What a publication changed, for everything that follows zones: transfers of differences,
 //! notifications, catalogs.
 
-use super::Zones;
 use super::entry::{Body, Cause, Entry, NameChange};
-use einhorn_wire::Name;
+use super::{RrSet, Zones};
+use einhorn_wire::{Name, RecordType};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
 /// Names in one step at most; a larger change is cheaper to take as a whole zone.
-const STEP_NAMES_MAX: usize = 65_536;
+pub(super) const STEP_NAMES_MAX: usize = 65_536;
 
 /// What readers may see from now on, and how it came about.
 pub struct Publication {
@@ -27,6 +27,15 @@ pub struct Step {
     pub kind: StepKind,
 }
 
+/// A name that differs from before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Owner name.
+    pub owner: Name,
+    /// Each type that differs, with its RRset before.
+    pub before: Vec<(RecordType, Option<RrSet>)>,
+}
+
 /// What happened to a zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepKind {
@@ -38,8 +47,8 @@ pub enum StepKind {
         from: u32,
         /// Serial after.
         to: u32,
-        /// The changes, in order.
-        changes: Vec<NameChange>,
+        /// The names that differ.
+        changes: Vec<Changed>,
     },
     /// It is kept otherwise than before.
     Configured,
@@ -47,9 +56,9 @@ pub enum StepKind {
     Removed,
 }
 
-/// Gathers entries into steps.
+/// Finds the steps that entries led to, where the state before them is not at hand.
 #[derive(Default)]
-pub struct Steps {
+pub struct Retrace {
     done: Vec<Step>,
     /// Zones changed since their last publication, in the order of their first change.
     open: Vec<Open>,
@@ -58,21 +67,19 @@ pub struct Steps {
 }
 
 struct Open {
-    zone: Name,
     /// None when nothing tells the difference.
-    changes: Option<Vec<NameChange>>,
+    changes: Option<Vec<Changed>>,
 }
 
-impl Steps {
+impl Retrace {
     /// Takes the next entry. `serial_before` is the serial that its zone had before it; `None` if
     /// that is unknown, or the zone had no content.
     pub fn take_entry(&mut self, entry: Entry, serial_before: Option<u32>) {
         match entry.body {
-            Body::Genesis { .. } => {}
             Body::Change(change) => {
                 let step = |kind| Step { zone: change.zone.clone(), kind };
                 match change.cause {
-                    Cause::Settings(_) => self.done.push(step(StepKind::Configured)),
+                    Cause::Settings { .. } => self.done.push(step(StepKind::Configured)),
                     Cause::ZoneRemoval { .. } => {
                         self.close(&change.zone);
                         self.done.push(step(StepKind::Removed));
@@ -83,19 +90,26 @@ impl Steps {
                     _ => self.change(change.zone, Some(change.names)),
                 }
             }
-            Body::Publication { zone, serial, .. } => {
+            Body::Publication { zone, serial, covers, .. } => {
+                // Where other logs count too, this one does not tell everything.
+                let is_whole = covers.len() == 1;
                 let kind = match (self.close(&zone).flatten(), serial_before) {
-                    (Some(changes), Some(from)) => StepKind::Changed { from, to: serial, changes },
+                    (Some(changes), Some(from)) if is_whole => {
+                        StepKind::Changed { from, to: serial, changes }
+                    }
                     _ => StepKind::Began(serial),
                 };
                 self.done.push(Step { zone, kind });
             }
+            _ => {}
         }
     }
 
     fn change(&mut self, zone: Name, names: Option<Vec<NameChange>>) {
-        let place = *self.places.entry(zone).or_insert_with_key(|zone| {
-            self.open.push(Open { zone: zone.clone(), changes: Some(Vec::new()) });
+        let changed = |name: NameChange| Changed { owner: name.owner, before: name.before };
+        let names: Option<Vec<_>> = names.map(|names| names.into_iter().map(changed).collect());
+        let place = *self.places.entry(zone).or_insert_with(|| {
+            self.open.push(Open { changes: Some(Vec::new()) });
             self.open.len() - 1
         });
         let changes = &mut self.open[place].changes;
@@ -108,21 +122,14 @@ impl Steps {
     }
 
     /// The zone's open changes, no longer open; `None` if there are none.
-    fn close(&mut self, zone: &Name) -> Option<Option<Vec<NameChange>>> {
+    fn close(&mut self, zone: &Name) -> Option<Option<Vec<Changed>>> {
         let place = self.places.remove(zone)?;
         Some(self.open[place].changes.take())
     }
 
-    /// Zones with changes that await a publication, in the order of their first change.
-    pub fn unpublished(&self) -> impl Iterator<Item = &Name> {
-        self.open.iter().map(|open| &open.zone).filter(|zone| self.places.contains_key(*zone))
-    }
-
-    /// The steps so far. Between a change and its publication nothing can be taken.
-    pub fn take_steps(&mut self) -> Vec<Step> {
-        debug_assert!(self.places.is_empty(), "a change without its publication");
-        self.open.clear();
-        std::mem::take(&mut self.done)
+    /// The steps that were found. Changes still without their publication are in none.
+    pub fn into_steps(self) -> Vec<Step> {
+        self.done
     }
 }
 
@@ -132,6 +139,9 @@ mod tests {
     use crate::agent::Rules;
     use crate::model::entry::Change;
     use crate::model::request::{Commitment, Identity, RequestId};
+    use crate::model::{Origin, Position};
+
+    const ORIGIN: Origin = Origin { site: 1, generation: 1 };
 
     fn zone(text: &str) -> Name {
         text.parse().expect("a name")
@@ -140,7 +150,7 @@ mod tests {
     fn change(apex: &str, cause: Cause, names: usize) -> Entry {
         let name = |_| NameChange {
             owner: zone(apex),
-            home: 1,
+            home: ORIGIN,
             epoch: 1,
             version: 1,
             sequence: 1,
@@ -153,6 +163,7 @@ mod tests {
             time_ms: 0,
             body: Body::Change(Change {
                 zone: zone(apex),
+                incarnation: 1,
                 request: RequestId([0; 32]),
                 remember_until_seconds: 1,
                 who: Identity::Operator,
@@ -169,7 +180,12 @@ mod tests {
     fn publication(apex: &str, serial: u32) -> Entry {
         Entry {
             time_ms: 0,
-            body: Body::Publication { zone: zone(apex), serial, covers: Vec::new() },
+            body: Body::Publication {
+                zone: zone(apex),
+                incarnation: 1,
+                serial,
+                covers: vec![Position { origin: ORIGIN, index: 0 }],
+            },
         }
     }
 
@@ -185,20 +201,19 @@ mod tests {
 
     #[test]
     fn changes_of_a_zone_gather_until_its_publication() {
-        let mut steps = Steps::default();
+        let mut steps = Retrace::default();
         steps.take_entry(change("b.", Cause::Update, 1), Some(7));
         steps.take_entry(change("a.", Cause::Update, 1), Some(2));
         steps.take_entry(change("B.", Cause::Update, 2), Some(7));
         steps.take_entry(change("c.", Cause::Update, 0), Some(4));
-        assert_eq!(steps.unpublished().map(Name::to_string).collect::<Vec<_>>(), ["b.", "a."]);
         steps.take_entry(publication("b.", 8), Some(7));
         steps.take_entry(publication("a.", 3), None);
-        assert_eq!(kinds(steps.take_steps()), ["b. 7-8 3", "a. Began(3)"]);
+        assert_eq!(kinds(steps.into_steps()), ["b. 7-8 3", "a. Began(3)"]);
     }
 
     #[test]
     fn what_cannot_be_told_as_a_difference_begins_anew() {
-        let mut steps = Steps::default();
+        let mut steps = Retrace::default();
         steps.take_entry(change("a.", Cause::ZoneLoad { source: [0; 32] }, 2), None);
         steps.take_entry(change("a.", Cause::Update, 1), Some(7));
         steps.take_entry(publication("a.", 8), Some(7));
@@ -206,11 +221,13 @@ mod tests {
         steps.take_entry(publication("d.", 5), Some(0));
         steps.take_entry(change("b.", Cause::Update, STEP_NAMES_MAX + 1), Some(1));
         steps.take_entry(publication("b.", 2), Some(1));
-        steps.take_entry(change("c.", Cause::Settings(Box::default()), 0), None);
+        steps.take_entry(
+            change("c.", Cause::Settings { version: 1, settings: Box::default() }, 0),
+            None,
+        );
         steps.take_entry(change("a.", Cause::Update, 1), Some(8));
         steps.take_entry(change("a.", Cause::ZoneRemoval { names: 1, root: [0; 32] }, 0), Some(8));
-        assert_eq!(steps.unpublished().count(), 0);
         let expected = ["a. Began(8)", "d. Began(5)", "b. Began(2)", "c. Configured", "a. Removed"];
-        assert_eq!(kinds(steps.take_steps()), expected);
+        assert_eq!(kinds(steps.into_steps()), expected);
     }
 }

@@ -35,8 +35,8 @@ fn zone(text: &str) -> Arc<Zone> {
         audit_commitment: Commitment([0; 32]),
         audit: Vec::new(),
     };
-    let mut commit = Commit::new(State::empty(), Box::new(Rules));
-    commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned());
+    let mut commit = Commit::new(State::empty(Origin::NONE), Box::new(Rules));
+    commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned(), None);
     let mut out: Vec<Output<()>> = Vec::new();
     commit.request(0, request, (), &mut out);
     commit.flush(0, &mut out);
@@ -233,7 +233,7 @@ proptest! {
             let before = changed_types(touched.rrsets_before(), &touched.after);
             prop_assert!(!before.is_empty());
             let change = crate::model::entry::NameChange {
-                owner: touched.owner.clone(), home: 1, epoch: 1, version: 1, sequence: 1, previous: None,
+                owner: touched.owner.clone(), home: Origin::NONE, epoch: 1, version: 1, sequence: 1, previous: None,
                 before, after: touched.after.clone(),
             };
             prop_assert!(same_rrsets(borrowed(&change.all_before()), touched.rrsets_before()));

@@ -119,8 +119,8 @@ mod tests {
 
     impl Site {
         fn new() -> Site {
-            let mut commit = Commit::new(State::empty(), Box::new(Rules));
-            commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned());
+            let mut commit = Commit::new(State::empty(Origin::NONE), Box::new(Rules));
+            commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned(), None);
             Site { commit, requests: 0 }
         }
 
@@ -139,7 +139,7 @@ mod tests {
             let mut out = Vec::new();
             self.commit.request(0, request, (), &mut out);
             self.commit.flush(0, &mut out);
-            self.commit.appended(&mut out);
+            self.commit.appended(0, &mut out);
             for output in out {
                 if let Output::Answer((), Outcome::Refused { reason, .. }, _) = output {
                     panic!("{reason}");

@@ -72,8 +72,8 @@ fn read(since: Option<u32>, text: &str) -> Result<Content, IncomingError> {
 
 /// A commit with the zone `example.`, followed, empty.
 fn site() -> Commit<()> {
-    let mut commit = Commit::new(State::empty(), Box::new(Rules));
-    commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned());
+    let mut commit = Commit::new(State::empty(Origin::NONE), Box::new(Rules));
+    commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned(), None);
     let primaries = vec!["127.0.0.1".parse::<Remote>().expect("a server")];
     submit(&mut commit, 1, Action::Configure(Settings { primaries, ..Settings::default() }));
     commit
@@ -93,7 +93,7 @@ fn submit(commit: &mut Commit<()>, id: u8, action: Action) {
     let mut out = Vec::new();
     commit.request(0, request, (), &mut out);
     commit.flush(0, &mut out);
-    commit.appended(&mut out);
+    commit.appended(0, &mut out);
     let refused = out.iter().find_map(|output| match output {
         Output::Answer((), crate::model::request::Outcome::Refused { reason, .. }, _) => {
             Some(reason.clone())

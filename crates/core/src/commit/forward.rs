@@ -1,0 +1,361 @@
+//! Requests that another site decides on, and requests of other sites that this one decides on.
+//!
+//! A request that was sent on stays here until its answer or its deadline; when the link breaks it
+//! is sent again, which is safe, since its home recognises it. Who receives a request must have
+//! seen what the sender saw, else two sites could each believe the other one to be its home.
+
+use super::route::{Route, route};
+use super::{Commit, Output, Waiting};
+use crate::agent::Advice;
+use crate::link::Message;
+use crate::model::request::{Outcome, Request, RequestId};
+use crate::model::settings::Level;
+use crate::model::{Origin, Position};
+use einhorn_wire::message::Rcode;
+use std::collections::{BTreeMap, HashMap};
+
+/// Requests that may wait here for other sites; more are answered SERVFAIL at once.
+const FORWARDED_MAX: usize = 65_536;
+/// How often a request is sent on before it is given back: names that move while it is under way
+/// make it take more than one hop.
+const HOPS_MAX: u8 = 4;
+
+/// Whom to tell what became of a request.
+pub(super) enum Asker<R> {
+    /// Somebody who asked here.
+    Here {
+        /// The way back.
+        reply: R,
+        /// When to give up, in milliseconds since 1970.
+        deadline_ms: u64,
+    },
+    /// Another site.
+    There {
+        /// Its number.
+        site: u16,
+        /// Its number for the request.
+        ticket: u64,
+        /// When to give up, in milliseconds since 1970.
+        deadline_ms: u64,
+    },
+}
+
+impl<R> Asker<R> {
+    pub(super) fn deadline_ms(&self) -> u64 {
+        match self {
+            Asker::Here { deadline_ms, .. } | Asker::There { deadline_ms, .. } => *deadline_ms,
+        }
+    }
+}
+
+/// A request that another site decides on.
+struct Forwarded<R> {
+    request: Request,
+    /// The log of the site that it was sent to.
+    home: Origin,
+    seen: Vec<Position>,
+    hops: u8,
+    /// All who asked for the same.
+    askers: Vec<Asker<R>>,
+    since_ms: u64,
+    deadline_ms: u64,
+}
+
+/// A request that waits until more has been seen here.
+struct Parked<R> {
+    request: Request,
+    seen: Vec<Position>,
+    hops: u8,
+    asker: Asker<R>,
+    since_ms: u64,
+}
+
+/// Requests under way between sites.
+pub(super) struct Forwarding<R> {
+    next_ticket: u64,
+    tickets: BTreeMap<u64, Forwarded<R>>,
+    by_id: HashMap<RequestId, u64>,
+    parked: Vec<Parked<R>>,
+}
+
+impl<R> Default for Forwarding<R> {
+    fn default() -> Forwarding<R> {
+        Forwarding {
+            next_ticket: 1,
+            tickets: BTreeMap::new(),
+            by_id: HashMap::new(),
+            parked: Vec::new(),
+        }
+    }
+}
+
+impl<R> Forwarding<R> {
+    /// Requests that wait for other sites.
+    pub(super) fn count(&self) -> usize {
+        self.tickets.len() + self.parked.len()
+    }
+
+    /// Since when the oldest of them has waited.
+    pub(super) fn oldest_ms(&self) -> Option<u64> {
+        let sent = self.tickets.values().map(|forwarded| forwarded.since_ms);
+        sent.chain(self.parked.iter().map(|parked| parked.since_ms)).min()
+    }
+
+    /// When the first of them gives up.
+    pub(super) fn next_deadline_ms(&self) -> Option<u64> {
+        // Tickets are numbered in the order of their time, near enough.
+        let sent = self.tickets.values().next().map(|forwarded| forwarded.deadline_ms);
+        sent.into_iter().chain(self.parked.iter().map(|parked| parked.asker.deadline_ms())).min()
+    }
+}
+
+impl<R> Commit<R> {
+    /// Decides, sends on, waits or refuses, whichever is right for this request now.
+    pub(super) fn take(
+        &mut self,
+        now_ms: u64,
+        request: Request,
+        asker: Asker<R>,
+        hops: u8,
+        out: &mut Vec<Output<R>>,
+    ) {
+        if let Some(reason) = &self.failure {
+            Self::tell(asker, servfail(reason.clone()), None, out);
+            return;
+        }
+        self.state.forget_before(now_ms / 1000);
+        if let Some(at) = self.state.done(&request.id) {
+            let level = self.level_of(&request.zone);
+            let outcome = Outcome::Done { at };
+            self.answer_when_durable(Waiting { asker, outcome, advice: None, level }, out);
+            return;
+        }
+        match route(&self.state, &request) {
+            Route::To(home, _) if home == self.state.origin && self.may_append() => {
+                self.decide_here(now_ms, request, asker, out);
+            }
+            // Not yet known whether the log may go on: until then nothing is decided.
+            Route::To(home, seen) if home == self.state.origin || home == Origin::NONE => {
+                self.park(now_ms, Parked { request, seen, hops, asker, since_ms: now_ms }, out);
+            }
+            Route::To(home, seen) => self.forward(now_ms, request, (home, seen), hops, asker, out),
+            Route::Several(homes) => {
+                let names: Vec<_> =
+                    homes.iter().map(|home| self.state.registry.name_of(home.site)).collect();
+                let reason = format!(
+                    "the names have different homes ({}): send one update for each",
+                    names.join(", ")
+                );
+                let outcome = servfail(reason);
+                let waiting = Waiting { asker, outcome, advice: None, level: Level::Local };
+                self.answer_when_durable(waiting, out);
+            }
+        }
+    }
+
+    fn forward(
+        &mut self,
+        now_ms: u64,
+        request: Request,
+        (home, seen): (Origin, Vec<Position>),
+        hops: u8,
+        asker: Asker<R>,
+        out: &mut Vec<Output<R>>,
+    ) {
+        if hops >= HOPS_MAX {
+            let reason = "the names moved again and again while this was under way; try again";
+            Self::tell(asker, servfail(reason), None, out);
+            return;
+        }
+        // A retry joins the wait for the first.
+        if let Some(forwarded) =
+            self.forwarding.by_id.get(&request.id).and_then(|t| self.forwarding.tickets.get_mut(t))
+        {
+            forwarded.askers.push(asker);
+            return;
+        }
+        let name = self.state.registry.name_of(home.site);
+        if self.forwarding.count() >= FORWARDED_MAX {
+            let reason = format!("too many requests wait for site {name}; try again later");
+            Self::tell(asker, servfail(reason), None, out);
+            return;
+        }
+        if self.peers.is_away(home.site, now_ms) {
+            let reason = format!("site {name}, which decides on this, cannot be reached from here");
+            Self::tell(asker, servfail(reason), None, out);
+            return;
+        }
+        let ticket = self.forwarding.next_ticket;
+        self.forwarding.next_ticket += 1;
+        self.forwarding.by_id.insert(request.id, ticket);
+        let deadline_ms = asker.deadline_ms();
+        let forwarded = Forwarded {
+            request,
+            home,
+            seen,
+            hops,
+            askers: vec![asker],
+            since_ms: now_ms,
+            deadline_ms,
+        };
+        if self.peers.is_up(home.site) {
+            out.push(send_forward(ticket, &forwarded, now_ms));
+        }
+        self.forwarding.tickets.insert(ticket, forwarded);
+    }
+
+    /// Another site sent a request here.
+    pub(super) fn forwarded_here(
+        &mut self,
+        now_ms: u64,
+        asker: Asker<R>,
+        request: Request,
+        seen: Vec<Position>,
+        hops: u8,
+        out: &mut Vec<Output<R>>,
+    ) {
+        if seen.iter().all(|at| self.has_seen(*at)) {
+            self.take(now_ms, request, asker, hops + 1, out);
+        } else {
+            let hops = hops + 1;
+            self.park(now_ms, Parked { request, seen, hops, asker, since_ms: now_ms }, out);
+        }
+    }
+
+    /// Whether the entry there is folded, or does not count any more.
+    fn has_seen(&self, at: Position) -> bool {
+        let is_over = |origin| self.state.log(origin).and_then(|log| log.closed);
+        self.state.has(at) || is_over(at.origin).is_some_and(|closed| at.index >= closed.end)
+    }
+
+    fn park(&mut self, _now_ms: u64, parked: Parked<R>, out: &mut Vec<Output<R>>) {
+        if self.forwarding.count() >= FORWARDED_MAX {
+            Self::tell(
+                parked.asker,
+                servfail("too many requests wait; try again later"),
+                None,
+                out,
+            );
+        } else {
+            self.forwarding.parked.push(parked);
+        }
+    }
+
+    /// Looks again at what waited for something to be seen.
+    pub(super) fn unpark(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        if self.forwarding.parked.is_empty() {
+            return;
+        }
+        for parked in std::mem::take(&mut self.forwarding.parked) {
+            if !parked.seen.iter().all(|at| self.has_seen(*at)) {
+                self.forwarding.parked.push(parked);
+                continue;
+            }
+            let Parked { request, asker, hops, .. } = parked;
+            self.take(now_ms, request, asker, hops, out);
+        }
+    }
+
+    /// The site that a request was sent to has answered.
+    pub(super) fn answered(&mut self, ticket: u64, outcome: Outcome, out: &mut Vec<Output<R>>) {
+        let Some(forwarded) = self.forwarding.tickets.remove(&ticket) else { return };
+        self.forwarding.by_id.remove(&forwarded.request.id);
+        let level = self.level_of(&forwarded.request.zone);
+        for asker in forwarded.askers {
+            let outcome = outcome.clone();
+            self.settle(Waiting { asker, outcome, advice: None, level }, out);
+        }
+    }
+
+    /// Sends again what waits for this site.
+    pub(super) fn forward_again(&mut self, now_ms: u64, site: u16, out: &mut Vec<Output<R>>) {
+        let waiting = self.forwarding.tickets.iter().filter(|(_, f)| f.home.site == site);
+        out.extend(waiting.map(|(ticket, forwarded)| send_forward(*ticket, forwarded, now_ms)));
+    }
+
+    /// Routes everything anew that waits for a log that another one took over.
+    pub(super) fn reroute(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        let closed = |home: Origin| self.state.in_charge(home) != home;
+        let lost: Vec<u64> = (self.forwarding.tickets.iter())
+            .filter(|(_, forwarded)| closed(forwarded.home))
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in lost {
+            let Some(forwarded) = self.forwarding.tickets.remove(&ticket) else { continue };
+            self.forwarding.by_id.remove(&forwarded.request.id);
+            for asker in forwarded.askers {
+                self.take(now_ms, forwarded.request.clone(), asker, forwarded.hops, out);
+            }
+        }
+    }
+
+    /// Gives up on what has waited too long.
+    pub(super) fn give_up_forwarded(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        while let Some(entry) = self.forwarding.tickets.first_entry()
+            && entry.get().deadline_ms <= now_ms
+        {
+            let forwarded = entry.remove();
+            self.forwarding.by_id.remove(&forwarded.request.id);
+            let name = self.state.registry.name_of(forwarded.home.site);
+            let reason = format!(
+                "site {name} decides on this and has not answered in time; it may still be done, and a retry finds out"
+            );
+            for asker in forwarded.askers {
+                Self::tell(asker, servfail(reason.clone()), None, out);
+            }
+        }
+        let is_over = |parked: &Parked<R>| parked.asker.deadline_ms() <= now_ms;
+        let (over, rest): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.forwarding.parked).into_iter().partition(is_over);
+        self.forwarding.parked = rest;
+        for parked in over {
+            let reason = if self.may_append() {
+                "this site has not heard enough of the others in time".to_owned()
+            } else {
+                self.why_not_append()
+            };
+            Self::tell(parked.asker, servfail(reason), None, out);
+        }
+    }
+
+    /// Everything that waits is answered SERVFAIL.
+    pub(super) fn refuse_all_waiting(&mut self, reason: &str, out: &mut Vec<Output<R>>) {
+        let forwarding = std::mem::take(&mut self.forwarding);
+        let sent = forwarding.tickets.into_values().flat_map(|forwarded| forwarded.askers);
+        let parked = forwarding.parked.into_iter().map(|parked| parked.asker);
+        for asker in sent.chain(parked) {
+            Self::tell(asker, servfail(reason), None, out);
+        }
+        self.refuse_levels(reason, out);
+    }
+
+    /// Tells the one who asked.
+    pub(super) fn tell(
+        asker: Asker<R>,
+        outcome: Outcome,
+        advice: Option<Advice>,
+        out: &mut Vec<Output<R>>,
+    ) {
+        out.push(match asker {
+            Asker::Here { reply, .. } => Output::Answer(reply, outcome, advice),
+            Asker::There { site, ticket, .. } => {
+                Output::Send(site, Message::Answer { ticket, outcome }.encode())
+            }
+        });
+    }
+}
+
+fn send_forward<R>(ticket: u64, forwarded: &Forwarded<R>, now_ms: u64) -> Output<R> {
+    let message = Message::Forward {
+        ticket,
+        hops: forwarded.hops,
+        seen: forwarded.seen.clone(),
+        budget_ms: forwarded.deadline_ms.saturating_sub(now_ms),
+        request: Box::new(forwarded.request.clone()),
+    };
+    Output::Send(forwarded.home.site, message.encode())
+}
+
+pub(super) fn servfail(reason: impl Into<String>) -> Outcome {
+    Outcome::Refused { rcode: Rcode::SERVFAIL, reason: reason.into() }
+}

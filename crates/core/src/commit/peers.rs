@@ -1,0 +1,204 @@
+//! The other sites: who is connected, what they hold, what they say.
+
+use super::forward::Asker;
+use super::{Commit, Output};
+use crate::ledger::SignedCheckpoint;
+use crate::link::Message;
+use crate::model::Origin;
+use std::collections::BTreeMap;
+
+/// How often a site says how far it is, in milliseconds.
+const STATE_INTERVAL_MS: u64 = 250;
+/// A site that has not been connected for so long is away, in milliseconds: requests for it are
+/// refused at once.
+const AWAY_MS: u64 = 1_000;
+
+/// What is known of a site that is or was connected.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Peer {
+    pub(super) is_up: bool,
+    /// When it was connected or lost, in milliseconds since 1970.
+    pub(super) since_ms: u64,
+    /// The log that it appends to.
+    pub(super) origin: Option<Origin>,
+    /// What it holds of each log.
+    pub(super) held: BTreeMap<Origin, u64>,
+    /// Its clock less ours, in milliseconds, link time included.
+    pub(super) clock_ahead_ms: i64,
+    pub(super) waiting: u32,
+    pub(super) oldest_ms: u64,
+}
+
+/// All sites heard of.
+#[derive(Default)]
+pub(super) struct Peers {
+    peers: BTreeMap<u16, Peer>,
+    /// When this site last said how far it is.
+    said_ms: u64,
+    /// When this site started, for those never heard of.
+    started_ms: Option<u64>,
+}
+
+impl Peers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    pub(super) fn get(&self, site: u16) -> Option<&Peer> {
+        self.peers.get(&site)
+    }
+
+    pub(super) fn is_up(&self, site: u16) -> bool {
+        self.peers.get(&site).is_some_and(|peer| peer.is_up)
+    }
+
+    /// Sites that are connected.
+    pub(super) fn up(&self) -> impl Iterator<Item = (u16, &Peer)> {
+        self.peers.iter().filter(|(_, peer)| peer.is_up).map(|(site, peer)| (*site, peer))
+    }
+
+    /// How long a site has been away, in milliseconds; 0 for one that is connected.
+    pub(super) fn away_ms(&self, site: u16, now_ms: u64) -> u64 {
+        match self.peers.get(&site) {
+            Some(peer) if peer.is_up => 0,
+            Some(peer) => now_ms.saturating_sub(peer.since_ms),
+            None => now_ms.saturating_sub(self.started_ms.unwrap_or(now_ms)),
+        }
+    }
+
+    pub(super) fn is_away(&self, site: u16, now_ms: u64) -> bool {
+        self.away_ms(site, now_ms) > AWAY_MS
+    }
+}
+
+impl<R> Commit<R> {
+    /// A site is connected.
+    pub fn peer_up(&mut self, now_ms: u64, site: u16, out: &mut Vec<Output<R>>) {
+        let peer = self.peers.peers.entry(site).or_default();
+        *peer = Peer { is_up: true, since_ms: now_ms, ..Peer::default() };
+        self.followers.forget(site);
+        out.push(Output::Send(site, self.own_state(now_ms).encode()));
+        if let Some(checkpoint) = &self.checkpoint {
+            let (origin, note) = (self.state.origin, checkpoint.note.clone());
+            out.push(Output::Send(site, Message::Checkpoint { origin, note }.encode()));
+        }
+        self.forward_again(now_ms, site, out);
+        self.propose_again(site, out);
+    }
+
+    /// A site is not connected any more.
+    pub fn peer_down(&mut self, now_ms: u64, site: u16, out: &mut Vec<Output<R>>) {
+        let peer = self.peers.peers.entry(site).or_default();
+        (peer.is_up, peer.since_ms) = (false, now_ms);
+        self.followers.forget(site);
+        self.copies.lost_source(site);
+        self.choose_sources(out);
+    }
+
+    /// A site says something.
+    pub fn message(&mut self, now_ms: u64, site: u16, message: Message, out: &mut Vec<Output<R>>) {
+        if self.failure.is_some() {
+            return;
+        }
+        match message {
+            Message::State { origin, held, time_ms, waiting, oldest_ms } => {
+                let peer = self.peers.peers.entry(site).or_default();
+                peer.origin = Some(origin).filter(|origin| *origin != Origin::NONE);
+                peer.held = held.into_iter().collect();
+                peer.clock_ahead_ms = time_ms.cast_signed() - now_ms.cast_signed();
+                (peer.waiting, peer.oldest_ms) = (waiting, oldest_ms);
+                self.prove(now_ms, site, out);
+                self.choose_sources(out);
+            }
+            Message::Follow { origin, from } => self.follow(site, origin, from, out),
+            Message::Entries { origin, first, entries } => {
+                self.copied(now_ms, site, origin, first, &entries, out);
+            }
+            Message::Have { origin, next } => {
+                if let Some(peer) = self.peers.peers.get_mut(&site) {
+                    peer.held.insert(origin, next);
+                }
+                self.acknowledged(site, origin, next, out);
+            }
+            Message::Checkpoint { origin, note } => {
+                self.checkpointed(now_ms, origin, &note, out);
+            }
+            Message::Cosignature { origin, size, root, line } => {
+                self.cosigned(site, origin, size, root, &line, out);
+            }
+            Message::Forward { ticket, hops, seen, budget_ms, request } => {
+                let deadline_ms = now_ms + budget_ms.min(self.deadline_ms);
+                let asker = Asker::There { site, ticket, deadline_ms };
+                self.forwarded_here(now_ms, asker, *request, seen, hops, out);
+            }
+            Message::Answer { ticket, outcome } => self.answered(ticket, outcome, out),
+            Message::Propose { lost, successor } => {
+                self.proposed(now_ms, site, lost, successor, out);
+            }
+            Message::Fork { origin, size } => self.forked(site, origin, size, out),
+        }
+    }
+
+    /// The own log's newest checkpoint is signed and published.
+    pub fn sealed(&mut self, checkpoint: SignedCheckpoint, out: &mut Vec<Output<R>>) {
+        let message =
+            Message::Checkpoint { origin: self.state.origin, note: checkpoint.note.clone() };
+        self.checkpoint = Some(checkpoint);
+        self.tell_all(&message, out);
+    }
+
+    /// Time goes by: says how far this site is, gives up what waited too long, looks whether a
+    /// site was lost. To be called about every [`Commit::next_wake_ms`].
+    pub fn tick(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        self.peers.started_ms.get_or_insert(now_ms);
+        self.give_up_forwarded(now_ms, out);
+        self.give_up_levels(now_ms, out);
+        if self.is_alone() {
+            return;
+        }
+        if now_ms >= self.peers.said_ms + STATE_INTERVAL_MS {
+            self.peers.said_ms = now_ms;
+            let message = self.own_state(now_ms);
+            self.tell_all(&message, out);
+            self.return_tombstones(now_ms);
+        }
+        self.unpark(now_ms, out);
+        self.watch_takeovers(now_ms, out);
+    }
+
+    /// When [`Commit::tick`] or [`Commit::flush`] has something to do, in milliseconds since 1970;
+    /// `None` if nothing but inputs brings anything about.
+    pub fn next_wake_ms(&self) -> Option<u64> {
+        let point = self.unpublished.iter().map(|(_, due_ms)| *due_ms).min();
+        let state = (!self.is_alone()).then_some(self.peers.said_ms + STATE_INTERVAL_MS);
+        let waits = [self.forwarding.next_deadline_ms(), self.levels.next_deadline_ms()];
+        point.into_iter().chain(state).chain(waits.into_iter().flatten()).min()
+    }
+
+    fn own_state(&self, now_ms: u64) -> Message {
+        let mut held: Vec<_> = self.copies.all_durable().collect();
+        if self.state.origin != Origin::NONE {
+            held.push((self.state.origin, self.durable));
+        }
+        let oldest = self.forwarding.oldest_ms().map_or(0, |since| now_ms.saturating_sub(since));
+        Message::State {
+            origin: self.state.origin,
+            held,
+            time_ms: now_ms,
+            waiting: (self.forwarding.count() + self.levels.count()) as u32,
+            oldest_ms: oldest,
+        }
+    }
+
+    /// Says something to every site that is connected.
+    pub(super) fn tell_all(&self, message: &Message, out: &mut Vec<Output<R>>) {
+        let frame = message.encode();
+        out.extend(self.peers.up().map(|(site, _)| Output::Send(site, frame.clone())));
+    }
+
+    /// The registry changed: sites may have gone.
+    pub(super) fn peers_changed(&mut self, out: &mut Vec<Output<R>>) {
+        self.release_levels(out);
+        self.choose_sources(out);
+    }
+}

@@ -1,0 +1,79 @@
+//! That this site's log is the newest there is of it.
+//!
+//! A data folder may be an old copy: a backup put back, a virtual machine set back. Appending to it
+//! would make a second history beside the one that the other sites hold. So at a start nothing is
+//! appended until enough sites have said how far they hold this log; what they hold and this site
+//! does not is fetched from them first.
+
+use super::{Commit, Output};
+use crate::model::Origin;
+use std::collections::BTreeSet;
+
+/// What the other sites said so far.
+pub(super) struct Proof {
+    is_wanted: bool,
+    /// Sites that hold nothing of this log that is missing here.
+    sites: BTreeSet<u16>,
+}
+
+impl Proof {
+    pub(super) fn new(is_wanted: bool) -> Proof {
+        Proof { is_wanted, sites: BTreeSet::new() }
+    }
+
+    /// Whether this site may append.
+    pub(super) fn is_given(&self) -> bool {
+        !self.is_wanted
+    }
+}
+
+impl<R> Commit<R> {
+    /// A site said how far it is.
+    pub(super) fn prove(&mut self, now_ms: u64, site: u16, out: &mut Vec<Output<R>>) {
+        if self.proof.is_given() {
+            return;
+        }
+        let own = self.state.origin;
+        let held = self.peers.get(site).map(|peer| peer.held.get(&own).copied().unwrap_or(0));
+        if held.is_some_and(|held| held <= self.durable) {
+            self.proof.sites.insert(site);
+        }
+        let counted: Vec<u16> =
+            self.state.registry.counted().filter(|site| *site != own.site).collect();
+        let proven = counted.iter().filter(|site| self.proof.sites.contains(site)).count();
+        // Of any majority that this site was once part of, one at least must be among those asked.
+        let enough = counted.len() + 1 - (self.state.registry.majority() - 1);
+        if own == Origin::NONE || proven >= enough.min(counted.len()) {
+            self.proof.is_wanted = false;
+            self.open.batch.first_index = self.state.next_index();
+            self.unpark(now_ms, out);
+        }
+    }
+
+    /// More of this log has come from other sites.
+    pub(super) fn prove_again(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        let sites: Vec<u16> = self.peers.up().map(|(site, _)| site).collect();
+        sites.into_iter().for_each(|site| self.prove(now_ms, site, out));
+    }
+
+    /// Why nothing can be added to the log now, for people.
+    pub(super) fn why_not_append(&self) -> String {
+        let own = self.state.origin;
+        if own == Origin::NONE {
+            return "this site has not been added by the others yet".to_owned();
+        }
+        if self.state.log(own).is_some_and(|log| log.closed.is_some()) {
+            return "another site took over what was at home here; this one starts anew".to_owned();
+        }
+        let registry = &self.state.registry;
+        let silent: Vec<_> = registry
+            .counted()
+            .filter(|site| *site != own.site && !self.proof.sites.contains(site))
+            .map(|site| registry.name_of(site))
+            .collect();
+        format!(
+            "this site has just started, and must hear from {} how far they hold its log before it adds to it",
+            silent.join(", ")
+        )
+    }
+}

@@ -1,0 +1,121 @@
+//! How this site sees the others, for operators.
+
+use super::Commit;
+use crate::model::Origin;
+
+/// What a site knows of itself and the others, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Its own log.
+    pub origin: Origin,
+    /// Entries of it that are durable.
+    pub durable: u64,
+    /// Why nothing is acknowledged, if so.
+    pub failure: Option<String>,
+    /// Why nothing can be added to the log, if so.
+    pub is_waiting_for: Option<String>,
+    /// Requests that wait here: for other sites, for levels, or for something to be seen.
+    pub waiting: usize,
+    /// How long the oldest of them has waited, in milliseconds.
+    pub oldest_ms: u64,
+    /// The other sites.
+    pub peers: Vec<PeerReport>,
+    /// The logs that this site follows.
+    pub copies: Vec<CopyReport>,
+}
+
+/// What a site knows of another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerReport {
+    /// Its number.
+    pub site: u16,
+    /// Whether it is connected.
+    pub is_up: bool,
+    /// For how long it has been connected or away, in milliseconds.
+    pub for_ms: u64,
+    /// What it holds of each log.
+    pub held: Vec<(Origin, u64)>,
+    /// Entries of this site's log that it has cosigned.
+    pub cosigned: u64,
+    /// Its clock less ours, in milliseconds; the time on the way included.
+    pub clock_ahead_ms: i64,
+    /// Requests that wait there.
+    pub waiting: u32,
+    /// How long the oldest of them has waited, in milliseconds.
+    pub oldest_ms: u64,
+}
+
+/// How far a copy of a log is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyReport {
+    /// The log.
+    pub origin: Origin,
+    /// Entries here.
+    pub durable: u64,
+    /// Entries that its own site, or whoever is followed in its place, says there are.
+    pub known: u64,
+    /// Entries cosigned here.
+    pub cosigned: u64,
+    /// The site it is followed from.
+    pub source: Option<u16>,
+    /// Entries up to which it differs from what its site signed.
+    pub fork: Option<u64>,
+    /// Who went on for it, and where it ended.
+    pub closed: Option<(Origin, u64)>,
+}
+
+impl<R> Commit<R> {
+    /// How this site sees itself and the others.
+    pub fn report(&self, now_ms: u64) -> Report {
+        let own = self.state.origin;
+        let oldest = self.forwarding.oldest_ms().map_or(0, |since| now_ms.saturating_sub(since));
+        let sites = self.state.registry.sites.keys().copied().filter(|site| *site != own.site);
+        Report {
+            origin: own,
+            durable: self.durable,
+            failure: self.failure.clone(),
+            is_waiting_for: (!self.may_append()).then(|| self.why_not_append()),
+            waiting: self.forwarding.count() + self.levels.count(),
+            oldest_ms: oldest,
+            peers: sites.map(|site| self.peer_report(now_ms, site)).collect(),
+            copies: self.copy_reports(),
+        }
+    }
+
+    fn peer_report(&self, now_ms: u64, site: u16) -> PeerReport {
+        let peer = self.peers.get(site).cloned().unwrap_or_default();
+        PeerReport {
+            site,
+            is_up: peer.is_up,
+            for_ms: if peer.is_up {
+                now_ms.saturating_sub(peer.since_ms)
+            } else {
+                self.peers.away_ms(site, now_ms)
+            },
+            held: peer.held.into_iter().collect(),
+            cosigned: self.levels.cosigned(self.state.origin, site),
+            clock_ahead_ms: peer.clock_ahead_ms,
+            waiting: peer.waiting,
+            oldest_ms: peer.oldest_ms,
+        }
+    }
+
+    fn copy_reports(&self) -> Vec<CopyReport> {
+        let copies = self.copies.iter().filter(|(origin, _)| *origin != self.state.origin);
+        copies
+            .map(|(origin, copy)| {
+                let held = |peer: &super::peers::Peer| peer.held.get(&origin).copied();
+                let closed = self.state.log(origin).and_then(|log| log.closed);
+                CopyReport {
+                    origin,
+                    durable: copy.durable,
+                    known: self.peers.up().filter_map(|(_, peer)| held(peer)).max().unwrap_or(0),
+                    cosigned: copy.cosigned,
+                    source: copy.source,
+                    fork: copy.fork,
+                    closed: closed.map(|closed| (closed.successor, closed.end)),
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,75 @@
+//! Which site decides on a request: the home of all the names that it reads or writes.
+
+use crate::model::request::{Action, Operation, Prerequisite, ReplaceReason, Request};
+use crate::model::{Origin, Position, State, Zone};
+use einhorn_wire::Name;
+
+/// Where a request is decided on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    /// In this log; what this site knows says so as of these entries.
+    To(Origin, Vec<Position>),
+    /// Its names have several homes.
+    Several(Vec<Origin>),
+}
+
+/// Where `request` is decided on, as far as is known here.
+pub(super) fn route(state: &State, request: &Request) -> Route {
+    let zone = match &request.action {
+        Action::Sites(_) => return Route::To(state.home_of_registry(), Vec::new()),
+        _ => state.zones.get(&request.zone),
+    };
+    // A zone that does not exist is made, or refused, where the sites are decided on.
+    let Some(zone) = zone.filter(|zone| zone.home != Origin::NONE) else {
+        return Route::To(state.home_of_registry(), Vec::new());
+    };
+    if state.registry.is_alone() {
+        return Route::To(state.home_of_zone(zone), Vec::new());
+    }
+    let mut homes = Homes { state, zone, homes: Vec::new(), seen: Vec::new() };
+    match &request.action {
+        Action::Update { prerequisites, operations } => {
+            operations.iter().map(Operation::owner).for_each(|name| homes.name(name));
+            prerequisites.iter().map(Prerequisite::name).for_each(|name| homes.name(name));
+        }
+        Action::Replace { reason, names } => {
+            // Decided by the zone's home; names that live elsewhere make it a matter of several.
+            homes.add(state.home_of_zone(zone));
+            if !matches!(reason, ReplaceReason::Transfer { .. }) {
+                names.iter().for_each(|planned| homes.name(&planned.owner));
+            }
+        }
+        Action::LoadZone { .. } | Action::RemoveZone | Action::Configure(_) | Action::Sites(_) => {}
+    }
+    let Homes { mut homes, seen, .. } = homes;
+    match (homes.pop(), homes.is_empty()) {
+        (None, _) => Route::To(state.home_of_zone(zone), seen),
+        (Some(home), true) => Route::To(home, seen),
+        (Some(last), false) => {
+            homes.push(last);
+            Route::Several(homes)
+        }
+    }
+}
+
+struct Homes<'s> {
+    state: &'s State,
+    zone: &'s Zone,
+    /// Each once.
+    homes: Vec<Origin>,
+    seen: Vec<Position>,
+}
+
+impl Homes<'_> {
+    fn add(&mut self, home: Origin) {
+        if !self.homes.contains(&home) {
+            self.homes.push(home);
+        }
+    }
+
+    fn name(&mut self, name: &Name) {
+        let record = self.zone.name(name);
+        self.seen.extend(record.map(|record| record.history().last));
+        self.add(self.state.home_of(self.zone, record));
+    }
+}

@@ -1,0 +1,270 @@
+//! Takeover: another site goes on for one that is lost.
+//!
+//! The successor asks the others to endorse it. Each endorses at most one successor for a log, logs
+//! that before it says so, and from then on takes and cosigns nothing more of the lost log. With
+//! endorsements of a majority the successor fetches the longest prefix that any of them holds and
+//! logs the takeover: the lost log ends there, and what was at home in it is at home in the
+//! successor's. Whatever reached a majority lies within that prefix, since two majorities share a
+//! site. An endorsement binds until its successor withdraws, or is itself taken over.
+
+use super::{Commit, Output};
+use crate::link::Message;
+use crate::model::entry::{Body, Previous};
+use crate::model::registry::Failover;
+use crate::model::settings::Level;
+use crate::model::{Origin, Position};
+use std::collections::BTreeMap;
+
+/// How often a proposal is repeated, in milliseconds.
+const PROPOSE_INTERVAL_MS: u64 = 500;
+
+/// A takeover that this site wants.
+struct Wanted {
+    is_attested: bool,
+    proposed_ms: u64,
+}
+
+/// Takeovers under way.
+#[derive(Default)]
+pub(super) struct Takeovers {
+    /// By lost log.
+    wanted: BTreeMap<Origin, Wanted>,
+    /// The entry of this site's last takeover, until a majority holds it: before that nothing that
+    /// rests on it is acknowledged.
+    unconfirmed: Option<Position>,
+    /// A takeover was folded since requests were last routed anew.
+    is_folded: bool,
+}
+
+impl Takeovers {
+    /// Whether this site is about to go on for that log.
+    pub(super) fn is_mine(&self, lost: Origin) -> bool {
+        self.wanted.contains_key(&lost)
+    }
+
+    pub(super) fn note_folded(&mut self) {
+        self.is_folded = true;
+    }
+
+    /// The level that changes must reach, with a takeover behind them that is not confirmed.
+    pub(super) fn level_at_least(&self, level: Level) -> Level {
+        if self.unconfirmed.is_some() { level.max(Level::Majority) } else { level }
+    }
+}
+
+impl<R> Commit<R> {
+    /// Wants to take over what is at home at a site that is lost. With `is_attested` an operator
+    /// vouches that it has stopped, and this site needs nobody else's word.
+    ///
+    /// # Errors
+    /// Why that cannot be, for people.
+    pub fn fail_over(
+        &mut self,
+        now_ms: u64,
+        site: u16,
+        is_attested: bool,
+        out: &mut Vec<Output<R>>,
+    ) -> Result<(), String> {
+        let name = self.state.registry.name_of(site);
+        if let Some(reason) = &self.failure {
+            return Err(reason.clone());
+        }
+        let lost =
+            self.state.log_of_site(site).ok_or_else(|| format!("there is no site {site}"))?;
+        if site == self.state.origin.site {
+            return Err("a site cannot take over from itself".to_owned());
+        }
+        if self.peers.is_up(site) {
+            return Err(format!("site {name} is connected: stop it first"));
+        }
+        if let Some(closed) = self.state.log(lost).and_then(|log| log.closed) {
+            let by = self.state.registry.name_of(closed.successor.site);
+            return Err(format!("site {name} was taken over by {by} already"));
+        }
+        if !self.may_append() {
+            return Err(self.why_not_append());
+        }
+        self.want_takeover(now_ms, lost, is_attested, out);
+        Ok(())
+    }
+
+    pub(super) fn want_takeover(
+        &mut self,
+        now_ms: u64,
+        lost: Origin,
+        is_attested: bool,
+        out: &mut Vec<Output<R>>,
+    ) {
+        let wanted = Wanted { is_attested, proposed_ms: 0 };
+        self.takeovers.wanted.insert(lost, wanted);
+        self.endorse(now_ms, lost, self.state.origin);
+        self.watch_takeovers(now_ms, out);
+    }
+
+    /// Whether this site has endorsed a successor for a log, which has not given up.
+    pub(super) fn is_frozen(&self, lost: Origin) -> bool {
+        self.endorsed(lost).is_some()
+    }
+
+    /// The successor that this site has endorsed for a log.
+    fn endorsed(&self, lost: Origin) -> Option<Origin> {
+        let own = self.state.origin.site;
+        let of_ours = self.state.endorsements(lost).filter(|(endorser, _)| endorser.site == own);
+        let successors = of_ours.map(|(_, endorsed)| endorsed.successor);
+        successors.filter(|successor| !self.state.has_withdrawn(lost, *successor)).last()
+    }
+
+    /// Logs an endorsement, unless another successor is endorsed.
+    fn endorse(&mut self, now_ms: u64, lost: Origin, successor: Origin) {
+        if self.endorsed(lost).is_some() || !self.may_append() {
+            return;
+        }
+        let held = self.copies.durable(lost);
+        self.stage(now_ms, Body::Endorsement { lost, successor, held }, &[]);
+    }
+
+    /// A site wants to go on for another one.
+    pub(super) fn proposed(
+        &mut self,
+        now_ms: u64,
+        site: u16,
+        lost: Origin,
+        successor: Origin,
+        out: &mut Vec<Output<R>>,
+    ) {
+        // A site speaks for itself, and a site that can be seen from here is not lost.
+        let is_alive = self.peers.is_up(lost.site) && lost.site != successor.site;
+        let is_open = self.state.log(lost).is_some_and(|log| log.closed.is_none());
+        if successor.site != site || is_alive || !is_open || lost == self.state.origin {
+            return;
+        }
+        // Of two sites that both want to go on, the one with the lower number does.
+        if self.takeovers.is_mine(lost) && successor.site < self.state.origin.site {
+            self.withdraw(now_ms, lost);
+        }
+        self.endorse(now_ms, lost, successor);
+        self.choose_sources(out);
+    }
+
+    /// Gives up going on for a log.
+    fn withdraw(&mut self, now_ms: u64, lost: Origin) {
+        if self.takeovers.wanted.remove(&lost).is_some() && self.may_append() {
+            self.stage(now_ms, Body::Withdrawal { lost }, &[]);
+        }
+    }
+
+    /// Tells a site again which takeovers this one wants.
+    pub(super) fn propose_again(&self, site: u16, out: &mut Vec<Output<R>>) {
+        for lost in self.takeovers.wanted.keys() {
+            let message = Message::Propose { lost: *lost, successor: self.state.origin };
+            out.push(Output::Send(site, message.encode()));
+        }
+    }
+
+    /// Looks how far takeovers are, and whether one is called for.
+    pub(super) fn watch_takeovers(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        if std::mem::take(&mut self.takeovers.is_folded) {
+            self.note_zones_taken_over(now_ms);
+            self.choose_sources(out);
+            self.reroute(now_ms, out);
+        }
+        let majority = Level::Majority;
+        if let Some(at) = self.takeovers.unconfirmed
+            && self.is_confirmed(at, majority)
+        {
+            self.takeovers.unconfirmed = None;
+        }
+        self.fail_over_by_itself(now_ms, out);
+        let wanted: Vec<Origin> = self.takeovers.wanted.keys().copied().collect();
+        for lost in wanted {
+            self.advance(now_ms, lost, out);
+        }
+    }
+
+    /// Proposes again, or takes over when everything is there for it.
+    fn advance(&mut self, now_ms: u64, lost: Origin, out: &mut Vec<Output<R>>) {
+        if self.state.log(lost).is_some_and(|log| log.closed.is_some()) {
+            self.takeovers.wanted.remove(&lost);
+            return;
+        }
+        let Some(wanted) = self.takeovers.wanted.get_mut(&lost) else { return };
+        let is_attested = wanted.is_attested;
+        if now_ms >= wanted.proposed_ms + PROPOSE_INTERVAL_MS {
+            wanted.proposed_ms = now_ms;
+            let message = Message::Propose { lost, successor: self.state.origin };
+            self.tell_all(&message, out);
+            self.choose_sources(out);
+        }
+        let own = self.state.origin;
+        let counted: Vec<u16> = self.state.registry.counted().collect();
+        let endorsed: Vec<_> = (self.state.endorsements(lost))
+            .filter(|(endorser, endorsed)| {
+                endorsed.successor == own && counted.contains(&endorser.site)
+            })
+            .collect();
+        let enough = if is_attested { 1 } else { self.state.registry.majority() };
+        let longest = endorsed.iter().map(|(_, endorsed)| endorsed.held).max().unwrap_or(0);
+        let is_endorsed_here = endorsed.iter().any(|(endorser, _)| *endorser == own);
+        let is_complete = self.copies.durable(lost) >= longest;
+        if endorsed.len() < enough || !is_endorsed_here || !is_complete || !self.may_append() {
+            return;
+        }
+        let endorsers = endorsed.into_iter().map(|(endorser, _)| endorser).collect();
+        let end = self.state.next_of(lost);
+        self.takeovers.wanted.remove(&lost);
+        let body = Body::Takeover { lost, end, endorsers, is_attested };
+        let index = self.stage(now_ms, body, &[]);
+        self.open.is_urgent = true;
+        if !is_attested {
+            self.takeovers.unconfirmed = Some(Position { origin: own, index });
+        }
+        self.note_zones_taken_over(now_ms);
+        self.reroute(now_ms, out);
+    }
+
+    /// Zones may be at home here now that were not before: they need points.
+    fn note_zones_taken_over(&mut self, now_ms: u64) {
+        let zones = self.state.zones.iter().filter(|zone| zone.is_unpublished());
+        let zones: Vec<_> = zones.map(|zone| (zone.apex.clone(), now_ms)).collect();
+        for zone in zones {
+            if !self.unpublished.iter().any(|(apex, _)| *apex == zone.0) {
+                self.unpublished.push(zone);
+            }
+        }
+    }
+
+    /// With automatic failover the first of the sites that see each other goes on for one that has
+    /// been away for long enough.
+    fn fail_over_by_itself(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        let registry = &self.state.registry;
+        let Failover::Auto { after_ms } = registry.failover else { return };
+        let own = self.state.origin.site;
+        let present = |site: u16| site == own || self.peers.is_up(site);
+        let counted: Vec<u16> = registry.counted().collect();
+        let up: Vec<u16> = counted.iter().copied().filter(|site| present(*site)).collect();
+        // Two sites cannot tell a lost one from a lost link.
+        let is_majority = counted.len() >= 3 && up.len() >= registry.majority();
+        if !is_majority || up.first() != Some(&own) || !self.may_append() {
+            return;
+        }
+        let lost: Vec<Origin> = (counted.iter())
+            .filter(|site| !present(**site) && self.peers.away_ms(**site, now_ms) > after_ms)
+            .filter_map(|site| self.state.log_of_site(*site))
+            .filter(|lost| self.state.log(*lost).is_some_and(|log| log.closed.is_none()))
+            .filter(|lost| !self.takeovers.is_mine(*lost))
+            .collect();
+        for lost in lost {
+            self.want_takeover(now_ms, lost, false, out);
+        }
+    }
+
+    /// Keeps what only this site had of a log that was taken over, for people to see.
+    pub fn keep_leftover(&mut self, now_ms: u64, position: Position, octets: Vec<u8>) {
+        self.stage(now_ms, Body::Leftover { position, octets }, &[]);
+    }
+
+    /// Begins a new log of this site after `previous`, which was taken over or went on elsewhere.
+    pub fn begin_next_log(&mut self, now_ms: u64, origin: Origin, name: String, before: Previous) {
+        self.begin_log(now_ms, origin, name, Some(before));
+    }
+}

@@ -1,0 +1,132 @@
+//! Publication points: which content of a zone has which serial, the same at every site.
+//!
+//! Sites fold each other's entries in whatever order they arrive, so at any moment each may be
+//! ahead of the others in something. The zone's home therefore logs points: this serial is the
+//! zone as of these positions of these logs. Every site keeps, beside the newest content, the
+//! content at the last point that it reached, and moves that on when all positions of the next one
+//! are folded. Transfers send only such content.
+
+use super::step::{Changed, STEP_NAMES_MAX};
+use super::tree::Tree;
+use super::zone::set_soa_serial;
+use super::{NameRecord, Position, RrSetRef, RrSets, StepKind, Zone};
+use einhorn_wire::RecordType;
+use std::collections::VecDeque;
+
+/// Points that wait to be reached; when there are more the oldest are passed over, since a later
+/// one says as much.
+const POINTS_WAITING_MAX: usize = 4_096;
+
+/// A point that is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Point {
+    pub(super) serial: u32,
+    /// For each log, the last entry that counts.
+    pub(super) covers: Vec<Position>,
+}
+
+impl Point {
+    fn covers(&self, at: Position) -> bool {
+        self.covers.iter().any(|last| last.origin == at.origin && at.index <= last.index)
+    }
+}
+
+/// A zone's content at its last point, and what is not in it yet.
+#[derive(Clone, Default)]
+pub(super) struct Points {
+    /// The names at the last point reached.
+    pub(super) names: Tree<NameRecord>,
+    /// Records folded since, in the order in which they were.
+    pub(super) uncovered: Vec<NameRecord>,
+    /// Points logged but not reached, in order.
+    pub(super) waiting: VecDeque<Point>,
+}
+
+impl Points {
+    /// Takes a point that was logged.
+    pub(super) fn logged(&mut self, point: Point) {
+        if self.waiting.len() >= POINTS_WAITING_MAX {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(point);
+    }
+}
+
+impl Zone {
+    /// Whether something changed that is in no point reached here.
+    pub fn is_unpublished(&self) -> bool {
+        !self.points.uncovered.is_empty()
+    }
+
+    /// The positions that the next point wants.
+    pub(super) fn wanted(&self) -> Option<&[Position]> {
+        self.points.waiting.front().map(|point| &point.covers[..])
+    }
+
+    /// The zone as of its serial: what transfers send. The zone itself may be newer.
+    pub fn at_serial(&self) -> Zone {
+        Zone { names: self.points.names.clone(), points: Points::default(), ..self.clone() }
+    }
+
+    /// Goes on to the next point, all of whose positions are folded.
+    pub(super) fn reach(&mut self) -> Option<StepKind> {
+        let point = self.points.waiting.pop_front()?;
+        let before = std::mem::take(&mut self.points.names);
+        let uncovered = std::mem::take(&mut self.points.uncovered);
+        let (covered, rest): (Vec<_>, Vec<_>) =
+            uncovered.into_iter().partition(|record| point.covers(record.history().last));
+        let is_all = rest.is_empty();
+        self.points.uncovered = rest;
+        let mut after = if is_all { self.names.clone() } else { before.clone() };
+        if !is_all {
+            for record in &covered {
+                let key = record.owner().canonical_key();
+                let rank = after.get(key.as_ref()).map(|old| old.history().rank());
+                if rank.is_none_or(|rank| rank < record.history().rank()) {
+                    after.insert(key.as_ref(), record.clone());
+                }
+            }
+        }
+        let apex = before.get(&self.key);
+        let had_content = apex.is_some_and(|apex| apex.rrset(RecordType::SOA).is_some());
+        let kind = if had_content && covered.len() <= STEP_NAMES_MAX {
+            let changes = covered.iter().filter_map(|record| changed(&before, &after, record));
+            StepKind::Changed { from: self.serial, to: point.serial, changes: changes.collect() }
+        } else {
+            StepKind::Began(point.serial)
+        };
+        self.serial = point.serial;
+        set_soa_serial(&mut self.names, &self.key, point.serial);
+        if is_all {
+            after = self.names.clone();
+        } else {
+            set_soa_serial(&mut after, &self.key, point.serial);
+        }
+        self.points.names = after;
+        Some(kind)
+    }
+}
+
+/// How the name of `record` differs.
+fn changed(
+    before: &Tree<NameRecord>,
+    after: &Tree<NameRecord>,
+    record: &NameRecord,
+) -> Option<Changed> {
+    let key = record.owner().canonical_key();
+    let sets = |tree: &Tree<NameRecord>| tree.get(key.as_ref()).cloned();
+    let (old, new) = (sets(before), sets(after));
+    let old = old.as_ref().map(NameRecord::rrsets).unwrap_or_default();
+    let new = new.as_ref().map(NameRecord::rrsets).unwrap_or_default();
+    let before = types_that_differ(old, new);
+    (!before.is_empty()).then(|| Changed { owner: record.owner().to_name(), before })
+}
+
+/// The types whose RRset differs, each with what it was.
+fn types_that_differ(old: RrSets<'_>, new: RrSets<'_>) -> Vec<(RecordType, Option<super::RrSet>)> {
+    let is_in = |set: RrSetRef<'_>, mut sets: RrSets<'_>| sets.any(|other| other == set);
+    let gone_or_changed =
+        old.filter(|set| !is_in(*set, new)).map(|set| (set.rtype, Some(set.to_owned())));
+    let fresh = new.filter(|set| { old }.all(|other| other.rtype != set.rtype));
+    gone_or_changed.chain(fresh.map(|set| (set.rtype, None))).collect()
+}
