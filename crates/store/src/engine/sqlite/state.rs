@@ -2,8 +2,9 @@
 //!
 //! Without it, one flipped bit in an inner node could hide the end of a log, and the writer would
 //! give indices anew. It is one row, not one per log, so that no log can go missing from it
-//! unseen, and so that an append to several logs writes one page for all of them. It must never be
-//! taken for true if its checksum does not hold.
+//! unseen, and so that an append to several logs writes one page for all of them: it takes 16
+//! octets for each log, and a second page beyond some 250. It must never be taken for true if its
+//! checksum does not hold.
 
 use std::path::Path;
 
