@@ -53,7 +53,7 @@ fn measure_logs(folder: &Path, follow: bool) {
                     for (next, log) in next.iter_mut().zip(&LOGS[..logs]) {
                         *next = reader.read(*log, *next, 1 << 18, &mut |_, _, _| {}).unwrap();
                     }
-                    std::thread::sleep(Duration::from_micros(500));
+                    std::thread::park_timeout(Duration::from_micros(500));
                 }
             });
             for (count, rounds) in [(1, 2000), (16, 1000), (256, 500)] {
