@@ -202,16 +202,16 @@ fn a_data_folder_of_a_newer_version_is_1_and_left_alone() {
     let folder = scratch();
     stopped(folder.path());
     let data = folder.path().join("data");
-    set_format(&data, 2);
+    set_format(&data, 3);
     let before = fs::read(data.join("log.db")).expect("the log");
     says(
         &refused(serve(folder.path()), 1),
-        &["log.db has format 2", "reads formats up to 1", "upgrade einhorn"],
+        &["log.db has format 3", "reads formats up to 2", "upgrade einhorn"],
     );
     let mut verify = einhorn(&["ledger", "verify", "--data"]);
-    says(&run(verify.arg(&data)).failed(1), &["has format 2"]);
+    says(&run(verify.arg(&data)).failed(1), &["has format 3"]);
     assert!(fs::read(data.join("log.db")).expect("the log") == before, "it was changed");
-    set_format(&data, 1);
+    set_format(&data, 2);
     stopped(folder.path());
 }
 

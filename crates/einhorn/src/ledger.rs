@@ -6,11 +6,14 @@ use einhorn_core::ledger::{SignerKey, TlogProof, VerifierKey, checkpoint};
 use einhorn_core::model::State;
 use einhorn_core::model::entry::{Assembler, Body, Entry};
 use einhorn_ingress::control;
-use einhorn_store::engine::{EngineReader, SqliteReader};
+use einhorn_store::engine::{EngineReader, LogId, SqliteReader};
 use einhorn_store::ledger::{Options, ReadError, Report, prove_entry, read_entry, verify};
 use einhorn_wire::Name;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+/// The number of the site's own log in its engine: site 1, generation 1.
+const OWN_LOG: LogId = LogId(1 << 16 | 1);
 
 /// Octets read at once from the engine.
 const READ_OCTETS: usize = 4 << 20;
@@ -230,8 +233,8 @@ impl EngineCopy {
         self.first = index;
         let Some(reader) = &mut self.reader else { return };
         let entries = &mut self.entries;
-        let read =
-            reader.read(index, READ_OCTETS, &mut |_, _, octets| entries.push(octets.to_vec()));
+        let read = reader
+            .read(OWN_LOG, index, READ_OCTETS, &mut |_, _, octets| entries.push(octets.to_vec()));
         self.problem = read.err().map(|error| error.to_string());
     }
 
@@ -255,7 +258,7 @@ impl EngineCopy {
     fn finish(mut self) -> Option<String> {
         while self.problem.is_none() && !self.entries.is_empty() {
             let end = self.first + self.entries.len() as u64;
-            let next = self.reader.as_mut().map(EngineReader::next_index);
+            let next = self.reader.as_mut().map(|reader| reader.next_index(OWN_LOG));
             match next {
                 Some(Ok(next)) if end < next => self.read_from(end),
                 Some(Err(error)) => self.problem = Some(error.to_string()),

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, zone_settings};
 use crate::keeper::{Question, Questions};
-use crate::recover::read_log;
+use crate::recover::{OWN_LOG, read_log};
 use crate::zones::{self, ZoneRefused};
 use crossbeam_channel::{Receiver, bounded};
 use einhorn_core::model::request::{Action, Commitment, Identity, Outcome, Request, RequestId};
@@ -186,12 +186,13 @@ impl Operator {
 
     /// Entries that are durable now.
     pub(crate) fn durable_entries(&self) -> Result<u64, String> {
-        self.with_reader(|reader| reader.next_index().map_err(|error| error.to_string()))
+        self.with_reader(|reader| reader.next_index(OWN_LOG).map_err(|error| error.to_string()))
     }
 
     fn audit(&self, index: u64) -> Result<Answer, String> {
-        let audit =
-            self.with_reader(|reader| reader.audit(index).map_err(|error| error.to_string()))?;
+        let audit = self.with_reader(|reader| {
+            reader.audit(OWN_LOG, index).map_err(|error| error.to_string())
+        })?;
         let audit =
             audit.filter(|audit| audit.len() > SALT_OCTETS).ok_or("none is kept for this entry")?;
         done(String::from_utf8_lossy(&audit[SALT_OCTETS..]))

@@ -3,6 +3,7 @@
 //! the next batch is validated while the last one reaches the disk.
 
 use crate::keeper::{Changes, changed_zones};
+use crate::recover::OWN_LOG;
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use einhorn_core::commit::{Batch, Commit, Output};
 use einhorn_core::model::request::Outcome;
@@ -10,7 +11,7 @@ use einhorn_core::model::snapshot;
 use einhorn_ingress::reply::Reply;
 use einhorn_ingress::{Crowd, Outbox, Submission, now_ms};
 use einhorn_serve::publish::Published;
-use einhorn_store::engine::{self, Engine};
+use einhorn_store::engine::{self, Engine, Part};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -260,5 +261,6 @@ fn append(
         .try_for_each(|(entry, audit)| scratch.push(entry, audit))
         .map_err(|error| error.to_string())?;
     let epoch = engine.epoch();
-    engine.append(batch.first_index, epoch, scratch).map_err(|error| error.to_string())
+    let part = Part { log: OWN_LOG, expected_next: batch.first_index, batch: scratch };
+    engine.append(epoch, &[part]).map_err(|error| error.to_string())
 }

@@ -8,7 +8,7 @@ use crate::files::FolderError;
 use einhorn_core::ledger::note::VerifierKey;
 use einhorn_core::model::entry::{Assembler, Body, Cause, Change, Entry, part_number};
 use einhorn_core::model::{State, Step, Steps, snapshot};
-use einhorn_store::engine::{EngineError, EngineReader};
+use einhorn_store::engine::{EngineError, EngineReader, LogId};
 use einhorn_store::ledger::{Options, TileSource, verify};
 use einhorn_wire::Name;
 use std::collections::HashMap;
@@ -69,6 +69,9 @@ impl Folder {
     }
 }
 
+/// The number of the site's own log in its engine: site 1, generation 1.
+pub(crate) const OWN_LOG: LogId = LogId(1 << 16 | 1);
+
 /// The state of the log behind `reader`; with it the number of entries folded.
 /// What could be folded before a damage comes back together with the error.
 pub(crate) fn from_engine(reader: &mut dyn EngineReader) -> (Folder, u64, Result<(), LogError>) {
@@ -111,11 +114,11 @@ pub(crate) fn read_entries(
     first: u64,
     visit: &mut VisitStored<'_>,
 ) -> Result<(), LogError> {
-    let end = reader.next_index()?;
+    let end = reader.next_index(OWN_LOG)?;
     let mut next = first;
     while next < end {
         let mut outcome = Ok(());
-        next = reader.read(next, READ_OCTETS, &mut |index, _, octets| {
+        next = reader.read(OWN_LOG, next, READ_OCTETS, &mut |index, _, octets| {
             if outcome.is_ok() {
                 outcome = visit(index, octets);
             }
@@ -145,7 +148,7 @@ const STEPS_ENTRIES_MAX: u64 = 131_072;
 
 /// The steps that the end of the log tells of.
 pub(crate) fn last_steps(reader: &mut dyn EngineReader) -> Result<Vec<Step>, LogError> {
-    let first = reader.next_index()?.saturating_sub(STEPS_ENTRIES_MAX);
+    let first = reader.next_index(OWN_LOG)?.saturating_sub(STEPS_ENTRIES_MAX);
     let mut assembler = Assembler::default();
     let mut steps = Steps::default();
     let mut serials: HashMap<Name, u32> = HashMap::new();

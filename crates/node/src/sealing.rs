@@ -1,6 +1,7 @@
 //! The ledger's thread: takes durable entries from the engine and seals them into tiles and signed
 //! checkpoints. Nobody who asked for an update waits for it.
 
+use crate::recover::OWN_LOG;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use einhorn_store::engine::{EngineError, EngineReader};
 use einhorn_store::ledger::{SealError, Sealer};
@@ -104,7 +105,7 @@ impl Sealing {
     /// Seals what is durable: all of it, or under load only full bundles, since writing partial
     /// ones each time would cost more than everything else. The rest comes with the next call.
     fn seal_mostly(&mut self) -> Result<(), SealingError> {
-        let end = self.reader.next_index()?;
+        let end = self.reader.next_index(OWN_LOG)?;
         if end - self.sealer.sealed() < 2 * BUNDLE_ENTRIES {
             return self.seal_to(end);
         }
@@ -115,7 +116,7 @@ impl Sealing {
 
     /// Seals all that is durable.
     pub(crate) fn seal(&mut self) -> Result<(), SealingError> {
-        let end = self.reader.next_index()?;
+        let end = self.reader.next_index(OWN_LOG)?;
         self.seal_to(end)
     }
 
@@ -126,7 +127,7 @@ impl Sealing {
             octets.clear();
             ends.clear();
             let first = self.sealer.sealed();
-            self.reader.read(first, SEAL_OCTETS, &mut |index, _, entry| {
+            self.reader.read(OWN_LOG, first, SEAL_OCTETS, &mut |index, _, entry| {
                 if index < end {
                     octets.extend_from_slice(entry);
                     ends.push(octets.len());

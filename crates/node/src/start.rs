@@ -303,7 +303,7 @@ pub(crate) fn open_from(
         }
         Err(error) => return Err(error.into()),
     };
-    let is_new = engine.as_ref().is_some_and(|engine| engine.next_index() == 0);
+    let is_new = engine.as_ref().is_some_and(|engine| engine.next_index(recover::OWN_LOG) == 0);
     let signer = signer(is_new)?;
     let (mut fold, folded, outcome) = match &engine {
         Some(engine) => recover::from_engine(&mut *engine.reader()?),
@@ -321,9 +321,11 @@ pub(crate) fn open_from(
     };
     let signed = sealer.as_ref().map_or(0, Sealer::signed_size);
     if let Some(engine) = &engine
-        && engine.next_index() < signed
+        && engine.next_index(recover::OWN_LOG) < signed
     {
-        problems.push(LogError::Short { entries: engine.next_index(), signed }.to_string());
+        problems.push(
+            LogError::Short { entries: engine.next_index(recover::OWN_LOG), signed }.to_string(),
+        );
     }
     if !problems.is_empty() {
         fold = recover::from_ledger(&*ledger, signer.verifier(), fold);

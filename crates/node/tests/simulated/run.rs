@@ -3,6 +3,7 @@
 
 use super::files::SimFiles;
 use super::model::{Known, Model, NAMES, request, zone_name};
+use crate::recover::OWN_LOG;
 use crate::sealing::Sealing;
 use crate::start::{Opened, StartError, open_from};
 use einhorn_core::agent::Rules;
@@ -13,7 +14,7 @@ use einhorn_core::model::{Origin, Zones, snapshot};
 use einhorn_core::rules::zone::names_of_zone;
 use einhorn_sim::disk::{Access, DiskError, Fault, Outcome as Happened, SimDisk, SimVfs};
 use einhorn_sim::random::Random;
-use einhorn_store::engine::{self, Engine, SqliteEngine};
+use einhorn_store::engine::{self, Engine, Part, SqliteEngine};
 use einhorn_store::ledger::{Options, TileSource, verify};
 use einhorn_wire::zonefile;
 use std::path::Path;
@@ -347,7 +348,8 @@ impl Node {
         for _ in 0..world.random.below(4) {
             world.submit(self, out, figures);
         }
-        match self.engine.append(batch.first_index, epoch, &stored) {
+        let part = Part { log: OWN_LOG, expected_next: batch.first_index, batch: &stored };
+        match self.engine.append(epoch, &[part]) {
             Ok(()) => {
                 self.commit.appended(out);
                 self.under_way.clear();

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
+use super::LogId;
+
 /// A failure of an engine.
 #[derive(Clone, Debug, Error)]
 pub enum EngineError {
@@ -44,8 +46,10 @@ pub enum EngineError {
         what: String,
     },
     /// The log does not end where the writer thinks. Nothing was written.
-    #[error("the log goes on at index {actual}, not at {expected}")]
+    #[error("log {log} goes on at index {actual}, not at {expected}")]
     Conflict {
+        /// The log.
+        log: LogId,
         /// The writer's view.
         expected: u64,
         /// The next index.
@@ -60,12 +64,22 @@ pub enum EngineError {
         stored: u64,
     },
     /// There is no such index yet.
-    #[error("index {asked} lies behind the end of the log, {next}")]
+    #[error("index {asked} lies behind the end of log {log}, {next}")]
     PastEnd {
+        /// The log.
+        log: LogId,
         /// The index asked for.
         asked: u64,
         /// The end.
         next: u64,
+    },
+    /// A snapshot claims to fold more than there is. Nothing was written.
+    #[error("a snapshot cannot fold {tag} entries: all logs together hold {entries}")]
+    SnapshotPastEnd {
+        /// Its tag.
+        tag: u64,
+        /// The entries in all logs.
+        entries: u64,
     },
     /// An earlier write failed, so that this engine can no longer promise durability.
     #[error("the log takes no writes until it is reopened, since an earlier one failed: {cause}")]
@@ -85,6 +99,21 @@ pub enum EngineError {
         /// Its format.
         found: i64,
         /// The newest format that this version reads.
+        supported: i64,
+    },
+    /// The log was written by an older version of this program, in a format no longer read.
+    #[error(
+        "{} has format {found}; einhorn {} reads formats from {supported} on: read it with the \
+         version that wrote it, and begin with an empty folder",
+        path.display(),
+        env!("CARGO_PKG_VERSION")
+    )]
+    OlderFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The oldest format that this version reads.
         supported: i64,
     },
     /// The file is something else; it was left alone.

@@ -1,4 +1,4 @@
-//! The embedded engine: a log in one SQLite database, in WAL mode with `synchronous=FULL`.
+//! The embedded engine: logs in one SQLite database, in WAL mode with `synchronous=FULL`.
 //!
 //! One row holds a run of entries with a checksum of its own, since SQLite has none per page. A
 //! row of the log is never rewritten or moved; only audit values (in rows beside it) can be
@@ -13,14 +13,17 @@
 //! is found by the checksums and repaired from a peer.
 //!
 //! The same holds for a damaged *last* transaction of the write-ahead log: SQLite takes it for
-//! one that was never committed, so the log ends before it. Whoever has signed or been promised
+//! one that was never committed, so the logs end before it. Whoever has signed or been promised
 //! more than [`Engine::next_index`] (checkpoints, cosignatures) must compare it at start.
 
+mod erase;
 mod folder;
+mod forget;
 mod format;
 mod reader;
 mod row;
 mod snapshot;
+mod state;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -32,9 +35,10 @@ pub use self::reader::SqliteReader;
 pub use self::snapshot::SNAPSHOTS_KEPT;
 
 use self::folder::FolderLock;
-use self::format::{PAGE_BYTES, State};
-use super::batch::{Frames, push_frame};
-use super::{Batch, Engine, EngineError, EngineReader};
+use self::format::PAGE_BYTES;
+use self::row::{Row, Table};
+use self::state::State;
+use super::{Engine, EngineError, EngineReader, LogId, Part};
 
 /// The most entry bytes of one row: bounds what a reader loads, and what one bad bit can cost.
 const ROW_BYTES_MAX: usize = 1 << 20;
@@ -49,20 +53,20 @@ const CHECKPOINT_DUE_PAGES: u64 = 1000;
 const CHECKPOINT_FORCED_PAGES: u64 = 4000;
 
 /// Pages that a transaction writes beside its rows' bytes: the state, and leaves and inner nodes
-/// of the tables.
+/// of one log's tables.
 const TRANSACTION_PAGES: u64 = 4;
 
-/// Rows of audit values that one transaction erases: bounds its size.
-const ERASED_ROWS_PER_TRANSACTION: usize = 64;
+/// Leaves and inner nodes that a transaction writes for each further log.
+const LOG_PAGES: u64 = 3;
 
-/// Where a log lies: a database file, on the system's disk or on another SQLite VFS.
+/// Where the logs lie: a database file, on the system's disk or on another SQLite VFS.
 #[derive(Clone, Debug)]
 struct Place {
     database: PathBuf,
     vfs: Option<String>,
 }
 
-/// The writing side of a log in SQLite.
+/// The writing side of the logs in SQLite.
 pub struct SqliteEngine {
     // Before the lock, so that it is closed before another process may come in.
     connection: Connection,
@@ -72,15 +76,17 @@ pub struct SqliteEngine {
     poison: Option<Arc<EngineError>>,
     /// Pages that the write-ahead log holds beyond the database, estimated from above.
     wal_pages: u64,
+    /// Whether the room of forgotten logs is left alone, since a row there is damaged.
+    is_freeing_stopped: bool,
     _lock: Option<FolderLock>,
 }
 
 impl SqliteEngine {
-    /// Opens the log in `folder`, creating both if need be, and locks the folder.
+    /// Opens the logs in `folder`, creating both if need be, and locks the folder.
     ///
     /// # Errors
     /// [`EngineError::Locked`] if another process has it, [`EngineError::NewerFormat`],
-    /// [`EngineError::NotALog`], [`EngineError::Corrupt`], or the disk's failures.
+    /// [`EngineError::OlderFormat`], [`EngineError::NotALog`], [`EngineError::Corrupt`], or the disk's failures.
     pub fn open(folder: &Path) -> Result<Self, EngineError> {
         folder::create(folder)?;
         let lock = FolderLock::acquire(folder)?;
@@ -91,7 +97,7 @@ impl SqliteEngine {
         Ok(engine)
     }
 
-    /// Opens the log in `folder` of another SQLite VFS, such as a simulated disk. Such a folder
+    /// Opens the logs in `folder` of another SQLite VFS, such as a simulated disk. Such a folder
     /// is not locked: it belongs to one process anyway.
     ///
     /// # Errors
@@ -103,7 +109,15 @@ impl SqliteEngine {
 
     fn open_place(place: Place, lock: Option<FolderLock>) -> Result<Self, EngineError> {
         let (connection, state) = format::open_writer(&place)?;
-        let mut engine = Self { connection, place, state, poison: None, wal_pages: 0, _lock: lock };
+        let mut engine = Self {
+            connection,
+            place,
+            state,
+            poison: None,
+            wal_pages: 0,
+            is_freeing_stopped: false,
+            _lock: lock,
+        };
         // What an earlier process wrote without a sync that succeeded becomes durable here.
         engine.checkpoint()?;
         engine.start_wal_over()?;
@@ -147,25 +161,17 @@ impl SqliteEngine {
         })
     }
 
-    fn append_rows(&mut self, epoch: u64, batch: &Batch) -> Result<(), EngineError> {
-        let next = self.state.next + batch.len() as u64;
-        let state = State { next, epoch };
+    fn append_rows(&mut self, state: State, parts: &[Part<'_>]) -> Result<(), EngineError> {
         let mut bytes = 0;
         self.transaction("append", |connection| {
-            let mut first = self.state.next;
-            for run in batch.runs(ROW_BYTES_MAX, ROW_ENTRIES_MAX) {
-                row::insert(connection, row::LOG, first, run.count, epoch, run.entries)?;
-                if !run.audit.is_empty() {
-                    row::insert(connection, row::AUDIT, first, run.count, epoch, run.audit)?;
-                }
-                first += run.count as u64;
-                bytes += run.entries.len() + run.audit.len();
+            for part in parts {
+                bytes += append_part(connection, &self.state, &state, part)?;
             }
-            assert_eq!(first, next, "the rows of a batch cover it");
             state.replace(&self.state, connection)
         })?;
         self.state = state;
-        self.wal_pages += bytes as u64 / PAGE_BYTES + TRANSACTION_PAGES;
+        self.wal_pages +=
+            bytes as u64 / PAGE_BYTES + TRANSACTION_PAGES + LOG_PAGES * parts.len() as u64;
         Ok(())
     }
 
@@ -192,90 +198,60 @@ impl SqliteEngine {
         Ok(())
     }
 
-    /// Empties the write-ahead log, so that no erased value stays in it.
-    fn clear_wal(&mut self) -> Result<(), EngineError> {
-        const DOING: &str = "clear the write-ahead log of erased values";
-        let blocked: i64 = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-            .map_err(|error| self.failed(error, DOING))?;
-        if blocked != 0 {
-            return Err(EngineError::Busy { doing: DOING, path: self.place.database.clone() });
-        }
-        self.wal_pages = 0;
-        if self.place.vfs.is_none() {
-            folder::preallocate_wal(&self.place.database)?;
-        }
-        Ok(())
-    }
-
     fn failed(&self, error: rusqlite::Error, doing: &'static str) -> EngineError {
         EngineError::from_sqlite(error, doing, &self.place.database)
     }
-
-    /// Erases the audit values of up to [`ERASED_ROWS_PER_TRANSACTION`] rows from index `from`
-    /// on; returns how many values, and where to go on.
-    fn erase_rows(&mut self, from: u64, end: u64) -> Result<(u64, Option<u64>), EngineError> {
-        let erased = self.transaction("erase audit values", |connection| {
-            let rows = row::load(connection, row::AUDIT, from, ERASED_ROWS_PER_TRANSACTION)?;
-            let mut values = 0;
-            for row in rows.iter().filter(|row| row.first < end && row.end() > from) {
-                values += erase_row(connection, row, from..end)?;
-            }
-            let is_more = rows.len() == ERASED_ROWS_PER_TRANSACTION;
-            let reached = rows.last().map_or(end, row::Row::end);
-            Ok((values, (is_more && reached < end).then_some(reached)))
-        })?;
-        self.checkpoint()?;
-        Ok(erased)
-    }
 }
 
-/// Rewrites a row of audit values without those in `erased`; returns how many there were.
-fn erase_row(
+/// Inserts the rows of one part; returns their bytes.
+fn append_part(
     connection: &Connection,
-    row: &row::Row<Vec<u8>>,
-    erased: Range<u64>,
-) -> Result<u64, rusqlite::Error> {
-    let mut kept = Vec::with_capacity(row.bytes.len());
-    let (mut values_erased, mut values_kept) = (0, 0);
-    for (index, value) in (row.first..).zip(Frames::new(&row.bytes)) {
-        let is_erased = erased.contains(&index);
-        let count = if is_erased { &mut values_erased } else { &mut values_kept };
-        *count += u64::from(!value.is_empty());
-        push_frame(&mut kept, if is_erased { &[] } else { value });
+    before: &State,
+    after: &State,
+    part: &Part<'_>,
+) -> Result<usize, rusqlite::Error> {
+    // Without entries, the log may not have begun.
+    let Some(end) = after.end(part.log) else { return Ok(0) };
+    if before.end(part.log).is_none() {
+        row::create_tables(connection, end.slot)?;
     }
-    row::remove(connection, row::AUDIT, row.first)?;
-    if values_kept > 0 {
-        row::insert(connection, row::AUDIT, row.first, row.count as usize, row.epoch, &kept)?;
+    let (mut first, mut bytes) = (part.expected_next, 0);
+    for run in part.batch.runs(ROW_BYTES_MAX, ROW_ENTRIES_MAX) {
+        let row = |bytes| Row { first, count: run.count as u32, epoch: after.epoch, bytes };
+        row::insert(connection, Table::Log, end.slot, row(run.entries))?;
+        if !run.audit.is_empty() {
+            row::insert(connection, Table::Audit, end.slot, row(run.audit))?;
+        }
+        first += run.count as u64;
+        bytes += run.entries.len() + run.audit.len();
     }
-    Ok(values_erased)
+    assert_eq!(first, part.expected_next + part.batch.len() as u64, "its rows cover a batch");
+    Ok(bytes)
 }
 
 impl Engine for SqliteEngine {
-    fn next_index(&self) -> u64 {
-        self.state.next
+    fn logs(&self) -> Vec<LogId> {
+        self.state.ends().iter().map(|end| end.slot.log).collect()
+    }
+
+    fn next_index(&self, log: LogId) -> u64 {
+        self.state.next_index(log)
     }
 
     fn epoch(&self) -> u64 {
         self.state.epoch
     }
 
-    fn append(&mut self, expected_next: u64, epoch: u64, batch: &Batch) -> Result<(), EngineError> {
-        if epoch < self.state.epoch {
-            return Err(EngineError::Fenced { offered: epoch, stored: self.state.epoch });
-        }
-        if expected_next != self.state.next {
-            return Err(EngineError::Conflict { expected: expected_next, actual: self.state.next });
-        }
+    fn append(&mut self, epoch: u64, parts: &[Part<'_>]) -> Result<(), EngineError> {
+        let state = self.state.after(epoch, parts)?;
         self.write(|engine| {
-            if batch.is_empty() && epoch == engine.state.epoch {
+            if state == engine.state {
                 return Ok(());
             }
-            engine.append_rows(epoch, batch)
+            engine.append_rows(state, parts)
         })?;
         if self.wal_pages >= CHECKPOINT_FORCED_PAGES {
-            // The batch is durable whatever comes of this; a failure shows at the next write.
+            // The parts are durable whatever comes of this; a failure shows at the next write.
             if let Err(error) = self.checkpoint() {
                 self.poison_with(error);
             }
@@ -283,41 +259,40 @@ impl Engine for SqliteEngine {
         Ok(())
     }
 
-    fn save_snapshot(&mut self, at_index: u64, bytes: &[u8]) -> Result<(), EngineError> {
-        if at_index > self.state.next {
-            return Err(EngineError::PastEnd { asked: at_index, next: self.state.next });
+    fn save_snapshot(&mut self, tag: u64, bytes: &[u8]) -> Result<(), EngineError> {
+        let entries = self.state.entries();
+        if tag > entries {
+            return Err(EngineError::SnapshotPastEnd { tag, entries });
         }
-        self.write(|engine| engine.write_snapshot(at_index, bytes))
+        self.write(|engine| engine.write_snapshot(tag, bytes))
     }
 
-    fn erase_audit(&mut self, indices: Range<u64>) -> Result<u64, EngineError> {
-        let result = self.write(|engine| {
-            // Overwrites what is deleted; off otherwise, since dropping a snapshot needs none.
-            format::set_secure_delete(&engine.connection, true)
-                .map_err(|error| engine.failed(error, "erase audit values"))?;
-            let (mut values, mut from) = (0, Some(indices.start));
-            while let Some(start) = from {
-                let (some, next) = engine.erase_rows(start, indices.end)?;
-                values += some;
-                from = next;
-            }
-            format::set_secure_delete(&engine.connection, false)
-                .map_err(|error| engine.failed(error, "erase audit values"))?;
-            Ok(values)
-        })?;
+    fn drop_snapshots(&mut self) -> Result<(), EngineError> {
+        self.write(|engine| {
+            engine.transaction("drop the snapshots", snapshot::drop_all)?;
+            engine.checkpoint()
+        })
+    }
+
+    fn forget_log(&mut self, log: LogId) -> Result<(), EngineError> {
+        self.write(|engine| engine.hide_log(log))
+    }
+
+    fn erase_audit(&mut self, log: LogId, indices: Range<u64>) -> Result<u64, EngineError> {
+        let values = self.write(|engine| engine.erase_values(log, indices))?;
         match self.clear_wal() {
             Err(error @ EngineError::Busy { .. }) => Err(error),
             Err(error) => Err(self.poison_with(error)),
-            Ok(()) => Ok(result),
+            Ok(()) => Ok(values),
         }
     }
 
     fn maintain(&mut self) -> Result<(), EngineError> {
         self.write(|engine| {
-            if engine.wal_pages < CHECKPOINT_DUE_PAGES {
-                return Ok(());
+            if engine.wal_pages >= CHECKPOINT_DUE_PAGES {
+                engine.checkpoint()?;
             }
-            engine.checkpoint()
+            engine.free_some()
         })
     }
 

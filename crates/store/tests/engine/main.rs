@@ -6,6 +6,7 @@
 mod conformance;
 mod corruption;
 mod faults;
+mod forget;
 mod opening;
 mod power_loss;
 mod real_disk;

@@ -1,13 +1,26 @@
 //! What the engine tests share: logs in memory to compare with, and simulated machines.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use einhorn_sim::disk::{SimDisk, SimVfs};
 use einhorn_sim::random::Random;
-use einhorn_store::engine::{Batch, Engine, EngineError, EngineReader, SqliteEngine};
+use einhorn_store::engine::{Batch, Engine, EngineError, EngineReader, LogId, Part, SqliteEngine};
 
 /// One entry as the test knows it: epoch and bytes.
 pub(crate) type Entry = (u64, Vec<u8>);
+
+/// All logs as the test knows them.
+pub(crate) type Logs = BTreeMap<LogId, Vec<Entry>>;
+
+/// What one append adds: batches with their logs.
+pub(crate) type Parts = Vec<(LogId, Batch)>;
+
+/// The logs that tests append to. The numbers are any; their order is not that of first use.
+pub(crate) const LOGS: [LogId; 4] = [LogId(0x0002_0001), LogId(0), LogId(u32::MAX), LogId(9)];
+
+/// The log of tests that need only one.
+pub(crate) const LOG: LogId = LOGS[0];
 
 /// The folder of the log on a simulated disk.
 pub(crate) const FOLDER: &str = "/node";
@@ -70,24 +83,65 @@ pub(crate) fn latest_snapshot(reader: &mut dyn EngineReader) -> Option<(u64, Vec
     index.map(|index| (index, bytes))
 }
 
-/// Everything in the log, through a reader.
-pub(crate) fn read_all(engine: &dyn Engine, max_bytes: usize) -> Result<Vec<Entry>, EngineError> {
-    let mut reader = engine.reader()?;
-    let mut all = Vec::new();
-    let end = reader.next_index()?;
-    let mut next = 0;
-    while next < end {
-        let reached = reader.read(next, max_bytes, &mut |index, epoch, entry| {
-            assert_eq!(index, all.len() as u64, "indices are dense");
-            all.push((epoch, entry.to_vec()));
-        })?;
-        assert!(reached > next, "a read makes progress");
-        next = reached;
-    }
-    Ok(all)
+/// Parts of random size for one to three logs.
+pub(crate) fn random_parts(random: &mut Random) -> Parts {
+    let first = random.below(LOGS.len() as u64) as usize;
+    let logs = LOGS.iter().cycle().skip(first).take(1 + random.below(3) as usize);
+    logs.map(|log| (*log, random_batch(random))).collect()
 }
 
-/// Adds a batch to the entries that the test knows.
-pub(crate) fn extend(entries: &mut Vec<Entry>, epoch: u64, batch: &Batch) {
-    entries.extend(batch.iter().map(|(entry, _)| (epoch, entry.to_vec())));
+/// Appends parts where their logs end.
+pub(crate) fn append(
+    engine: &mut dyn Engine,
+    epoch: u64,
+    parts: &[(LogId, Batch)],
+) -> Result<(), EngineError> {
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|(log, batch)| Part { log: *log, expected_next: engine.next_index(*log), batch })
+        .collect();
+    engine.append(epoch, &parts)
+}
+
+/// Appends a batch to [`LOG`].
+pub(crate) fn append_one(
+    engine: &mut dyn Engine,
+    epoch: u64,
+    batch: &Batch,
+) -> Result<(), EngineError> {
+    let part = Part { log: LOG, expected_next: engine.next_index(LOG), batch };
+    engine.append(epoch, &[part])
+}
+
+/// Everything in all logs, through a reader.
+pub(crate) fn read_all(engine: &dyn Engine, max_bytes: usize) -> Result<Logs, EngineError> {
+    let mut reader = engine.reader()?;
+    let mut logs = Logs::new();
+    for (log, end) in reader.ends()? {
+        let mut all = Vec::new();
+        let mut next = 0;
+        while next < end {
+            let reached = reader.read(log, next, max_bytes, &mut |index, epoch, entry| {
+                assert_eq!(index, all.len() as u64, "indices are dense");
+                all.push((epoch, entry.to_vec()));
+            })?;
+            assert!(reached > next, "a read makes progress");
+            next = reached;
+        }
+        logs.insert(log, all);
+    }
+    Ok(logs)
+}
+
+/// Adds an append to the logs that the test knows.
+pub(crate) fn extend(logs: &mut Logs, epoch: u64, parts: &[(LogId, Batch)]) {
+    for (log, batch) in parts.iter().filter(|(_, batch)| !batch.is_empty()) {
+        let entries = batch.iter().map(|(entry, _)| (epoch, entry.to_vec()));
+        logs.entry(*log).or_default().extend(entries);
+    }
+}
+
+/// How many entries there are in which log: for messages.
+pub(crate) fn lengths(logs: &Logs) -> Vec<(LogId, usize)> {
+    logs.iter().map(|(log, entries)| (*log, entries.len())).collect()
 }

@@ -1,4 +1,4 @@
-//! The database's format: its marks, its tables, and the one row that says where the log ends.
+//! The database's format: its marks, its tables, and what may be opened.
 //!
 //! It must never open a file for writing before it knows that the file is ours and not newer.
 
@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::super::EngineError;
-use super::{Place, row};
+use super::Place;
+use super::state::State;
 
-/// The format that this version writes, and the newest that it reads (`PRAGMA user_version`).
-pub(super) const FORMAT: i64 = 1;
+/// The format that this version writes, and the only one that it reads (`PRAGMA user_version`).
+/// Format 1 held a single log; no release wrote it.
+pub(super) const FORMAT: i64 = 2;
 
 /// Marks the file as ours (`PRAGMA application_id`): "Enhn".
 const APPLICATION_ID: i64 = 0x456e_686e;
@@ -35,29 +37,21 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The file of the log in its folder.
 const DATABASE_FILE: &str = "log.db";
 
+/// The statements that a connection keeps prepared: a few for all logs, and three for each log
+/// while there are not too many.
+const STATEMENTS_KEPT: usize = 256;
+
+/// The tables that are there from the start; see [`super::row`] for those of each log.
 const TABLES: &str = "
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 0),
-    next INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
+    ends BLOB NOT NULL,
+    forgotten BLOB NOT NULL,
     checksum INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE log (
-    first INTEGER PRIMARY KEY,
-    count INTEGER NOT NULL,
-    epoch INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    bytes BLOB NOT NULL
-) STRICT;
-CREATE TABLE audit (
-    first INTEGER PRIMARY KEY,
-    count INTEGER NOT NULL,
-    epoch INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    bytes BLOB NOT NULL
-) STRICT;
 CREATE TABLE snapshot (
-    at_index INTEGER PRIMARY KEY,
+    tag INTEGER PRIMARY KEY,
     first_part INTEGER NOT NULL,
     parts INTEGER NOT NULL,
     length INTEGER NOT NULL,
@@ -72,60 +66,6 @@ pub(super) fn database_in(folder: &Path) -> PathBuf {
     folder.join(DATABASE_FILE)
 }
 
-/// Where the log ends, and its epoch. Written with every batch: without it, one flipped bit in
-/// an inner node could hide the end of the log, and the writer would give indices anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct State {
-    pub(super) next: u64,
-    pub(super) epoch: u64,
-}
-
-impl State {
-    fn checksum(&self) -> u32 {
-        row::checksum(self.next, 0, self.epoch, &[])
-    }
-
-    /// Replaces `old`; fails if the database does not hold it, since then somebody else wrote.
-    pub(super) fn replace(
-        &self,
-        old: &Self,
-        connection: &Connection,
-    ) -> Result<(), rusqlite::Error> {
-        let changed = connection
-            .prepare_cached(
-                "UPDATE state SET next = ?1, epoch = ?2, checksum = ?3 WHERE id = 0 AND next = ?4",
-            )?
-            .execute(params![
-                self.next.cast_signed(),
-                self.epoch.cast_signed(),
-                self.checksum(),
-                old.next.cast_signed()
-            ])?;
-        if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
-    }
-
-    /// Reads the state.
-    pub(super) fn read(connection: &Connection, path: &Path) -> Result<Self, EngineError> {
-        let found = connection
-            .prepare_cached("SELECT next, epoch, checksum FROM state WHERE id = 0")
-            .and_then(|mut query| {
-                query
-                    .query_row([], |row| {
-                        let [next, epoch] = [row.get::<_, i64>(0)?, row.get::<_, i64>(1)?];
-                        let state =
-                            Self { next: next.cast_unsigned(), epoch: epoch.cast_unsigned() };
-                        Ok((state, row.get::<_, i64>(2)?))
-                    })
-                    .optional()
-            })
-            .map_err(|error| EngineError::from_sqlite(error, "read where the log ends", path))?;
-        match found {
-            Some((state, checksum)) if checksum == i64::from(state.checksum()) => Ok(state),
-            _ => Err(corrupt(path, "the row that says where the log ends", "it is damaged")),
-        }
-    }
-}
-
 pub(super) fn corrupt(path: &Path, place: &str, what: &str) -> EngineError {
     EngineError::Corrupt { path: path.to_owned(), place: place.to_owned(), what: what.to_owned() }
 }
@@ -138,6 +78,7 @@ fn open(place: &Place, flags: OpenFlags) -> Result<Connection, rusqlite::Error> 
         Some(vfs) => Connection::open_with_flags_and_vfs(&place.database, flags, vfs.as_str())?,
     };
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     // Without this, the last connection to close would delete the preallocated log.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.execute_batch(&format!(
@@ -158,8 +99,8 @@ pub(super) fn open_reader(place: &Place) -> Result<Connection, EngineError> {
     Ok(connection)
 }
 
-/// Opens the log for writing, creating it if there is none, and checks that it ends where it
-/// says.
+/// Opens the log for writing, creating it if there is none, and checks that each log
+/// ends where it says.
 pub(super) fn open_writer(place: &Place) -> Result<(Connection, State), EngineError> {
     let path = &place.database;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
@@ -170,7 +111,7 @@ pub(super) fn open_writer(place: &Place) -> Result<(Connection, State), EngineEr
         initialise(&connection).map_err(|error| not_opened(error, path))?;
     }
     let state = State::read(&connection, path)?;
-    check_end(&connection, state, path)?;
+    state.check(&connection, path)?;
     Ok((connection, state))
 }
 
@@ -195,6 +136,9 @@ fn is_ours(connection: &Connection, path: &Path) -> Result<bool, EngineError> {
         Ok((0, 0, 0)) => Ok(false),
         Ok((APPLICATION_ID, found, _)) if found > FORMAT => {
             Err(EngineError::NewerFormat { path: path.to_owned(), found, supported: FORMAT })
+        }
+        Ok((APPLICATION_ID, found @ 1..FORMAT, _)) => {
+            Err(EngineError::OlderFormat { path: path.to_owned(), found, supported: FORMAT })
         }
         Ok((APPLICATION_ID, FORMAT, _)) => Ok(true),
         Ok((id, version, _)) => Err(not_ours(format!("application {id:#x}, format {version}"))),
@@ -231,33 +175,16 @@ fn enter_wal_mode(connection: &Connection) -> Result<String, rusqlite::Error> {
 /// Creates the tables and the marks in one transaction, so that a crash leaves an empty database
 /// or a whole one.
 fn initialise(connection: &Connection) -> Result<(), rusqlite::Error> {
-    let state = State { next: 0, epoch: 0 };
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES}"))?;
+    State::default().insert(connection)?;
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES}
-         INSERT INTO state (id, next, epoch, checksum) VALUES (0, 0, 0, {});
-         PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;",
-        state.checksum()
+        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
     ))
 }
 
 /// Writes the format's mark again, durably. SQLite writes its page even if nothing differs.
 pub(super) fn write_mark(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.execute_batch(&format!("PRAGMA user_version = {FORMAT};"))
-}
-
-/// Checks that the last row of the log ends where the state says.
-fn check_end(connection: &Connection, state: State, path: &Path) -> Result<(), EngineError> {
-    let last = connection
-        .query_row("SELECT max(first), count FROM log", [], |row| {
-            Ok(row.get::<_, Option<i64>>(0)?.zip(row.get::<_, Option<i64>>(1)?))
-        })
-        .map_err(|error| EngineError::from_sqlite(error, "find the log's last row", path))?;
-    let end = last.map_or(0, |(first, count)| first.saturating_add(count));
-    if end.cast_unsigned() != state.next {
-        let what = format!("the last row ends at index {end}, not at {}", state.next);
-        return Err(corrupt(path, "the end of the log", &what));
-    }
-    Ok(())
 }
 
 pub(super) fn set_secure_delete(connection: &Connection, on: bool) -> Result<(), rusqlite::Error> {

@@ -1,4 +1,4 @@
-//! The reading side of a log in SQLite, also for a verifier in another process.
+//! The reading side of the logs in SQLite, also for a verifier in another process.
 //!
 //! It must never hold a read transaction while its caller works: that would keep the write-ahead
 //! log from being started over.
@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::super::batch::{FRAME_BYTES, Frames};
-use super::super::{EngineError, EngineReader, Visit};
-use super::format::{self, State, corrupt};
-use super::{Place, row};
+use super::super::{EngineError, EngineReader, LogId, Visit};
+use super::Place;
+use super::format::{self, corrupt};
+use super::row::{self, Slot, Table};
+use super::state::State;
 
 /// Rows of audit values checked in one read transaction.
 const AUDIT_ROWS_AT_ONCE: usize = 256;
@@ -32,24 +34,29 @@ struct LoadedRow {
 }
 
 impl SqliteReader {
-    /// Opens the log in `folder` for reading, beside a node that may run on it.
+    /// Opens the logs in `folder` for reading, beside a node that may run on it.
     ///
     /// # Errors
     /// [`EngineError::Io`] if there is none, [`EngineError::NewerFormat`],
-    /// [`EngineError::NotALog`], [`EngineError::Corrupt`], or the disk's failures.
+    /// [`EngineError::OlderFormat`], [`EngineError::NotALog`], [`EngineError::Corrupt`], or the disk's failures.
     pub fn open(folder: &Path) -> Result<Self, EngineError> {
         Self::open_place(&Place { database: format::database_in(folder), vfs: None })
     }
 
-    /// Checks the audit values, which no fold and no answer ever reads.
+    /// Checks the audit values of all logs, which no fold and no answer ever reads.
     ///
     /// # Errors
     /// [`EngineError::Corrupt`] where one is damaged.
     pub fn check_audit(&mut self) -> Result<(), EngineError> {
+        let state = State::read(&self.connection, &self.path)?;
+        state.ends().iter().try_for_each(|end| self.check_audit_in(end.slot))
+    }
+
+    fn check_audit_in(&self, slot: Slot) -> Result<(), EngineError> {
         let mut from = 0;
         loop {
             let (mut end, mut left) = (from, AUDIT_ROWS_AT_ONCE);
-            row::each(&self.connection, row::AUDIT, from, |row| {
+            row::each(&self.connection, Table::Audit, slot, from, |row| {
                 end = row.end();
                 left -= 1;
                 left > 0
@@ -73,34 +80,35 @@ impl SqliteReader {
 
     pub(super) fn failed(&self, error: rusqlite::Error, doing: &'static str) -> EngineError {
         match row::damaged_at(&error) {
-            Some(first) => corrupt(
+            Some(row::Damaged { log, first }) => corrupt(
                 &self.path,
-                &format!("the row that begins at index {first}"),
+                &format!("the row of log {log} that begins at index {first}"),
                 "its checksum does not hold",
             ),
             None => EngineError::from_sqlite(error, doing, &self.path),
         }
     }
 
-    /// Loads sound rows from the one that holds `from` on, about `max_bytes` of them. A damaged
+    /// Loads sound rows of a log from the one that holds `from` on, about `max_bytes` of them. A damaged
     /// or missing row is an error only if nothing comes before it.
-    fn load(&mut self, from: u64, max_bytes: usize) -> Result<(), EngineError> {
+    fn load(&mut self, log: LogId, from: u64, max_bytes: usize) -> Result<(), EngineError> {
         const DOING: &str = "read the log";
         self.rows.clear();
         self.bytes.clear();
         let snapshot =
             self.connection.unchecked_transaction().map_err(|error| self.failed(error, DOING))?;
-        let next = State::read(&snapshot, &self.path)?.next;
-        if from >= next {
-            if from > next {
-                return Err(EngineError::PastEnd { asked: from, next });
+        let (slot, next) = match State::read(&snapshot, &self.path)?.end(log) {
+            Some(end) if from < end.next => (end.slot, end.next),
+            end => {
+                let next = end.map_or(0, |end| end.next);
+                let past_end = EngineError::PastEnd { log, asked: from, next };
+                return if from == next { Ok(()) } else { Err(past_end) };
             }
-            return Ok(());
-        }
+        };
         // The index that the next row must begin with, once the first one is known.
         let mut reached = None;
         let (rows, bytes) = (&mut self.rows, &mut self.bytes);
-        let result = row::each(&snapshot, row::LOG, from, |row| {
+        let result = row::each(&snapshot, Table::Log, slot, from, |row| {
             let end = row.end();
             let fits = match reached {
                 None => row.first <= from && from < end,
@@ -119,7 +127,7 @@ impl SqliteReader {
             (_, Some(_)) => Ok(()),
             (Err(error), None) => Err(self.failed(error, DOING)),
             (Ok(()), None) => {
-                let place = format!("index {from}");
+                let place = format!("index {from} of log {log}");
                 let what = format!("no row holds it, although the log goes on to {next}");
                 Err(corrupt(&self.path, &place, &what))
             }
@@ -128,17 +136,23 @@ impl SqliteReader {
 }
 
 impl EngineReader for SqliteReader {
-    fn next_index(&mut self) -> Result<u64, EngineError> {
-        Ok(State::read(&self.connection, &self.path)?.next)
+    fn ends(&mut self) -> Result<Vec<(LogId, u64)>, EngineError> {
+        let state = State::read(&self.connection, &self.path)?;
+        Ok(state.ends().iter().map(|end| (end.slot.log, end.next)).collect())
+    }
+
+    fn next_index(&mut self, log: LogId) -> Result<u64, EngineError> {
+        Ok(State::read(&self.connection, &self.path)?.next_index(log))
     }
 
     fn read(
         &mut self,
+        log: LogId,
         from: u64,
         max_bytes: usize,
         visit: &mut Visit<'_>,
     ) -> Result<u64, EngineError> {
-        self.load(from, max_bytes)?;
+        self.load(log, from, max_bytes)?;
         let (mut next, mut begin, mut visited) = (from, 0, 0);
         for row in &self.rows {
             let mut frames = Frames::new(&self.bytes[begin..row.end]);
@@ -166,9 +180,14 @@ impl EngineReader for SqliteReader {
         self.visit_latest_snapshot(visit)
     }
 
-    fn audit(&mut self, index: u64) -> Result<Option<Vec<u8>>, EngineError> {
-        let rows = row::load(&self.connection, row::AUDIT, index, 1)
-            .map_err(|error| self.failed(error, "read an audit value"))?;
+    fn audit(&mut self, log: LogId, index: u64) -> Result<Option<Vec<u8>>, EngineError> {
+        const DOING: &str = "read an audit value";
+        let view =
+            self.connection.unchecked_transaction().map_err(|error| self.failed(error, DOING))?;
+        let end = State::read(&view, &self.path)?.end(log).filter(|end| index < end.next);
+        let Some(end) = end else { return Ok(None) };
+        let rows = row::load(&view, Table::Audit, end.slot, index, 1)
+            .map_err(|error| self.failed(error, DOING))?;
         let Some(row) = rows.first() else { return Ok(None) };
         let Some(offset) = index.checked_sub(row.first) else { return Ok(None) };
         // An offset behind the row's end finds nothing either.

@@ -1,4 +1,4 @@
-//! Snapshots of the state that the entries fold into, in parts, newest two kept.
+//! Snapshots of the state that all logs fold into, in parts, newest two kept.
 //!
 //! It must never let a snapshot be seen before all of its parts are durable, nor drop an older
 //! one before.
@@ -8,7 +8,7 @@ use rusqlite::{Connection, Error, OptionalExtension, params};
 use super::super::EngineError;
 use super::format::PAGE_BYTES;
 use super::reader::SqliteReader;
-use super::{SqliteEngine, TRANSACTION_PAGES, row};
+use super::{SqliteEngine, TRANSACTION_PAGES};
 
 /// How many snapshots are kept: should the newest be damaged, there is another.
 pub const SNAPSHOTS_KEPT: usize = 2;
@@ -17,9 +17,24 @@ pub const SNAPSHOTS_KEPT: usize = 2;
 /// stays small.
 const PART_BYTES: usize = 1 << 20;
 
+/// Drops all snapshots.
+pub(super) fn drop_all(connection: &Connection) -> Result<(), Error> {
+    connection.execute("DELETE FROM snapshot", [])?;
+    connection.execute("DELETE FROM snapshot_part", [])?;
+    Ok(())
+}
+
+/// A checksum that still wants the snapshot's bytes.
+fn begin_checksum(tag: u64, parts: usize) -> crc32fast::Hasher {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&tag.to_le_bytes());
+    hasher.update(&(parts as u64).to_le_bytes());
+    hasher
+}
+
 /// The row that makes a snapshot visible.
 struct Header {
-    at_index: u64,
+    tag: u64,
     first_part: i64,
     parts: usize,
     length: usize,
@@ -29,11 +44,7 @@ struct Header {
 impl SqliteEngine {
     /// Writes all parts, then the header; a crash between leaves parts that the next snapshot
     /// removes.
-    pub(super) fn write_snapshot(
-        &mut self,
-        at_index: u64,
-        bytes: &[u8],
-    ) -> Result<(), EngineError> {
+    pub(super) fn write_snapshot(&mut self, tag: u64, bytes: &[u8]) -> Result<(), EngineError> {
         const DOING: &str = "save a snapshot";
         let last: i64 = self
             .connection
@@ -51,12 +62,14 @@ impl SqliteEngine {
                 self.checkpoint()?;
             }
         }
+        let mut checksum = begin_checksum(tag, parts);
+        checksum.update(bytes);
         let header = Header {
-            at_index,
+            tag,
             first_part: last + 1,
             parts,
             length: bytes.len(),
-            checksum: row::checksum(at_index, parts as u32, 0, bytes),
+            checksum: checksum.finalize(),
         };
         self.transaction(DOING, |connection| header.write(connection))?;
         self.checkpoint()
@@ -67,10 +80,10 @@ impl Header {
     /// Makes the snapshot visible and drops the oldest, with parts that belong to none.
     fn write(&self, connection: &Connection) -> Result<(), Error> {
         connection.execute(
-            "INSERT OR REPLACE INTO snapshot (at_index, first_part, parts, length, checksum)
+            "INSERT OR REPLACE INTO snapshot (tag, first_part, parts, length, checksum)
              VALUES (?1, ?2, ?3, ?4, ?5)",
             params![
-                self.at_index.cast_signed(),
+                self.tag.cast_signed(),
                 self.first_part,
                 self.parts as i64,
                 self.length as i64,
@@ -78,8 +91,8 @@ impl Header {
             ],
         )?;
         connection.execute(
-            "DELETE FROM snapshot WHERE at_index NOT IN
-             (SELECT at_index FROM snapshot ORDER BY at_index DESC LIMIT ?1)",
+            "DELETE FROM snapshot WHERE tag NOT IN
+             (SELECT tag FROM snapshot ORDER BY tag DESC LIMIT ?1)",
             params![SNAPSHOTS_KEPT as i64],
         )?;
         connection.execute(
@@ -94,12 +107,12 @@ impl Header {
     fn read_below(connection: &Connection, below: i64) -> Result<Option<Self>, Error> {
         connection
             .query_row(
-                "SELECT at_index, first_part, parts, length, checksum FROM snapshot
-                 WHERE at_index < ?1 ORDER BY at_index DESC LIMIT 1",
+                "SELECT tag, first_part, parts, length, checksum FROM snapshot
+                 WHERE tag < ?1 ORDER BY tag DESC LIMIT 1",
                 params![below],
                 |row| {
                     Ok(Self {
-                        at_index: row.get::<_, i64>(0)?.cast_unsigned(),
+                        tag: row.get::<_, i64>(0)?.cast_unsigned(),
                         first_part: row.get(1)?,
                         parts: row.get::<_, i64>(2)?.max(0) as usize,
                         length: row.get::<_, i64>(3)?.max(0) as usize,
@@ -125,7 +138,7 @@ impl Header {
 
     /// Whether the bytes are what was saved.
     fn is_whole(&self, connection: &Connection) -> Result<bool, Error> {
-        let mut checksum = row::begin_checksum(self.at_index, self.parts as u32, 0);
+        let mut checksum = begin_checksum(self.tag, self.parts);
         let mut length = 0;
         let parts = self.parts(connection, &mut |bytes| {
             checksum.update(bytes);
@@ -149,7 +162,7 @@ impl SqliteReader {
             let reason = match header.is_whole(&view) {
                 Ok(true) => {
                     header.parts(&view, visit).map_err(failed)?;
-                    return Ok(Some(header.at_index));
+                    return Ok(Some(header.tag));
                 }
                 Ok(false) => "its checksum does not hold".to_owned(),
                 Err(error) => match failed(error) {
@@ -158,10 +171,10 @@ impl SqliteReader {
                 },
             };
             tracing::error!(
-                log = %self.path.display(), at_index = header.at_index, %reason,
+                log = %self.path.display(), tag = header.tag, %reason,
                 "a snapshot is damaged and skipped"
             );
-            below = header.at_index.cast_signed();
+            below = header.tag.cast_signed();
         }
         Ok(None)
     }
