@@ -1,5 +1,5 @@
 //! The connections between sites: one TLS 1.3 connection for each pair, over which frames of octets
-//! go both ways. A site is known by the certificate on its card and by nothing else: there
+//! go both ways. A site is known by the certificate on its [card] and by nothing else: there
 //! is no authority, and names in certificates mean nothing.
 //!
 //! The caller is a plain thread with a state machine: it hears [`Event`]s from a channel and hands
@@ -7,6 +7,7 @@
 //! decides which sites there are, and forgets what was not sent when a connection ends.
 
 mod accept;
+pub mod card;
 mod connection;
 mod dial;
 pub mod frame;

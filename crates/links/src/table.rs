@@ -312,3 +312,7 @@ impl Slot {
         self.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
