@@ -4,6 +4,10 @@
 use einhorn_core::ledger::tile::{append_entry, encode_tile};
 use einhorn_core::ledger::{Algorithm, Checkpoint, EMPTY_ROOT, Hash, SignerKey};
 use einhorn_fuzz::{LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT, snapshot_octets, stored_entries};
+use einhorn_links::VersionRange;
+use einhorn_links::card::Card;
+use einhorn_links::frame::Frame;
+use einhorn_links::preface::Preface;
 use einhorn_wire::message::Opcode;
 use einhorn_wire::writer::{Section, Writer};
 use einhorn_wire::{Class, Name, RecordType};
@@ -21,6 +25,7 @@ fn write(target: &str, name: &str, octets: &[u8]) -> Anyhow {
 fn main() -> Anyhow {
     messages()?;
     texts()?;
+    links()?;
     ledger()
 }
 
@@ -143,6 +148,37 @@ fn texts() -> Anyhow {
         ("done", r#"{"answer":"done","text":"x","index":1}"#),
     ] {
         write("control", name, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn links() -> Anyhow {
+    let key = |name: &str, algorithm| SignerKey::from_seed(name, algorithm, &LOG_KEY_SEED);
+    let mut card = Card {
+        name: "berlin".to_owned(),
+        addresses: vec!["berlin.example:5301".to_owned(), "[2001:db8::1]:5301".to_owned()],
+        ledger: key("einhorn/berlin", Algorithm::Ed25519)?.verifier().clone(),
+        mirror: key("einhorn/berlin/mirror", Algorithm::CosignatureV1)?.verifier().clone(),
+        certificates: vec![[0xa5; 32]],
+    };
+    write("card", "two-addresses", card.to_string().as_bytes())?;
+    card.addresses.clear();
+    card.certificates.push([7; 32]);
+    write("card", "two-certificates", card.to_string().as_bytes())?;
+    for (name, lowest, highest) in [("berlin", 1, 1), ("a", 1, 2), ("0-9", 7, u16::MAX)] {
+        let versions = VersionRange::new(lowest, highest).ok_or("no range")?;
+        let preface = Preface { versions, instance: 0x0102_0304_0506_0708, name: name.to_owned() };
+        write("preface", name, &preface.encode())?;
+    }
+    let mut octets = Vec::new();
+    for (name, frame) in [
+        ("alive", Frame::Alive),
+        ("data", Frame::Data(&[7; 300])),
+        ("close", Frame::Close("the site is stopping")),
+        ("welcome", Frame::Welcome),
+    ] {
+        frame.write(&mut octets);
+        write("frame", name, &octets)?;
     }
     Ok(())
 }

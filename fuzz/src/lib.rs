@@ -6,6 +6,7 @@
 
 mod dns;
 mod ledger;
+mod links;
 mod text;
 mod world;
 
@@ -24,6 +25,9 @@ pub const TARGETS: &[Target] = &[
     ("key_file", text::key_file),
     ("key", text::key),
     ("control", text::control),
+    ("card", links::card),
+    ("preface", links::preface),
+    ("frame", links::frame),
     ("entry", ledger::entry),
     ("snapshot", ledger::snapshot),
     ("note", ledger::note),

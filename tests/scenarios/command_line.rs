@@ -2,6 +2,7 @@
 //! is and what to do.
 
 mod demo;
+mod init;
 
 use einhorn_harness::{
     KEY, Site, Start, ZONE, ZONE_FILE, files_below, flip_bit, key, run, scratch, set_format,

@@ -108,6 +108,7 @@ impl Demo {
             keys: vec![key.clone()],
             grants: vec![Grant::everything(key.name().clone(), zone.clone())],
             answer: AnswerConfig::default(),
+            link: None,
             path: None,
         };
         let node = Node::start(&config).map_err(Failure::finding)?;

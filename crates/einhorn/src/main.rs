@@ -4,6 +4,7 @@
 mod client;
 mod demo;
 mod describe;
+mod init;
 mod ledger;
 mod serve;
 mod source;
@@ -31,6 +32,9 @@ enum Command {
     Serve(serve::Arguments),
     /// Show what Einhorn does, on this machine, then keep running for you to try.
     Demo(demo::Arguments),
+    /// Make what a new site needs.
+    #[command(subcommand)]
+    Init(init::Command),
     /// Audit the ledger and roll back.
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -85,6 +89,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Init(command) => init::run(&command),
         Command::Ledger(command) => ledger::run(command),
         Command::Zone(command) => zone::run(command),
         Command::Reload { data } => {

@@ -164,6 +164,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         keys,
         grants,
         answer: AnswerConfig::default(),
+        link: None,
         path: None,
     })
 }

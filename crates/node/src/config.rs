@@ -1,8 +1,10 @@
 //! The configuration: one TOML file, checked as a whole before anything starts.
 
 mod answer;
+mod link;
 
 pub use answer::AnswerConfig;
+pub use link::LinkConfig;
 
 use einhorn_core::model::settings::{Role, Settings as ZoneKeeping};
 use einhorn_core::rules::policy::{Grant, NamePattern, Policy};
@@ -41,6 +43,8 @@ pub struct Config {
     pub grants: Vec<Grant>,
     /// What answers say, and how much anyone may ask.
     pub answer: AnswerConfig,
+    /// How other sites are reached; without it this site is alone.
+    pub link: Option<LinkConfig>,
     /// Where this came from, to read keys and grants again.
     pub path: Option<PathBuf>,
 }
@@ -106,6 +110,7 @@ struct RawConfig {
     answer: answer::RawAnswer,
     #[serde(default)]
     limits: answer::RawLimits,
+    link: Option<link::RawLink>,
 }
 
 fn default_site() -> String {
@@ -187,6 +192,7 @@ impl Config {
                 .map(|grant| checker.grant(grant))
                 .collect::<Result<_, _>>()?,
             answer: checker.answer_and_limits(raw.answer, raw.limits)?,
+            link: raw.link.map(|link| checker.link(link)).transpose()?,
             path: Some(path.to_owned()),
         };
         checker.references(&config)?;

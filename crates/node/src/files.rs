@@ -1,17 +1,31 @@
-//! The data folder: what lies where, and the log's key.
+//! The data folder: what lies where, and the keys that sign.
 
 use einhorn_core::ledger::note::{Algorithm, SignerKey};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use einhorn_links::secret_file::{write_public, write_secret};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Folder of the ledger's files in the data folder.
 pub(crate) const LEDGER_FOLDER: &str = "ledger";
-/// The log's signing key in the data folder.
-const KEY_FILE: &str = "ledger.key";
-/// Its public half, for auditors.
-const VERIFIER_FILE: &str = "ledger.vkey";
+
+/// A pair of files with a key: the secret half and the public one.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyFiles {
+    /// The secret half, in the data folder.
+    pub secret: &'static str,
+    /// The public half, for auditors and other sites.
+    pub public: &'static str,
+    /// What the key signs.
+    algorithm: Algorithm,
+}
+
+/// The key that signs the log.
+pub const LEDGER_KEY: KeyFiles =
+    KeyFiles { secret: "ledger.key", public: "ledger.vkey", algorithm: Algorithm::Ed25519 };
+/// The key that cosigns the logs of other sites.
+pub const MIRROR_KEY: KeyFiles =
+    KeyFiles { secret: "mirror.key", public: "mirror.vkey", algorithm: Algorithm::CosignatureV1 };
 
 /// A data folder that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +63,7 @@ pub(crate) fn signer(
     ledger_name: &str,
     log_is_new: bool,
 ) -> Result<SignerKey, FolderError> {
-    let path = folder.join(KEY_FILE);
+    let path = folder.join(LEDGER_KEY.secret);
     let unusable = |source| FolderError::Unusable { path: path.clone(), source };
     let bad = |reason: String| FolderError::Key { path: path.clone(), reason };
     match fs::read_to_string(&path) {
@@ -62,13 +76,11 @@ pub(crate) fn signer(
             Err(bad(format!("this log is named `{name}`, but the configuration says `{ledger_name}`; a log's name is for ever")))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound && log_is_new => {
-            let mut seed = [0; 32];
-            random(&mut seed).map_err(unusable)?;
-            let key = SignerKey::from_seed(ledger_name, Algorithm::Ed25519, &seed)
-                .map_err(|error| bad(format!("`{ledger_name}` cannot name a log: {error}")))?;
-            write_new(&path, &key.to_secret_text()).map_err(unusable)?;
-            fs::write(folder.join(VERIFIER_FILE), format!("{}\n", key.verifier())).map_err(unusable)?;
-            Ok(key)
+            // A public half that was left behind verifies nothing that this log will say.
+            match fs::remove_file(folder.join(LEDGER_KEY.public)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(error)),
+                _ => make_key(folder, LEDGER_KEY, ledger_name),
+            }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(bad("the key of this log is gone; put it back from a backup, since nobody can sign for the log without it".to_owned()))
@@ -77,15 +89,25 @@ pub(crate) fn signer(
     }
 }
 
-/// Writes a secret, durably, readable by its owner alone.
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(format!("{text}\n").as_bytes())?;
-    file.sync_all()?;
-    match path.parent() {
-        Some(folder) => fs::File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
+/// Makes a key of this name and writes both halves.
+///
+/// # Errors
+/// [`FolderError`]; what is there already is never overwritten.
+pub fn make_key(folder: &Path, files: KeyFiles, name: &str) -> Result<SignerKey, FolderError> {
+    let path = folder.join(files.secret);
+    let unusable = |path: &Path, source| FolderError::Unusable { path: path.into(), source };
+    let mut seed = [0; 32];
+    random(&mut seed).map_err(|error| unusable(&path, error))?;
+    let key = SignerKey::from_seed(name, files.algorithm, &seed).map_err(|error| {
+        let reason = format!("`{name}` cannot name a log or its key: {error}");
+        FolderError::Key { path: path.clone(), reason }
+    })?;
+    let secret = format!("{}\n", key.to_secret_text());
+    write_secret(&path, &secret).map_err(|error| unusable(&path, error))?;
+    let path = folder.join(files.public);
+    let public = format!("{}\n", key.verifier());
+    write_public(&path, &public).map_err(|error| unusable(&path, error))?;
+    Ok(key)
 }
 
 /// Fills `octets` from the system's random source.

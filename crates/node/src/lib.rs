@@ -4,7 +4,7 @@
 //! store, snapshots from the commit to `serve`, and this crate carries them.
 
 pub mod config;
-mod files;
+pub mod files;
 mod keeper;
 mod operate;
 mod pump;

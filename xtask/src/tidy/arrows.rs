@@ -7,9 +7,10 @@ use super::Finding;
 use serde_json::Value;
 
 /// The rooms from the lowest to the highest. A new crate gets its place here.
-const ROOMS: [&str; 10] = [
+const ROOMS: [&str; 11] = [
     "einhorn-wire",
     "einhorn-core",
+    "einhorn-links",
     "einhorn-store",
     "einhorn-serve",
     "einhorn-bridge",
