@@ -199,8 +199,7 @@ impl Cosignatures {
         match self.newest.binary_search_by(|one| one.place().cmp(&found.place())) {
             Ok(at) => {
                 let known = &mut self.newest[at];
-                let newer =
-                    (found.size, found.time_seconds) > (known.size, known.time_seconds);
+                let newer = (found.size, found.time_seconds) > (known.size, known.time_seconds);
                 if newer {
                     *known = found;
                 }

@@ -60,21 +60,27 @@ impl<K: LogKey> Writer<K> {
         lines: &str,
     ) -> Result<usize, SealError> {
         let mut known = self.cosignatures.clone();
-        let added =
-            if checkpoint.origin == self.origin() { known.add(checkpoint, lines, &self.cosigners) } else { 0 };
-        if added == 0 {
-            return Ok(0);
+        let is_ours = checkpoint.origin == self.origin();
+        let added = if is_ours { known.add(checkpoint, lines, &self.cosigners) } else { 0 };
+        if added > 0 {
+            self.check_tree(checkpoint)?;
+            let text = known.encode();
+            self.files.write_durable(COSIGNATURES, text.as_bytes())?;
+            self.files.must_hold(COSIGNATURES, text.as_bytes())?;
+            self.cosignatures = known;
         }
-        self.check_tree(checkpoint)?;
-        let text = known.encode();
-        self.files.write_durable(COSIGNATURES, text.as_bytes())?;
-        self.files.must_hold(COSIGNATURES, text.as_bytes())?;
-        self.cosignatures = known;
-        if let Some(signed) = &self.signed
-            && self.announced
+        if let Some(signed) = self.signed.clone()
             && signed.checkpoint == *checkpoint
+            && signed.checkpoint.size == self.sealed()
         {
-            self.show(signed)?;
+            if !self.announced {
+                // An earlier write failed.
+                self.publish(signed)?;
+            } else if added > 0 {
+                self.announced = false;
+                self.show(&signed)?;
+                self.announced = true;
+            }
         }
         Ok(added)
     }
@@ -121,14 +127,13 @@ impl<K: LogKey> Writer<K> {
             let edge = self.frontier.partial_tiles().find(|(at, _)| *at == tile);
             edge.map_or_else(|| self.files.read_tile(tile), |(_, hashes)| Ok(hashes.to_vec()))
         };
-        let root = prefix_root(self.sealed(), size, read).map_err(|error| match error {
+        let computed = prefix_root(self.sealed(), size, read).map_err(|error| match error {
             BuildError::Read(error) => error,
             _ => SealError::Damaged {
                 path: "tile".to_owned(),
                 problem: "tiles do not make up the tree",
             },
         })?;
-        let computed = root;
         if computed == checkpoint.root {
             return Ok(());
         }

@@ -22,6 +22,9 @@ pub struct Copied {
     /// The tree and the unfinished bundle that were covered by a checkpoint last: where to go back
     /// to when entries turn out not to be the log's.
     proven: (Frontier, Vec<u8>),
+    /// They are, and not merely what opening found below a larger checkpoint, whose other files
+    /// are lost.
+    is_proven: bool,
 }
 
 impl LogKey for Copied {
@@ -37,9 +40,10 @@ impl Mirror {
     /// # Errors
     /// As [`super::Sealer::open`].
     pub fn open(files: Arc<dyn Files>, key: VerifierKey) -> Result<Mirror, SealError> {
-        let copied = Copied { key, proven: (Frontier::new(), Vec::new()) };
+        let copied = Copied { key, proven: (Frontier::new(), Vec::new()), is_proven: false };
         let mut mirror = Writer::open_with(files, copied)?;
         mirror.key.proven = (mirror.frontier.clone(), mirror.tail.clone());
+        mirror.key.is_proven = mirror.sealed() == mirror.signed_size();
         Ok(mirror)
     }
 
@@ -65,8 +69,9 @@ impl Mirror {
     /// Given no entries and a checkpoint of the same tree as the last one, its cosignatures are
     /// taken in.
     ///
-    /// On `Contradiction` [`Self::sealed`] falls back to [`Self::size`], or to 0 while damaged
-    /// files were being built anew. On other errors nothing has changed for the caller, as with
+    /// On `Contradiction` [`Self::sealed`] falls back to [`Self::size`]; or to 0 while damaged files
+    /// are built anew, and then it may be the files rather than the entries that are wrong: only
+    /// with [`Self::size`] at [`Self::signed_size`] is it evidence against the sender. On other errors nothing has changed for the caller, as with
     /// [`super::Sealer::seal`].
     ///
     /// # Errors
@@ -127,13 +132,14 @@ impl Mirror {
         self.publish(signed.clone())?;
         self.accept(grown);
         self.key.proven = (self.frontier.clone(), self.tail.clone());
+        self.key.is_proven = true;
         Ok(())
     }
 
     /// Forgets the entries that led to another tree than the log's.
     fn fall_back(&mut self) -> Result<(), SealError> {
         self.edge_written = false;
-        if self.size() < self.signed_size() {
+        if !self.key.is_proven {
             // It may as well be what was found on disk that is wrong.
             self.clear_mark()?;
             self.sync = SyncState::found(0, Vec::new());

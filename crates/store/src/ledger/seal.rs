@@ -17,8 +17,8 @@ use einhorn_core::ledger::tile::{
 };
 use einhorn_core::ledger::tree::{prefix_root, subtree_root};
 use einhorn_core::ledger::{
-    BuildError, Bundle, Checkpoint, Cosignatures, Frontier, Hash, SignedCheckpoint, SignerKey, Tile,
-    VerifierKey, leaf_hash,
+    BuildError, Bundle, Checkpoint, Cosignatures, Frontier, Hash, SignedCheckpoint, SignerKey,
+    Tile, VerifierKey, leaf_hash,
 };
 
 use super::{CHECKPOINT, Files, SIGNED, SealError};
