@@ -26,6 +26,7 @@ mod recover;
 mod seal;
 mod sync;
 mod verify;
+mod witness;
 
 pub use cosigned::Cosigned;
 pub use error::SealError;
@@ -34,6 +35,7 @@ pub use mirror::{Copied, Mirror};
 pub use prove::{ReadError, prove_consistency, prove_entry, prove_inclusion, read_entry};
 pub use seal::{LogKey, Sealer, Writer};
 pub use verify::{Finding, Options, Problem, Report, verify};
+pub use witness::{Witness, WitnessError};
 
 const CHECKPOINT: &str = "checkpoint";
 const SIGNED: &str = "checkpoint.signed";
