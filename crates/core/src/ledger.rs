@@ -7,13 +7,16 @@
 //! parser takes `&[u8]` or `&str` and returns a typed error.
 
 pub mod checkpoint;
+pub mod cosignature;
 pub mod hash;
 pub mod note;
 pub mod offline;
 pub mod tile;
 pub mod tree;
+pub mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
+pub use cosignature::{Cosignature, Cosignatures, CosignaturesError};
 pub use hash::{EMPTY_ROOT, Hash, leaf_hash, node_hash};
 pub use note::{Algorithm, KeyError, Note, NoteError, SignerKey, VerifierKey};
 pub use offline::{OfflineError, TlogProof};

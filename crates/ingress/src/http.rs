@@ -1,17 +1,24 @@
-//! HTTP: the ledger's files for auditors, as they lie on disk.
+//! HTTP: the ledger's files for auditors, as they lie on disk, and the witness for other logs.
 
 use crate::ListenError;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use einhorn_core::ledger::witness::{REQUEST_OCTETS_MAX, Refusal, SIZE_CONTENT_TYPE};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Reads one of the ledger's files by its path in the log (`checkpoint`, `tile/0/000`);
 /// `None` for what is not there or is no such path.
 pub type ReadLedger = Arc<dyn Fn(&str) -> std::io::Result<Option<Vec<u8>>> + Send + Sync>;
+
+/// Answers the body of a witness's `add-checkpoint` with signature lines, durable before it
+/// returns, or with why not.
+pub type AddCheckpoint =
+    Arc<dyn Fn(&[u8]) -> std::io::Result<Result<String, Refusal>> + Send + Sync>;
 
 /// Opens a listener on `address`.
 ///
@@ -24,7 +31,8 @@ pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
     Ok(listener)
 }
 
-/// Serves the ledger of `site` under `/ledger/SITE/` until the task is dropped.
+/// Serves the ledger of `site` under `/ledger/SITE/`, and with a `witness` also
+/// `POST /add-checkpoint` (C2SP tlog-witness), until the task is dropped.
 ///
 /// # Errors
 /// What the listener says.
@@ -32,20 +40,48 @@ pub async fn serve(
     listener: tokio::net::TcpListener,
     site: &str,
     read: ReadLedger,
+    witness: Option<AddCheckpoint>,
 ) -> std::io::Result<()> {
-    let router = Router::new()
+    let mut router = Router::new()
         .route(&format!("/ledger/{site}/{{*path}}"), get(ledger_file))
         .with_state(read);
+    if let Some(witness) = witness {
+        let route = Router::new()
+            .route("/add-checkpoint", post(add_checkpoint))
+            .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))
+            .with_state(witness);
+        router = router.merge(route);
+    }
     axum::serve(listener, router).await
 }
 
+async fn add_checkpoint(State(witness): State<AddCheckpoint>, body: Bytes) -> Response {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    let answer = tokio::task::spawn_blocking(move || witness(&body)).await;
+    let (status, kind, text) = match answer.map_err(std::io::Error::other).flatten() {
+        Ok(Ok(lines)) => (StatusCode::OK, TEXT, lines),
+        Ok(Err(Refusal::Conflict { size })) => {
+            (StatusCode::CONFLICT, SIZE_CONTENT_TYPE, format!("{size}\n"))
+        }
+        Ok(Err(refusal)) => {
+            let status = StatusCode::from_u16(refusal.status());
+            (status.unwrap_or(StatusCode::BAD_REQUEST), TEXT, format!("{refusal}\n"))
+        }
+        Err(error) => {
+            tracing::error!(%error, "a checkpoint could not be witnessed");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    (status, [(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
 async fn ledger_file(State(read): State<ReadLedger>, Path(path): Path<String>) -> Response {
-    let is_checkpoint = path == "checkpoint";
+    let is_changing = !path.starts_with("tile/");
     let file = tokio::task::spawn_blocking(move || read(&path)).await;
     match file {
         Ok(Ok(Some(octets))) => {
-            // Tiles never change; the checkpoint does all the time (C2SP tlog-tiles, "Parameters").
-            let (kind, cache) = if is_checkpoint {
+            // Tiles never change; checkpoint and cosignatures do all the time (C2SP tlog-tiles, "Parameters").
+            let (kind, cache) = if is_changing {
                 ("text/plain; charset=utf-8", "no-cache")
             } else {
                 ("application/octet-stream", "max-age=31536000, immutable")
@@ -63,3 +99,7 @@ async fn ledger_file(State(read): State<ReadLedger>, Path(path): Path<String>) -
         }
     }
 }
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@ pub mod remote;
 pub mod reply;
 pub mod tcp;
 pub mod udp;
+pub mod witness;
 
 pub use datagrams::Outbox;
 

@@ -10,23 +10,37 @@
 //! - `checkpoint.signed`: the last checkpoint signed, durable before anyone can see it.
 //! - `synced`: a checkpoint's text without signature, for a size below which all full tiles are on
 //!   disk, so that opening checks only what came later.
+//! - `cosignatures`: for each cosigner the newest checkpoint that it has cosigned
+//!   ([`einhorn_core::ledger::Cosignatures`]). `checkpoint` carries those of its own size besides.
+//!
+//! The files of another site's log are written in the same way, only that nothing signs there:
+//! `checkpoint.signed` is then the last checkpoint of that log that was found to be true.
 
+mod cosigned;
+mod error;
 mod files;
+mod mirror;
 mod partials;
 mod prove;
 mod recover;
 mod seal;
 mod sync;
 mod verify;
+mod witness;
 
+pub use cosigned::Cosigned;
+pub use error::SealError;
 pub use files::{Files, OsFiles, TileSource};
+pub use mirror::{Copied, Mirror};
 pub use prove::{ReadError, prove_consistency, prove_entry, prove_inclusion, read_entry};
-pub use seal::{SealError, Sealer};
+pub use seal::{LogKey, Sealer, Writer};
 pub use verify::{Finding, Options, Problem, Report, verify};
+pub use witness::{Witness, WitnessError};
 
 const CHECKPOINT: &str = "checkpoint";
 const SIGNED: &str = "checkpoint.signed";
 const SYNCED: &str = "synced";
+const COSIGNATURES: &str = "cosignatures";
 
 #[cfg(test)]
 mod tests;

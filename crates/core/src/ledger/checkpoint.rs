@@ -72,6 +72,21 @@ impl Checkpoint {
         }
     }
 
+    /// As [`Self::parse_body`], but further lines may follow, as other logs write them. They mean
+    /// nothing here.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Body`].
+    pub fn parse_extended(text: &str) -> Result<Checkpoint, CheckpointError> {
+        let end = text.match_indices('\n').nth(2).ok_or(CheckpointError::Body)?.0;
+        let (body, extensions) = text.split_at(end + 1);
+        let mut lines = extensions.split_terminator('\n');
+        if lines.any(str::is_empty) || !text.ends_with('\n') {
+            return Err(CheckpointError::Body);
+        }
+        Checkpoint::parse_body(body)
+    }
+
     /// Signs it with the log's key.
     ///
     /// # Errors
@@ -107,6 +122,17 @@ pub fn verify(bytes: &[u8], key: &VerifierKey) -> Result<Checkpoint, CheckpointE
 pub fn verify_note(bytes: &[u8], key: &VerifierKey) -> Result<SignedCheckpoint, CheckpointError> {
     let checkpoint = verify(bytes, key)?;
     Ok(SignedCheckpoint { checkpoint, note: String::from_utf8_lossy(bytes).into_owned() })
+}
+
+/// As [`verify_note`], and keeps of the signatures only the log's own.
+///
+/// # Errors
+/// [`CheckpointError`].
+pub fn verify_own(bytes: &[u8], key: &VerifierKey) -> Result<SignedCheckpoint, CheckpointError> {
+    let checkpoint = verify(bytes, key)?;
+    let note = Note::parse(bytes)?;
+    let lines: String = note.by(key).map(|signature| signature.line()).collect();
+    Ok(SignedCheckpoint { note: format!("{}\n{lines}", note.text), checkpoint })
 }
 
 #[cfg(test)]
@@ -168,6 +194,31 @@ mod tests {
         assert_eq!(verify(foreign.as_bytes(), other.verifier()), Err(CheckpointError::Origin));
         let extended = log.sign(&format!("{}extension\n", checkpoint.body())).unwrap();
         assert_eq!(verify(extended.as_bytes(), log.verifier()), Err(CheckpointError::Body));
+    }
+
+    #[test]
+    fn extension_lines_are_read_only_where_asked_for() {
+        let body = format!("o\n1\n{EMPTY_ROOT}\n");
+        let plain = Checkpoint::parse_body(&body);
+        for extension in ["", "more\n", "more\nand more\n"] {
+            let found = Checkpoint::parse_extended(&format!("{body}{extension}"));
+            assert_eq!(found, plain, "{extension:?}");
+        }
+        for bad in ["\n", "more", "more\n\n", "\nmore\n"] {
+            let found = Checkpoint::parse_extended(&format!("{body}{bad}"));
+            assert_eq!(found, Err(CheckpointError::Body), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_logs_own_note_has_no_cosignatures() {
+        let log = signer("o");
+        let witness = SignerKey::from_seed("w", Algorithm::CosignatureV1, &[4; 32]).unwrap();
+        let signed = Checkpoint { origin: "o".into(), size: 0, root: EMPTY_ROOT };
+        let signed = signed.sign(&log).unwrap();
+        let line = witness.cosign(&signed.checkpoint.body(), 5).unwrap();
+        let whole = format!("{}{line}", signed.note);
+        assert_eq!(verify_own(whole.as_bytes(), log.verifier()), Ok(signed));
     }
 
     proptest! {

@@ -123,6 +123,29 @@ pub struct Signature<'a> {
     pub bytes: Vec<u8>,
 }
 
+impl Signature<'_> {
+    /// The line that this was read from, with its newline.
+    #[must_use]
+    pub fn line(&self) -> String {
+        signature_line(self.name, self.key_id, &self.bytes)
+    }
+
+    /// Whether it says that it is by this key; that proves nothing.
+    #[must_use]
+    pub fn names(&self, key: &VerifierKey) -> bool {
+        self.name == key.name && self.key_id == key.id
+    }
+
+    /// The time of a cosignature/v1 in seconds since 1970, unverified; `None` for what has not
+    /// the form of one.
+    #[must_use]
+    pub fn cosigned_at(&self) -> Option<u64> {
+        let (time, rest) = self.bytes.split_first_chunk::<TIMESTAMP_BYTES>()?;
+        let time = u64::from_be_bytes(*time);
+        (rest.len() == SIGNATURE_BYTES && time <= i64::MAX as u64).then_some(time)
+    }
+}
+
 impl<'a> Note<'a> {
     /// Parses a signed note strictly.
     ///
@@ -178,22 +201,17 @@ impl<'a> Note<'a> {
         }
         let mut latest = None;
         for signature in self.by(key) {
-            let (time, bytes) = signature
-                .bytes
-                .split_first_chunk::<TIMESTAMP_BYTES>()
-                .ok_or(NoteError::BadSignature)?;
-            let time = u64::from_be_bytes(*time);
-            if time > i64::MAX as u64 {
-                return Err(NoteError::BadSignature);
-            }
+            let time = signature.cosigned_at().ok_or(NoteError::BadSignature)?;
+            let bytes = &signature.bytes[TIMESTAMP_BYTES..];
             key.check(cosigned_message(self.text, time).as_bytes(), bytes)?;
             latest = latest.max(Some(time));
         }
         latest.ok_or(NoteError::NotSigned)
     }
 
-    fn by(&self, key: &VerifierKey) -> impl Iterator<Item = &Signature<'a>> {
-        self.signatures.iter().filter(|s| s.name == key.name && s.key_id == key.id)
+    /// The signatures that say they are by this key, unverified.
+    pub fn by(&self, key: &VerifierKey) -> impl Iterator<Item = &Signature<'a>> {
+        self.signatures.iter().filter(|signature| signature.names(key))
     }
 }
 
@@ -206,6 +224,11 @@ fn parse_signature(line: &str) -> Option<Signature<'_>> {
         key_id: *key_id,
         bytes: bytes.to_vec(),
     })
+}
+
+fn signature_line(name: &str, key_id: [u8; 4], signature: &[u8]) -> String {
+    let encoded = STANDARD.encode([&key_id, signature].concat());
+    format!("{SIGNATURE_PREFIX}{name} {encoded}\n")
 }
 
 fn is_text(text: &str) -> bool {
@@ -381,8 +404,7 @@ impl SignerKey {
     }
 
     fn line(&self, signature: &[u8]) -> String {
-        let encoded = STANDARD.encode([&self.public.id, signature].concat());
-        format!("{SIGNATURE_PREFIX}{} {encoded}\n", self.public.name)
+        signature_line(&self.public.name, self.public.id, signature)
     }
 }
 

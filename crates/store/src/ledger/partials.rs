@@ -8,7 +8,8 @@
 use einhorn_core::ledger::tile::{encode_tile, entries};
 use einhorn_core::ledger::{Bundle, Hash, Tile};
 
-use super::seal::{FilesHandle, SealError};
+use super::SealError;
+use super::seal::FilesHandle;
 
 impl FilesHandle {
     /// Makes the partial files of a tile, and of its bundle, beginnings of what is verified: the

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use einhorn_core::ledger::checkpoint;
 use einhorn_core::ledger::tile::{encode_tile, parse_bundle, parse_tile};
 use einhorn_core::ledger::{
-    Bundle, Checkpoint, EMPTY_ROOT, Frontier, Hash, SignedCheckpoint, SignerKey, Tile, leaf_hash,
+    Bundle, Checkpoint, EMPTY_ROOT, Frontier, Hash, SignedCheckpoint, SignerKey, Tile, VerifierKey,
+    leaf_hash,
 };
 
-use super::seal::{FilesHandle, SealError, Sealer, edge_bundle};
+use super::seal::{FilesHandle, LogKey, Sealer, Writer, edge_bundle};
 use super::sync::SyncState;
-use super::{CHECKPOINT, Files, SIGNED, SYNCED};
+use super::{CHECKPOINT, Files, SIGNED, SYNCED, SealError};
 
 /// What was found intact on disk.
 struct Intact {
@@ -38,8 +39,15 @@ impl Sealer {
     /// `Io`; `Checkpoint` if the log's checkpoint is not signed by this key or damaged;
     /// `Contradiction` or `RolledBack` if the folder was tampered with.
     pub fn open(files: Arc<dyn Files>, signer: SignerKey) -> Result<Sealer, SealError> {
+        Writer::open_with(files, signer)
+    }
+}
+
+impl<K: LogKey> Writer<K> {
+    /// As [`Sealer::open`], for any key.
+    pub(super) fn open_with(files: Arc<dyn Files>, key: K) -> Result<Writer<K>, SealError> {
         let files = FilesHandle(files);
-        let signed = last_signed(&files, &signer)?;
+        let signed = last_signed(&files, key.verifier())?;
         let size = signed.as_ref().map_or(0, |signed| signed.checkpoint.size);
         let (start, mark_is_good) = last_synced(&files, size)?;
         let mut durable = start.size();
@@ -53,28 +61,34 @@ impl Sealer {
             durable = 0;
             intact = Intact { frontier: Frontier::new(), tail: Vec::new(), unsynced: Vec::new() };
         }
-        if !(mark_is_good && matches) {
-            // Files below the mark are about to be written again: it must not vouch for them.
-            let origin = signer.verifier().name().to_owned();
-            let mark = Checkpoint { origin, size: 0, root: EMPTY_ROOT };
-            let error = |source| SealError::Io { path: SYNCED.to_owned(), source };
-            files.0.write_durable(SYNCED, mark.body().as_bytes()).map_err(error)?;
-        }
-        let mut sealer = Sealer {
+        let cosignatures = files.cosignatures(key.verifier().name())?;
+        let mut writer = Writer {
             files,
-            signer,
+            key,
             edge_written: false,
             announced: false,
             sync: SyncState::found(durable, intact.unsynced),
             frontier: intact.frontier,
             tail: intact.tail,
             signed,
+            cosignatures,
+            cosigners: Vec::new(),
         };
-        sealer.restore_partials(size)?;
-        if sealer.sealed() == size {
-            sealer.restore_edge()?;
+        if !(mark_is_good && matches) {
+            writer.clear_mark()?;
         }
-        Ok(sealer)
+        writer.restore_partials(size)?;
+        if writer.sealed() == size {
+            writer.restore_edge()?;
+        }
+        Ok(writer)
+    }
+
+    /// Files below the mark are about to be written again: it must not vouch for them.
+    pub(super) fn clear_mark(&self) -> Result<(), SealError> {
+        let origin = self.origin().to_owned();
+        let mark = Checkpoint { origin, size: 0, root: EMPTY_ROOT };
+        self.files.write_durable(SYNCED, mark.body().as_bytes())
     }
 
     /// Repairs the partial files of full tiles since the last sync; those before it are gone.
@@ -105,14 +119,9 @@ impl Sealer {
         }
         self.edge_written = true;
         if let Some(signed) = &self.signed {
-            // A file of the same tree may carry cosignatures besides: leave it.
-            let shown = self
-                .files
-                .read(CHECKPOINT)?
-                .and_then(|bytes| checkpoint::verify(&bytes, self.signer.verifier()).ok());
-            if shown.as_ref() != Some(&signed.checkpoint) {
-                self.files.write(CHECKPOINT, signed.note.as_bytes())?;
-                self.files.must_hold(CHECKPOINT, signed.note.as_bytes())?;
+            let shown = self.files.read(CHECKPOINT)?;
+            if shown.as_deref() != Some(self.with_cosignatures(signed).as_bytes()) {
+                self.show(signed)?;
             }
             self.announced = true;
         }
@@ -124,11 +133,11 @@ impl Sealer {
 /// `checkpoint`, so only the latter may be torn.
 fn last_signed(
     files: &FilesHandle,
-    signer: &SignerKey,
+    key: &VerifierKey,
 ) -> Result<Option<SignedCheckpoint>, SealError> {
     let read = |path: &'static str| match files.read(path)? {
         None => Ok(None),
-        Some(bytes) => checkpoint::verify_note(&bytes, signer.verifier())
+        Some(bytes) => checkpoint::verify_own(&bytes, key)
             .map(Some)
             .map_err(|error| SealError::Checkpoint { path, error }),
     };

@@ -10,7 +10,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 
 use einhorn_core::ledger::tile::{
@@ -18,94 +17,47 @@ use einhorn_core::ledger::tile::{
 };
 use einhorn_core::ledger::tree::{prefix_root, subtree_root};
 use einhorn_core::ledger::{
-    BuildError, Bundle, Checkpoint, CheckpointError, Frontier, Hash, SignedCheckpoint, SignerKey,
-    Tile, leaf_hash,
+    BuildError, Bundle, Checkpoint, Cosignatures, Frontier, Hash, SignedCheckpoint, SignerKey,
+    Tile, VerifierKey, leaf_hash,
 };
-use thiserror::Error;
 
-use super::{CHECKPOINT, Files, SIGNED};
+use super::{CHECKPOINT, Files, SIGNED, SealError};
 
-/// Why entries were not sealed, or a ledger was not opened.
-#[derive(Debug, Error)]
-pub enum SealError {
-    /// Reading or writing a file failed. Sealing the same entries again is sound.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file, below the ledger's folder.
-        path: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The entries do not follow the last sealed one.
-    #[error("entries start at {found}, the next one to seal is {expected}")]
-    WrongIndex {
-        /// [`Sealer::sealed`].
-        expected: u64,
-        /// The caller's first index.
-        found: u64,
-    },
-    /// An entry is longer than a bundle can hold; none of the batch was sealed.
-    #[error("entry {index} has {bytes} bytes, at most 65535 are possible")]
-    EntryTooLong {
-        /// The entry's index in the log.
-        index: u64,
-        /// Its length in bytes.
-        bytes: usize,
-    },
-    /// A file is not what was written there. Open the ledger again: it then tells from which
-    /// entry on the files must be built anew.
-    #[error("{path} is damaged: {problem}")]
-    Damaged {
-        /// The file, below the ledger's folder.
-        path: String,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// The entries lead to another root than the one signed for this size: these are not the
-    /// entries that were sealed before. Never sign; find out why.
-    #[error("the root of size {size} would be {computed}, but {signed} was signed")]
-    Contradiction {
-        /// Entries in the tree.
-        size: u64,
-        /// The root signed before.
-        signed: Hash,
-        /// The root of the entries given now.
-        computed: Hash,
-    },
-    /// The files tell of a larger tree than the last signed checkpoint: an older copy of it was
-    /// put back.
-    #[error("files of size {synced} were completed, but the last checkpoint signed is of {signed}")]
-    RolledBack {
-        /// Size of the last signed checkpoint.
-        signed: u64,
-        /// Size that was complete on disk.
-        synced: u64,
-    },
-    /// A checkpoint on disk is not one of this log.
-    #[error("{path}: {error}")]
-    Checkpoint {
-        /// The file, below the ledger's folder.
-        path: &'static str,
-        /// What is wrong with it.
-        error: CheckpointError,
-    },
+/// The key that a log's files stand under, secret or public.
+pub trait LogKey {
+    /// The public half; its name is the log's origin.
+    fn verifier(&self) -> &VerifierKey;
 }
 
-/// The writer of one log's files. Owns the log's key and its right edge.
+impl LogKey for SignerKey {
+    fn verifier(&self) -> &VerifierKey {
+        SignerKey::verifier(self)
+    }
+}
+
+/// The writer of the files of this site's own log, which signs its checkpoints.
+pub type Sealer = Writer<SignerKey>;
+
+/// The writer of one log's files. Owns the log's right edge; where checkpoints come from depends
+/// on the key: [`Sealer`] signs them, [`super::Mirror`] is given them.
 #[derive(Debug)]
-pub struct Sealer {
+pub struct Writer<K> {
     pub(super) files: FilesHandle,
-    pub(super) signer: SignerKey,
+    pub(super) key: K,
     pub(super) frontier: Frontier,
     /// Bytes of the unfinished bundle.
     pub(super) tail: Vec<u8>,
     /// The files of the right edge are known to be on disk as the frontier says.
     pub(super) edge_written: bool,
-    /// The largest checkpoint that may ever have been signed.
+    /// The largest checkpoint that may ever have been signed, without cosignatures.
     pub(super) signed: Option<SignedCheckpoint>,
     /// `checkpoint` on disk shows `signed`.
     pub(super) announced: bool,
     pub(super) sync: super::sync::SyncState,
+    /// As they are on disk.
+    pub(super) cosignatures: Cosignatures,
+    /// Whose cosignatures are kept.
+    pub(super) cosigners: Vec<VerifierKey>,
 }
 
 /// Shared so that others may read the same files.
@@ -119,8 +71,8 @@ impl std::fmt::Debug for FilesHandle {
 }
 
 /// What a batch made of the log, before it counts.
-struct Grown {
-    frontier: Frontier,
+pub(super) struct Grown {
+    pub(super) frontier: Frontier,
     tail: Vec<u8>,
     /// Tiles that became full, each level's in order.
     full: Vec<Tile>,
@@ -131,26 +83,6 @@ struct Grown {
 type ReadTiles = HashMap<(u8, u64), Vec<Hash>>;
 
 impl Sealer {
-    /// Index of the next entry to seal. Below [`Self::signed_size`] only after damage: the entries
-    /// from here on must be sealed again, as they were.
-    #[must_use]
-    pub fn sealed(&self) -> u64 {
-        self.frontier.size()
-    }
-
-    /// Size of the largest checkpoint signed so far, 0 if none. A caller that has fewer entries
-    /// has lost some and must not append to this log.
-    #[must_use]
-    pub fn signed_size(&self) -> u64 {
-        self.signed.as_ref().map_or(0, |signed| signed.checkpoint.size)
-    }
-
-    /// The largest checkpoint signed so far.
-    #[must_use]
-    pub fn signed(&self) -> Option<&SignedCheckpoint> {
-        self.signed.as_ref()
-    }
-
     /// Seals the entries that start at `first_index`, which must be [`Self::sealed`], and returns
     /// the checkpoint that covers them; it is durable and published. The checkpoint of an empty
     /// log is signed by sealing no entries.
@@ -166,29 +98,90 @@ impl Sealer {
         first_index: u64,
         entries: &[E],
     ) -> Result<Option<SignedCheckpoint>, SealError> {
-        let expected = self.sealed();
-        if first_index != expected {
-            return Err(SealError::WrongIndex { expected, found: first_index });
-        }
+        self.must_follow(first_index)?;
         if entries.is_empty() && self.announced {
             return Ok(self.signed.clone());
         }
-        self.check_edge()?;
-        let grown = self.integrate(entries)?;
-        self.check_written(&grown)?;
+        let grown = self.grow(entries)?;
         let size = grown.frontier.size();
         let published = if size < self.signed_size() {
             None
         } else {
-            Some(self.publish(size, grown.frontier.root())?)
+            let signed = self.sign(size, grown.frontier.root())?;
+            self.publish(signed.clone())?;
+            Some(signed)
         };
+        self.accept(grown);
+        Ok(published)
+    }
+
+    /// Signs the tree, unless this very one was signed already.
+    fn sign(&self, size: u64, root: Hash) -> Result<SignedCheckpoint, SealError> {
+        match &self.signed {
+            Some(signed) if signed.checkpoint.size == size => {
+                same_root(&signed.checkpoint, root)?;
+                Ok(signed.clone())
+            }
+            _ => {
+                assert!(size >= self.signed_size(), "a log is never signed at a smaller size");
+                let origin = self.origin().to_owned();
+                Checkpoint { origin, size, root }
+                    .sign(&self.key)
+                    .map_err(|error| SealError::Checkpoint { path: SIGNED, error })
+            }
+        }
+    }
+}
+
+impl<K: LogKey> Writer<K> {
+    /// Index of the next entry to seal. Below [`Self::signed_size`] only after damage: the entries
+    /// from here on must be sealed again, as they were.
+    #[must_use]
+    pub fn sealed(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    /// Size of the largest checkpoint signed so far, 0 if none. A caller that has fewer entries
+    /// has lost some and must not append to this log.
+    #[must_use]
+    pub fn signed_size(&self) -> u64 {
+        self.signed.as_ref().map_or(0, |signed| signed.checkpoint.size)
+    }
+
+    /// The largest checkpoint signed so far, without cosignatures.
+    #[must_use]
+    pub fn signed(&self) -> Option<&SignedCheckpoint> {
+        self.signed.as_ref()
+    }
+
+    pub(super) fn origin(&self) -> &str {
+        self.key.verifier().name()
+    }
+
+    pub(super) fn must_follow(&self, first_index: u64) -> Result<(), SealError> {
+        let expected = self.sealed();
+        if first_index == expected {
+            return Ok(());
+        }
+        Err(SealError::WrongIndex { expected, found: first_index })
+    }
+
+    /// Writes what the entries make of the files and checks it. Nothing counts yet.
+    pub(super) fn grow<E: AsRef<[u8]>>(&self, entries: &[E]) -> Result<Grown, SealError> {
+        self.check_edge()?;
+        let grown = self.integrate(entries)?;
+        self.check_written(&grown)?;
+        Ok(grown)
+    }
+
+    /// What was written counts from here on.
+    pub(super) fn accept(&mut self, grown: Grown) {
         for tile in &grown.full {
             self.sync.wrote(*tile);
         }
         self.frontier = grown.frontier;
         self.tail = grown.tail;
         self.edge_written = true;
-        Ok(published)
     }
 
     /// The unfinished tiles and bundle on disk must still be what was verified last time.
@@ -318,34 +311,24 @@ impl Sealer {
         }
     }
 
-    /// Signs the tree, unless this very one was signed already, and shows it.
-    fn publish(&mut self, size: u64, root: Hash) -> Result<SignedCheckpoint, SealError> {
-        let signed = match &self.signed {
-            Some(signed) if signed.checkpoint.size == size => {
-                same_root(&signed.checkpoint, root)?;
-                signed.clone()
-            }
-            _ => {
-                assert!(size >= self.signed_size(), "a log is never signed at a smaller size");
-                let origin = self.signer.verifier().name().to_owned();
-                Checkpoint { origin, size, root }
-                    .sign(&self.signer)
-                    .map_err(|error| SealError::Checkpoint { path: SIGNED, error })?
-            }
-        };
+    /// Makes a checkpoint that covers all that is written durable, and shows it.
+    pub(super) fn publish(&mut self, signed: SignedCheckpoint) -> Result<(), SealError> {
         // Remembered before it is written: a write that fails may have reached the disk.
         self.signed = Some(signed.clone());
         self.announced = false;
         let files = &self.files;
-        files
-            .0
-            .write_durable(SIGNED, signed.note.as_bytes())
-            .map_err(|source| SealError::Io { path: SIGNED.to_owned(), source })?;
+        files.write_durable(SIGNED, signed.note.as_bytes())?;
         files.must_hold(SIGNED, signed.note.as_bytes())?;
-        files.write(CHECKPOINT, signed.note.as_bytes())?;
-        files.must_hold(CHECKPOINT, signed.note.as_bytes())?;
+        self.show(&signed)?;
         self.announced = true;
-        Ok(signed)
+        Ok(())
+    }
+
+    /// Writes the file that readers look for.
+    pub(super) fn show(&self, signed: &SignedCheckpoint) -> Result<(), SealError> {
+        let note = self.with_cosignatures(signed);
+        self.files.write(CHECKPOINT, note.as_bytes())?;
+        self.files.must_hold(CHECKPOINT, note.as_bytes())
     }
 }
 
@@ -372,6 +355,11 @@ impl FilesHandle {
     pub(super) fn write(&self, path: &str, bytes: &[u8]) -> Result<(), SealError> {
         let error = |source| SealError::Io { path: path.to_owned(), source };
         self.0.write_atomic(path, bytes).map_err(error)
+    }
+
+    pub(super) fn write_durable(&self, path: &str, bytes: &[u8]) -> Result<(), SealError> {
+        let error = |source| SealError::Io { path: path.to_owned(), source };
+        self.0.write_durable(path, bytes).map_err(error)
     }
 
     fn write_new(&self, path: &str, bytes: &[u8]) -> Result<(), SealError> {

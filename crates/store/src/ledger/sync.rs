@@ -10,8 +10,8 @@ use einhorn_core::ledger::tile::encode_tile;
 use einhorn_core::ledger::tree::subtree_root;
 use einhorn_core::ledger::{Bundle, Checkpoint, Frontier, Hash, Tile};
 
-use super::SYNCED;
-use super::seal::{SealError, Sealer};
+use super::seal::{LogKey, Writer};
+use super::{SYNCED, SealError};
 
 /// What of the full tiles still has to reach the disk. Owned by the sealer.
 #[derive(Debug, Default)]
@@ -42,13 +42,20 @@ impl SyncState {
         &self.unsynced
     }
 
+    /// Forgets the tiles of entries from `size` on, which do not count any more.
+    pub(super) fn cut_back(&mut self, size: u64) {
+        self.unsynced.retain(|tile| {
+            Tile::in_tree(tile.level, tile.index, size).is_some_and(|left| left.is_full())
+        });
+    }
+
     /// A full tile was written.
     pub(super) fn wrote(&mut self, tile: Tile) {
         self.unsynced.push(tile);
     }
 }
 
-impl Sealer {
+impl<K: LogKey> Writer<K> {
     /// Entries below this index lie in full bundles that are durable and were read again after.
     #[must_use]
     pub fn durable(&self) -> u64 {
@@ -64,7 +71,7 @@ impl Sealer {
     /// `Io`: call again, the files are then written anew first. `Damaged`: open the ledger again.
     pub fn sync_full(&mut self) -> Result<u64, SealError> {
         // A watermark above the checkpoint on disk would not outlast a restart.
-        if !self.announced {
+        if !self.announced || self.sealed() != self.signed_size() {
             return Ok(self.sync.durable);
         }
         if self.sync.must_rewrite {
@@ -92,8 +99,7 @@ impl Sealer {
         }
         self.sync_removals()?;
         if let Some(mark) = &self.sync.next_mark {
-            let error = |source| SealError::Io { path: SYNCED.to_owned(), source };
-            self.files.0.write_durable(SYNCED, mark.body().as_bytes()).map_err(error)?;
+            self.files.write_durable(SYNCED, mark.body().as_bytes())?;
         }
         self.sync.retired = std::mem::take(&mut self.sync.unsynced);
         self.sync.next_mark = (self.sync.durable != complete.size()).then(|| self.mark(&complete));
@@ -114,7 +120,7 @@ impl Sealer {
     }
 
     fn mark(&self, tree: &Frontier) -> Checkpoint {
-        let origin = self.signer.verifier().name().to_owned();
+        let origin = self.origin().to_owned();
         Checkpoint { origin, size: tree.size(), root: tree.root() }
     }
 

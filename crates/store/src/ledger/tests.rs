@@ -1,19 +1,21 @@
 //! The ledger's files on honest, failing, forgetful and lying disks.
 
+mod cosigned;
 mod crash;
 mod damage;
 mod disk;
 mod files;
+mod mirror;
 mod seal;
 mod speed;
 
 use std::sync::Arc;
 
 use einhorn_core::ledger::{
-    Algorithm, Frontier, Hash, SignedCheckpoint, SignerKey, VerifierKey, leaf_hash,
+    Algorithm, Checkpoint, Frontier, Hash, SignedCheckpoint, SignerKey, VerifierKey, leaf_hash,
 };
 
-use super::{Files, Options, Report, Sealer, verify};
+use super::{Copied, Files, LogKey, Mirror, Options, Report, SealError, Sealer, Writer, verify};
 use disk::Disk;
 
 const ORIGIN: &str = "berlin.example/log";
@@ -45,13 +47,77 @@ fn root_of(size: u64) -> Hash {
     frontier.root()
 }
 
-fn open(disk: &Arc<Disk>) -> Sealer {
-    Sealer::open(disk.clone(), signer()).unwrap()
+/// The checkpoint that the log signs at this size.
+fn checkpoint_at(size: u64) -> SignedCheckpoint {
+    Checkpoint { origin: ORIGIN.to_owned(), size, root: root_of(size) }.sign(&signer()).unwrap()
 }
 
-/// Seals up to `size` from wherever the sealer is.
-fn seal_to(sealer: &mut Sealer, size: u64) -> Option<SignedCheckpoint> {
-    sealer.seal(sealer.sealed(), &range(sealer.sealed(), size)).unwrap()
+/// What writes a log's files: the log itself, or a copy that is given the true checkpoints.
+trait Subject: LogKey + Sized {
+    fn open(disk: Arc<Disk>) -> Result<Writer<Self>, SealError>;
+
+    /// Seals up to a checkpoint that ends with the entries, or at the one that is held.
+    fn seal<E: AsRef<[u8]>>(
+        writer: &mut Writer<Self>,
+        first_index: u64,
+        entries: &[E],
+    ) -> Result<Option<SignedCheckpoint>, SealError>;
+}
+
+impl Subject for SignerKey {
+    fn open(disk: Arc<Disk>) -> Result<Sealer, SealError> {
+        Sealer::open(disk, signer())
+    }
+
+    fn seal<E: AsRef<[u8]>>(
+        writer: &mut Sealer,
+        first_index: u64,
+        entries: &[E],
+    ) -> Result<Option<SignedCheckpoint>, SealError> {
+        writer.seal(first_index, entries)
+    }
+}
+
+impl Subject for Copied {
+    fn open(disk: Arc<Disk>) -> Result<Mirror, SealError> {
+        Mirror::open(disk, key())
+    }
+
+    fn seal<E: AsRef<[u8]>>(
+        writer: &mut Mirror,
+        first_index: u64,
+        entries: &[E],
+    ) -> Result<Option<SignedCheckpoint>, SealError> {
+        let size = (first_index + entries.len() as u64).max(writer.signed_size());
+        writer.seal(first_index, entries, &checkpoint_at(size))
+    }
+}
+
+/// Runs tests, written for any [`Subject`], over the log itself and over a copy.
+macro_rules! over_both {
+    ($($test:ident),* $(,)?) => {
+        mod log {
+            $(#[test] fn $test() { super::$test::<einhorn_core::ledger::SignerKey>(); })*
+        }
+        mod copy {
+            $(#[test] fn $test() { super::$test::<crate::ledger::Copied>(); })*
+        }
+    };
+}
+use over_both;
+
+fn open(disk: &Arc<Disk>) -> Sealer {
+    open_as(disk)
+}
+
+fn open_as<K: Subject>(disk: &Arc<Disk>) -> Writer<K> {
+    K::open(disk.clone()).unwrap()
+}
+
+/// Seals up to `size` from wherever the writer is.
+fn seal_to<K: Subject>(writer: &mut Writer<K>, size: u64) -> Option<SignedCheckpoint> {
+    let next = writer.sealed();
+    K::seal(writer, next, &range(next, size)).unwrap()
 }
 
 fn report(files: &dyn Files) -> Report {

@@ -3,10 +3,18 @@
 use super::super::{Problem, SealError, TileSource as _};
 use super::*;
 
+super::over_both!(
+    a_bit_flipped_while_it_is_written_is_never_signed,
+    a_bit_flipped_in_the_unfinished_files_stops_sealing,
+    a_bit_flipped_before_a_sync_is_found_by_it,
+    one_flipped_bit_anywhere_is_found_and_its_file_named,
+    missing_and_cut_files_are_named,
+);
+
 /// A ledger with full and partial files of two levels, older partial files and records.
-fn small_ledger() -> Arc<Disk> {
+fn small_ledger<K: Subject>() -> Arc<Disk> {
     let disk = Arc::new(Disk::default());
-    let mut sealer = open(&disk);
+    let mut sealer = open_as::<K>(&disk);
     for size in [100, 520, 600] {
         seal_to(&mut sealer, size);
         sealer.sync_full().unwrap();
@@ -15,9 +23,8 @@ fn small_ledger() -> Arc<Disk> {
     disk
 }
 
-#[test]
-fn one_flipped_bit_anywhere_is_found_and_its_file_named() {
-    let disk = small_ledger();
+fn one_flipped_bit_anywhere_is_found_and_its_file_named<K: Subject>() {
+    let disk = small_ledger::<K>();
     assert_sound(&*disk);
     let paths = disk.paths();
     for path in ["synced", "tile/entries/002.p/88", "tile/1/000.p/2"] {
@@ -44,7 +51,7 @@ fn one_flipped_bit_anywhere_is_found_and_its_file_named() {
 
 #[test]
 fn the_entry_is_named_by_its_index() {
-    let disk = small_ledger();
+    let disk = small_ledger::<SignerKey>();
     let before: usize = (512..550).map(|index| 2 + entry(index).len()).sum();
     disk.flip("tile/entries/002.p/89", (before + 2) * 8);
     let report = report(&*disk);
@@ -53,9 +60,8 @@ fn the_entry_is_named_by_its_index() {
     assert_eq!(report.findings[0].problem, Problem::Altered);
 }
 
-#[test]
-fn missing_and_cut_files_are_named() {
-    let disk = small_ledger();
+fn missing_and_cut_files_are_named<K: Subject>() {
+    let disk = small_ledger::<K>();
     for path in disk.paths() {
         if is_optional(&path) {
             continue;
@@ -80,7 +86,7 @@ fn is_optional(path: &str) -> bool {
 /// An entry changed together with its own tile is caught by the tile above.
 #[test]
 fn a_consistent_forgery_of_the_lowest_files_is_found() {
-    let disk = small_ledger();
+    let disk = small_ledger::<SignerKey>();
     let mut bytes = disk.read("tile/entries/001").unwrap().unwrap();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
@@ -96,7 +102,7 @@ fn a_consistent_forgery_of_the_lowest_files_is_found() {
 
 #[test]
 fn findings_are_bounded_and_counted() {
-    let disk = small_ledger();
+    let disk = small_ledger::<SignerKey>();
     for bit in 0..100 {
         disk.flip("tile/0/000", bit * 256);
     }
@@ -110,12 +116,11 @@ fn findings_are_bounded_and_counted() {
 }
 
 /// A disk that writes something else than it was given.
-#[test]
-fn a_bit_flipped_while_it_is_written_is_never_signed() {
-    let start = small_ledger();
+fn a_bit_flipped_while_it_is_written_is_never_signed<K: Subject>() {
+    let start = small_ledger::<K>();
     let mut written: Vec<String> = Vec::new();
     {
-        let mut sealer = open(&start);
+        let mut sealer = open_as::<K>(&start);
         let before = start.paths();
         seal_to(&mut sealer, 1300);
         written.extend(start.paths().into_iter().filter(|path| !before.contains(path)));
@@ -123,11 +128,11 @@ fn a_bit_flipped_while_it_is_written_is_never_signed() {
     written.extend(["checkpoint.signed".to_owned(), "checkpoint".to_owned()]);
     assert!(written.len() >= 10, "{written:?}");
     for path in written {
-        let disk = small_ledger();
-        let mut sealer = open(&disk);
+        let disk = small_ledger::<K>();
+        let mut sealer = open_as::<K>(&disk);
         disk.state().flip_in = Some(path.clone());
         let signed = disk.state().checkpoints.len();
-        let result = sealer.seal(601, &range(601, 1300));
+        let result = K::seal(&mut sealer, 601, &range(601, 1300));
         assert!(matches!(result, Err(SealError::Damaged { .. })), "{path} {result:?}");
         if path.starts_with("tile") {
             assert_eq!(disk.state().checkpoints.len(), signed, "{path}: signed");
@@ -141,22 +146,21 @@ fn a_bit_flipped_while_it_is_written_is_never_signed() {
 
 /// The unfinished tile or bundle was damaged since the last seal: no further signature, until
 /// the ledger is opened again and has the damaged part built anew.
-#[test]
-fn a_bit_flipped_in_the_unfinished_files_stops_sealing() {
+fn a_bit_flipped_in_the_unfinished_files_stops_sealing<K: Subject>() {
     for path in ["tile/0/002.p/89", "tile/entries/002.p/89", "tile/1/000.p/2"] {
-        let disk = small_ledger();
-        let mut sealer = open(&disk);
+        let disk = small_ledger::<K>();
+        let mut sealer = open_as::<K>(&disk);
         disk.flip(path, 100);
         let signed = disk.state().checkpoints.len();
         for _ in 0..2 {
-            let result = sealer.seal(601, &range(601, 700));
+            let result = K::seal(&mut sealer, 601, &range(601, 700));
             assert!(
                 matches!(&result, Err(SealError::Damaged { path: p, .. }) if p == path),
                 "{result:?}"
             );
         }
         assert_eq!(disk.state().checkpoints.len(), signed);
-        let mut sealer = open(&disk);
+        let mut sealer = open_as::<K>(&disk);
         assert_eq!(sealer.signed_size(), 601);
         assert!(sealer.sealed() == 512 || path.starts_with("tile/1"));
         seal_to(&mut sealer, 700);
@@ -165,16 +169,15 @@ fn a_bit_flipped_in_the_unfinished_files_stops_sealing() {
 }
 
 /// A full file damaged before it is synced is found by the sync's second reading.
-#[test]
-fn a_bit_flipped_before_a_sync_is_found_by_it() {
+fn a_bit_flipped_before_a_sync_is_found_by_it<K: Subject>() {
     for path in ["tile/0/003", "tile/entries/003"] {
-        let disk = small_ledger();
-        let mut sealer = open(&disk);
+        let disk = small_ledger::<K>();
+        let mut sealer = open_as::<K>(&disk);
         seal_to(&mut sealer, 1100);
         disk.flip(path, 999);
         let result = sealer.sync_full();
         assert!(matches!(&result, Err(SealError::Damaged { .. })), "{result:?}");
-        let mut sealer = open(&disk);
+        let mut sealer = open_as::<K>(&disk);
         assert_eq!(sealer.sealed(), 768);
         seal_to(&mut sealer, 1100);
         assert_eq!(sealer.sync_full().unwrap(), 1024);
