@@ -217,7 +217,7 @@ impl<R> Commit<R> {
     fn stage(&mut self, now_ms: u64, body: Body, audit: &[u8]) -> u64 {
         let entry = Entry { time_ms: now_ms.max(self.state.last_time_ms), body };
         let zone = match &entry.body {
-            Body::Genesis { .. } => None,
+            Body::Genesis { .. } | Body::MapRoot { .. } => None,
             Body::Change(Change { zone, .. }) | Body::Publication { zone, .. } => {
                 self.state.zones.get(zone).filter(|zone| zone.soa().is_some())
             }

@@ -86,6 +86,10 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
                 covers.join(", ")
             );
         }
+        Body::MapRoot { at, names, root } => {
+            let root = hex(root);
+            _ = writeln!(out, "  the map of the {at} entries before has {names} leaves, root {root}");
+        }
         Body::Change(change) => change_text(change, &mut out),
     }
     out.trim_end().to_owned()
@@ -158,6 +162,9 @@ pub(crate) fn json(index: u64, entry: &Entry) -> Value {
             "kind": "publication", "zone": zone.to_string(), "serial": serial,
             "covers": covers.iter().map(|p| position_json(*p)).collect::<Vec<_>>(),
         }),
+        Body::MapRoot { at, names, root } => {
+            json!({"kind": "map root", "at": at, "names": names, "root": hex(root)})
+        }
         Body::Change(change) => json!({
             "kind": "change",
             "zone": change.zone.to_string(),

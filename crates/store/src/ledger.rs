@@ -10,8 +10,10 @@
 //! - `checkpoint.signed`: the last checkpoint signed, durable before anyone can see it.
 //! - `synced`: a checkpoint's text without signature, for a size below which all full tiles are on
 //!   disk, so that opening checks only what came later.
+//! - `map/<size>`: maps of the log's names ([`map`]), which can be built again from the entries.
 
 mod files;
+pub mod map;
 mod partials;
 mod prove;
 mod recover;
@@ -20,7 +22,10 @@ mod sync;
 mod verify;
 
 pub use files::{Files, OsFiles, TileSource};
-pub use prove::{ReadError, prove_consistency, prove_entry, prove_inclusion, read_entry};
+pub use prove::{
+    ReadError, prove_consistency, prove_entry, prove_inclusion, prove_prefix, read_entries,
+    read_entry,
+};
 pub use seal::{SealError, Sealer};
 pub use verify::{Finding, Options, Problem, Report, verify};
 

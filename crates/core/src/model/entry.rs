@@ -17,6 +17,7 @@
 //!   `5` zone removal: u64 names, 32 octets state root | `6` settings | `7` transfer from a
 //!   primary: u32 its serial); list of name changes.
 //! - `3` publication: name zone; u32 serial; list of positions the serial covers.
+//! - `5` map root: u64 size of the log that the map is of, u64 leaves, 32 octets root.
 //!
 //! Name change: name owner; u16 home; u32 epoch; u64 version; u64 sequence; u8 `0` | `1` and
 //! position of the previous entry of this name; list before (u16 type; u8 `0` absent | `1` and
@@ -70,6 +71,15 @@ pub enum Body {
         serial: u32,
         /// For each log, the last entry that the serial includes.
         covers: Vec<Position>,
+    },
+    /// What the map of this log's beginning was ([`crate::ledger::map`]).
+    MapRoot {
+        /// It covers the entries below this index, which is at most its own.
+        at: u64,
+        /// Its leaves.
+        names: u64,
+        /// Its root.
+        root: [u8; 32],
     },
 }
 
@@ -250,6 +260,7 @@ impl Entry {
             Body::Genesis { .. } => 1,
             Body::Change(_) => 2,
             Body::Publication { .. } => 3,
+            Body::MapRoot { .. } => 5,
         };
         put.u8(kind);
         put.u64(self.time_ms);
@@ -266,6 +277,11 @@ impl Entry {
                 put.u32(*serial);
                 put.count(covers.len());
                 covers.iter().for_each(|position| put.position(*position));
+            }
+            Body::MapRoot { at, names, root } => {
+                put.u64(*at);
+                put.u64(*names);
+                put.bytes(root);
             }
         }
     }
@@ -290,6 +306,7 @@ impl Entry {
                     (0..take.count(12)?).map(|_| take.position()).collect::<Result<_, _>>()?;
                 Body::Publication { zone, serial, covers }
             }
+            5 => Body::MapRoot { at: take.u64()?, names: take.u64()?, root: take.array()? },
             _ => return Err(Malformed("entry: unknown kind, written by a newer version?")),
         };
         take.end()?;

@@ -345,6 +345,7 @@ impl State {
                     })
                     .ok_or_else(|| FoldError::NoZone { index, zone: zone.clone() })?;
             }
+            Body::MapRoot { .. } => {}
         }
         self.next_index = index + 1;
         self.last_time_ms = entry.time_ms;

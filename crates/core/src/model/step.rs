@@ -68,7 +68,7 @@ impl Steps {
     /// that is unknown, or the zone had no content.
     pub fn take_entry(&mut self, entry: Entry, serial_before: Option<u32>) {
         match entry.body {
-            Body::Genesis { .. } => {}
+            Body::Genesis { .. } | Body::MapRoot { .. } => {}
             Body::Change(change) => {
                 let step = |kind| Step { zone: change.zone.clone(), kind };
                 match change.cause {

@@ -1,0 +1,1 @@
+//! Maps on disk against the naive map of the same entries.
