@@ -21,7 +21,8 @@ fn hex(octets: &[u8]) -> String {
     })
 }
 
-fn position(position: Position) -> String {
+/// Where an entry stands.
+pub(crate) fn position(position: Position) -> String {
     let origin = position.origin;
     let generation =
         if origin.generation > 1 { format!("/{}", origin.generation) } else { String::new() };
@@ -53,7 +54,8 @@ pub(crate) fn difference(name: &NameChange) -> Vec<String> {
     lines
 }
 
-fn cause(cause: &Cause) -> String {
+/// Why there is a change.
+pub(crate) fn cause(cause: &Cause) -> String {
     match cause {
         Cause::Update => "update".to_owned(),
         Cause::ZoneLoad { source } => format!("zone load from a file with SHA-256 {}", hex(source)),
