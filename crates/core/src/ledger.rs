@@ -3,12 +3,14 @@
 //!
 //! Everything here is a pure function of its arguments, so that a site, a mirror, an auditor and
 //! a browser compute the same thing. It must never read a file, a clock or a source of
-//! randomness, never interpret what an entry says, and never panic on bytes it was given: each
+//! randomness, never interpret what an entry says (but for [`map`], which finds entries by the
+//! names they touch), and never panic on bytes it was given: each
 //! parser takes `&[u8]` or `&str` and returns a typed error.
 
 pub mod checkpoint;
 pub mod cosignature;
 pub mod hash;
+pub mod map;
 pub mod note;
 pub mod offline;
 pub mod tile;

@@ -21,7 +21,8 @@ fn hex(octets: &[u8]) -> String {
     })
 }
 
-fn position(position: Position) -> String {
+/// Where an entry stands.
+pub(crate) fn position(position: Position) -> String {
     let origin = position.origin;
     let generation =
         if origin.generation > 1 { format!("/{}", origin.generation) } else { String::new() };
@@ -53,7 +54,8 @@ pub(crate) fn difference(name: &NameChange) -> Vec<String> {
     lines
 }
 
-fn cause(cause: &Cause) -> String {
+/// Why there is a change.
+pub(crate) fn cause(cause: &Cause) -> String {
     match cause {
         Cause::Update => "update".to_owned(),
         Cause::ZoneLoad { source } => format!("zone load from a file with SHA-256 {}", hex(source)),
@@ -85,6 +87,10 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
                 "  zone {zone} has serial {serial}, up to entry {}",
                 covers.join(", ")
             );
+        }
+        Body::MapRoot { at, names, root } => {
+            let root = hex(root);
+            _ = writeln!(out, "  the map of the {at} entries before has {names} leaves, root {root}");
         }
         Body::Change(change) => change_text(change, &mut out),
     }
@@ -158,6 +164,9 @@ pub(crate) fn json(index: u64, entry: &Entry) -> Value {
             "kind": "publication", "zone": zone.to_string(), "serial": serial,
             "covers": covers.iter().map(|p| position_json(*p)).collect::<Vec<_>>(),
         }),
+        Body::MapRoot { at, names, root } => {
+            json!({"kind": "map root", "at": at, "names": names, "root": hex(root)})
+        }
         Body::Change(change) => json!({
             "kind": "change",
             "zone": change.zone.to_string(),

@@ -1,12 +1,17 @@
 //! `einhorn ledger`.
 
 use crate::source::{self, Ledger, ask};
-use crate::{Failure, Outcome, describe, print};
+use crate::{Failure, Outcome, complete, describe, print};
 use einhorn_core::ledger::{SignerKey, TlogProof, VerifierKey, checkpoint};
 use einhorn_core::model::State;
 use einhorn_core::model::entry::{Assembler, Body, Entry};
 use einhorn_ingress::control;
+<<<<<<< HEAD
 use einhorn_store::engine::{EngineReader, LogId, SqliteReader};
+=======
+use einhorn_store::engine::{EngineReader, SqliteReader};
+use einhorn_store::ledger::map::MapChecker;
+>>>>>>> h-map
 use einhorn_store::ledger::{Options, ReadError, Report, prove_entry, read_entry, verify};
 use einhorn_wire::Name;
 use std::path::{Path, PathBuf};
@@ -67,6 +72,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAME+HASH+BASE64")]
         vkey: String,
     },
+    /// Write all changes of a name to one file, with the proof that none is missing.
+    Complete(complete::Make),
+    /// Check a file that `complete` wrote; needs no network and no ledger.
+    CheckComplete(complete::Check),
     /// Put a zone, or one name, back to an earlier state. The rollback is a new entry.
     Rollback {
         /// The zone.
@@ -106,6 +115,8 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Show { index, source, json } => show(index, &source, json),
         Command::Proof { index, source, output } => proof(index, &source, output),
         Command::CheckProof { file, vkey } => check_proof(&file, &vkey),
+        Command::Complete(arguments) => complete::make(&arguments),
+        Command::CheckComplete(arguments) => complete::check(&arguments),
         Command::Rollback { zone, to, name, dry_run, data } => {
             rollback(zone, &to, name, dry_run, &data)
         }
@@ -119,13 +130,19 @@ fn verify_all(source: &source::Arguments, replay: bool) -> Outcome {
     let mut replayed =
         Replay { state: State::empty(), assembler: Assembler::default(), parts: 0, problem: None };
     let mut engine = source.data.as_deref().map(EngineCopy::open);
+    let scratch = complete::scratch()?;
+    let maps = MapChecker::new(scratch.path(), ledger.key.name());
+    let mut maps = maps.map_err(Failure::unreachable)?;
     let report = verify(&*ledger.files, &ledger.key, Options::default(), &mut |index, octets| {
+        maps.next(index, octets);
         if replay {
             replayed.next(index, octets);
         }
         engine.iter_mut().for_each(|engine| engine.compare(index, octets));
     });
     let mut findings = findings(&report)?;
+    // What could not be made of damaged entries follows from the damage.
+    findings.extend(maps.problem().filter(|_| report.is_sound()).map(str::to_owned));
     findings.extend(replayed.problem);
     if let Some(engine) = engine {
         findings.extend(engine.finish());
@@ -139,6 +156,9 @@ fn verify_all(source: &source::Arguments, replay: bool) -> Outcome {
         )));
     };
     let seconds = started.elapsed().as_secs_f64();
+    if maps.checked() > 0 {
+        print(format_args!("map roots recomputed: {}", maps.checked()))?;
+    }
     print(format_args!(
         "{} is sound: {} entries, root {}\nverified in {seconds:.2} s, {:.0} entries/s",
         checkpoint.origin,
@@ -165,7 +185,7 @@ fn secret_key_problem(data: &Path, key: &VerifierKey) -> Option<String> {
 }
 
 /// What a report found, as lines; a source that cannot be reached is not a finding.
-fn findings(report: &Report) -> Result<Vec<String>, Failure> {
+pub(crate) fn findings(report: &Report) -> Result<Vec<String>, Failure> {
     let line = |finding: &einhorn_store::ledger::Finding| match finding.index {
         Some(index) => format!("{} at {index}: {}", finding.path, finding.problem),
         None => format!("{}: {}", finding.path, finding.problem),
@@ -364,7 +384,7 @@ fn entry_at(ledger: &Ledger, index: u64) -> Result<(u64, Entry), Failure> {
     Err(Failure::finding(format!("the last part of entry {index} is not under the checkpoint yet")))
 }
 
-fn read_failure(error: ReadError) -> Failure {
+pub(crate) fn read_failure(error: ReadError) -> Failure {
     match error {
         ReadError::Io { .. } => Failure::unreachable(error),
         _ => Failure::finding(error),

@@ -65,6 +65,36 @@ impl Arguments {
     }
 }
 
+/// Opens the ledger in a data folder, in a folder of ledger files, or at a URL. Its key is the one
+/// among `keys` that has its name, else the data folder's own.
+pub(crate) fn open_from(from: &str, keys: &[VerifierKey]) -> Result<Ledger, Failure> {
+    let is_url = from.starts_with("http://") || from.starts_with("https://");
+    let (data, ledger) = (Path::new(from), Path::new(from).join("ledger"));
+    let files: Box<dyn TileSource> = if is_url {
+        Box::new(HttpSource::new(from))
+    } else {
+        let folder = if ledger.is_dir() { &ledger } else { data };
+        if !folder.is_dir() {
+            return Err(Failure::unreachable(format!("there is no ledger in {from}")));
+        }
+        Box::new(OsFiles::open(folder).map_err(Failure::unreachable)?)
+    };
+    let note = files.read("checkpoint").map_err(Failure::unreachable)?;
+    let note = note.ok_or_else(|| Failure::unreachable(format!("{from} has no checkpoint")))?;
+    let origin = String::from_utf8_lossy(&note).lines().next().unwrap_or_default().to_owned();
+    let given = keys.iter().find(|key| key.name() == origin).cloned();
+    let key = match given {
+        Some(key) => key,
+        None if !is_url && data.join("ledger.vkey").is_file() => read_vkey(data)?,
+        None => {
+            return Err(Failure::usage(format!(
+                "{from} is the ledger {origin}: give its key with --key"
+            )));
+        }
+    };
+    Ok(Ledger { files, key })
+}
+
 /// A public key as given on the command line.
 pub(crate) fn parse_vkey(text: &str) -> Result<VerifierKey, Failure> {
     VerifierKey::parse(text.trim()).map_err(|error| Failure::usage(format!("--vkey: {error}")))

@@ -168,7 +168,7 @@ pub(crate) fn last_steps(reader: &mut dyn EngineReader) -> Result<Vec<Step>, Log
                     serials.remove(zone)
                 }
                 Body::Change(change) => serials.get(&change.zone).copied(),
-                Body::Genesis { .. } => None,
+                Body::Genesis { .. } | Body::MapRoot { .. } => None,
             };
             steps.take_entry(entry, before);
         }

@@ -218,8 +218,8 @@ where
         hashes.map(subtree_root).ok_or(BuildError::Range)
     }
 
-    /// The tree hash of the entries `start..end`, where `start` is 0 or a split point of the tree.
-    fn range(&mut self, start: u64, end: u64) -> Result<Hash, BuildError<E>> {
+    /// The complete subtrees of such a range, the largest first.
+    fn pieces(&mut self, start: u64, end: u64) -> Result<Vec<Hash>, BuildError<E>> {
         let mut pieces = Vec::new();
         let mut at = start;
         while at < end {
@@ -227,7 +227,12 @@ where
             pieces.push(self.complete(at, height)?);
             at += 1 << height;
         }
-        let mut pieces = pieces.into_iter().rev();
+        Ok(pieces)
+    }
+
+    /// The tree hash of the entries `start..end`, where `start` is 0 or a split point of the tree.
+    fn range(&mut self, start: u64, end: u64) -> Result<Hash, BuildError<E>> {
+        let mut pieces = self.pieces(start, end)?.into_iter().rev();
         let Some(last) = pieces.next() else { return Ok(EMPTY_ROOT) };
         Ok(pieces.fold(last, |right, left| node_hash(&left, &right)))
     }
@@ -248,6 +253,22 @@ pub fn prefix_root<E>(
         return Err(BuildError::Range);
     }
     TileCache::new(size, read).range(0, prefix)
+}
+
+/// The complete subtrees that the first `prefix` entries of a tree of `size` entries consist of,
+/// the largest first.
+///
+/// # Errors
+/// [`BuildError`]; `Range` if `prefix` > `size`.
+pub fn complete_subtrees<E>(
+    size: u64,
+    prefix: u64,
+    read: impl FnMut(Tile) -> Result<Vec<Hash>, E>,
+) -> Result<Vec<Hash>, BuildError<E>> {
+    if prefix > size || size > SIZE_MAX {
+        return Err(BuildError::Range);
+    }
+    TileCache::new(size, read).pieces(0, prefix)
 }
 
 /// The audit path of entry `index` in the tree of `size` entries, from the leaf's sibling up

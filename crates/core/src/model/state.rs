@@ -285,6 +285,7 @@ impl State {
     ///
     /// # Errors
     /// [`FoldError`]; the state is then not to be used any more.
+<<<<<<< HEAD
     pub fn fold(
         &mut self,
         origin: Origin,
@@ -295,6 +296,29 @@ impl State {
         let log = self.logs.entry(origin).or_default();
         if log.closed.is_some_and(|closed| log.next_index + parts > closed.end) {
             return Ok(());
+=======
+    pub fn fold(&mut self, entry: &Entry, parts: u64) -> Result<(), FoldError> {
+        let index = self.next_index + parts - 1;
+        match &entry.body {
+            Body::Genesis { origin, name } => {
+                if self.next_index != 0 {
+                    return Err(FoldError::Genesis { index });
+                }
+                self.origin = *origin;
+                self.origin_name = name.clone();
+            }
+            _ if self.next_index == 0 => return Err(FoldError::Genesis { index }),
+            Body::Change(change) => self.fold_change(change, entry.time_ms, index)?,
+            Body::Publication { zone, serial, .. } => {
+                self.zones
+                    .0
+                    .modify(zone.canonical_key().as_ref(), |zone| {
+                        Arc::make_mut(zone).set_serial(*serial)
+                    })
+                    .ok_or_else(|| FoldError::NoZone { index, zone: zone.clone() })?;
+            }
+            Body::MapRoot { .. } => {}
+>>>>>>> h-map
         }
         let index = log.next_index + parts - 1;
         if (log.next_index == 0) != matches!(entry.body, Body::Genesis { .. }) {

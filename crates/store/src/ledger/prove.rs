@@ -4,10 +4,11 @@
 //! [`prove_entry`] does, or must be checked by whoever receives it.
 
 use std::io;
+use std::ops::Range;
 
 use einhorn_core::ledger::checkpoint;
 use einhorn_core::ledger::tile::{entries, parse_tile};
-use einhorn_core::ledger::tree::{consistency_proof, inclusion_proof};
+use einhorn_core::ledger::tree::{complete_subtrees, consistency_proof, inclusion_proof};
 use einhorn_core::ledger::{
     BuildError, Bundle, CheckpointError, Hash, OfflineError, Tile, TileError, TlogProof,
     VerifierKey,
@@ -83,21 +84,57 @@ pub fn prove_consistency(
 /// # Errors
 /// [`ReadError`].
 pub fn read_entry(source: &dyn TileSource, size: u64, index: u64) -> Result<Vec<u8>, ReadError> {
-    let bundle = Bundle::in_tree(index / 256, size).filter(|_| index < size);
-    let bundle = bundle.ok_or(ReadError::Range)?;
-    let full = Bundle::full(bundle.index);
-    let (bytes, is_full) = read_either(source, &bundle.path(), &full.path())?;
-    let bundle = if is_full { full } else { bundle };
-    let malformed = |error| ReadError::Malformed { path: bundle.path(), error };
     let mut found = Vec::new();
-    // All of it is read, so that a malformed bundle is not half accepted.
-    for (position, entry) in entries(&bytes, bundle.width).enumerate() {
-        let entry = entry.map_err(malformed)?;
-        if position as u64 == index % 256 {
-            found = entry.to_vec();
+    read_entries(source, size, index..index.saturating_add(1), &mut |_, entry| {
+        found = entry.to_vec();
+        true
+    })?;
+    Ok(found)
+}
+
+/// Shows `visit` entries of the tree of `size` entries in order, unverified, until it returns
+/// `false`. Reads each bundle once, and keeps one.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn read_entries(
+    source: &dyn TileSource,
+    size: u64,
+    range: Range<u64>,
+    visit: &mut dyn FnMut(u64, &[u8]) -> bool,
+) -> Result<(), ReadError> {
+    if range.end > size {
+        return Err(ReadError::Range);
+    }
+    for index in range.start / 256..range.end.div_ceil(256) {
+        let bundle = Bundle::in_tree(index, size).ok_or(ReadError::Range)?;
+        let full = Bundle::full(index);
+        let (bytes, is_full) = read_either(source, &bundle.path(), &full.path())?;
+        let bundle = if is_full { full } else { bundle };
+        let malformed = |error| ReadError::Malformed { path: bundle.path(), error };
+        // All of it is read first, so that a malformed bundle is not half accepted.
+        let whole: Vec<&[u8]> =
+            entries(&bytes, bundle.width).collect::<Result<_, _>>().map_err(malformed)?;
+        for (at, entry) in (index * 256..).zip(whole) {
+            if range.contains(&at) && !visit(at, entry) {
+                return Ok(());
+            }
         }
     }
-    Ok(found)
+    Ok(())
+}
+
+/// The complete subtrees of the first `prefix` entries in the tree of `size` entries, for which
+/// the log has published a checkpoint; the largest first.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn prove_prefix(
+    source: &dyn TileSource,
+    size: u64,
+    prefix: u64,
+) -> Result<Vec<Hash>, ReadError> {
+    complete_subtrees(size, prefix, |tile| read_tile(source, tile)).map_err(flatten)
 }
 
 /// Entry `index` with its proof against the published checkpoint, ready to be written to a
