@@ -348,22 +348,9 @@ impl<R> Commit<R> {
 
     /// Adds an entry to the open batch and folds it; gives its index.
     fn stage(&mut self, now_ms: u64, body: Body, audit: &[u8]) -> u64 {
-<<<<<<< HEAD
         let entry = Entry { time_ms: now_ms.max(self.state.last_time_ms()), body };
         let batch = &mut self.open.batch;
         batch.reserve(entry.octets_about());
-=======
-        let entry = Entry { time_ms: now_ms.max(self.state.last_time_ms), body };
-        let zone = match &entry.body {
-            Body::Genesis { .. } | Body::MapRoot { .. } => None,
-            Body::Change(Change { zone, .. }) | Body::Publication { zone, .. } => {
-                self.state.zones.get(zone).filter(|zone| zone.soa().is_some())
-            }
-        };
-        let serial_before = zone.map(|zone| zone.serial);
-        let batch = &mut self.batch;
-        batch.octets.reserve(entry.octets_about());
->>>>>>> h-map
         let mut audit = audit;
         let parts = entry.encode(&mut self.scratch, |part| {
             batch.push(part, audit);

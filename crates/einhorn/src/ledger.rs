@@ -6,12 +6,8 @@ use einhorn_core::ledger::{SignerKey, TlogProof, VerifierKey, checkpoint};
 use einhorn_core::model::State;
 use einhorn_core::model::entry::{Assembler, Body, Entry};
 use einhorn_ingress::control;
-<<<<<<< HEAD
 use einhorn_store::engine::{EngineReader, LogId, SqliteReader};
-=======
-use einhorn_store::engine::{EngineReader, SqliteReader};
 use einhorn_store::ledger::map::MapChecker;
->>>>>>> h-map
 use einhorn_store::ledger::{Options, ReadError, Report, prove_entry, read_entry, verify};
 use einhorn_wire::Name;
 use std::path::{Path, PathBuf};

@@ -126,6 +126,9 @@ pub(crate) struct SettingsArguments {
     /// For a zone that is a catalog: `producer` or `consumer`.
     #[arg(long, value_name = "ROLE")]
     catalog_role: Option<String>,
+    /// How far a change must have come before it is acknowledged: local, majority or all.
+    #[arg(long, value_name = "LEVEL")]
+    ack: Option<String>,
 }
 
 /// Runs a subcommand.
@@ -139,6 +142,7 @@ pub(crate) fn run(command: Command) -> Outcome {
                 transfer_to: settings.transfer_to,
                 catalog: settings.catalog,
                 catalog_role: settings.catalog_role,
+                ack: settings.ack,
             };
             print(ask(&node.data, &control::Command::AddZone { zone, file, settings })?)
         }

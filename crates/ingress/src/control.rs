@@ -3,6 +3,10 @@
 //! A Unix socket in the data folder, so that the folder's permissions say who may. One line of
 //! JSON in, one line out, then close.
 
+mod sites;
+
+pub use sites::{LagLine, SiteCommand, SiteLine, SiteStatus, ZoneHomes};
+
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -95,6 +99,10 @@ pub enum Command {
         /// Apex.
         zone: String,
     },
+    /// Changes which sites there are.
+    Site(SiteCommand),
+    /// How this site sees itself and the others.
+    Status,
 }
 
 /// How a zone is kept, as operators write it.
@@ -111,6 +119,9 @@ pub struct ZoneSettings {
     pub catalog: Option<String>,
     /// `producer` or `consumer`, for a zone that is a catalog.
     pub catalog_role: Option<String>,
+    /// `local`, `majority` or `all`: how far a change must have come before it is acknowledged;
+    /// `local` if it is left out.
+    pub ack: Option<String>,
 }
 
 /// A zone, for people and programs.
@@ -164,6 +175,11 @@ pub enum Answer {
     Zones {
         /// The zones.
         zones: Vec<ZoneLine>,
+    },
+    /// How a site sees itself and the others.
+    Status {
+        /// All of it.
+        status: Box<SiteStatus>,
     },
     /// It was not.
     Failed {

@@ -467,7 +467,7 @@ fn request(
         who: Identity::Key(key.clone()),
         zone: zone.apex.clone(),
         action: Action::Update { prerequisites, operations },
-        entered_site: ingress.site,
+        entered_site: ingress.site.load(Ordering::Relaxed),
         audit_commitment,
         audit,
     }

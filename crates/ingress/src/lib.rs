@@ -30,7 +30,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Updates that may wait for the commit; more are answered SERVFAIL at once.
@@ -86,8 +86,8 @@ pub struct Ingress {
     pub submissions: crossbeam_channel::Sender<Submission>,
     /// The way to whoever follows zones; full means that polling has to find out.
     pub notified: tokio::sync::mpsc::Sender<Notified>,
-    /// Number of this site.
-    pub site: u16,
+    /// Number of this site; 0 until it has one. Written by the commit's thread.
+    pub site: AtomicU16,
     /// Makes the salts of audit commitments, and the seeds of [`Ingress::seed`]; new at every
     /// start, never stored.
     pub audit_secret: [u8; 32],
@@ -178,7 +178,7 @@ pub enum ListenError {
         "{protocol} {address} is in use: stop the program that listens there, or choose another address"
     )]
     InUse {
-        /// `UDP`, `TCP` or `HTTP`.
+        /// `UDP`, `TCP`, `HTTP` or `link`.
         protocol: &'static str,
         /// The address.
         address: SocketAddr,
@@ -186,7 +186,7 @@ pub enum ListenError {
     /// Something else.
     #[error("cannot listen on {protocol} {address}: {source}")]
     Other {
-        /// `UDP`, `TCP` or `HTTP`.
+        /// `UDP`, `TCP`, `HTTP` or `link`.
         protocol: &'static str,
         /// The address.
         address: SocketAddr,
@@ -202,6 +202,15 @@ impl ListenError {
             _ => ListenError::Other { protocol, address, source },
         }
     }
+}
+
+/// Opens a listener for the links of other sites.
+///
+/// # Errors
+/// [`ListenError`].
+pub fn bind_link(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
+    let error = |source| ListenError::new("link", address, source);
+    std::net::TcpListener::bind(address).map_err(error)
 }
 
 /// The time in milliseconds since 1970.

@@ -6,7 +6,7 @@ mod link;
 pub use answer::AnswerConfig;
 pub use link::LinkConfig;
 
-use einhorn_core::model::settings::{Role, Settings as ZoneKeeping};
+use einhorn_core::model::settings::{Level, LevelError, Role, Settings as ZoneKeeping};
 use einhorn_core::rules::policy::{Grant, NamePattern, Policy};
 use einhorn_ingress::control::ZoneSettings;
 use einhorn_ingress::{Access, Settings};
@@ -130,6 +130,7 @@ struct RawZone {
     transfer_to: Vec<String>,
     catalog: Option<String>,
     catalog_role: Option<String>,
+    ack: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -261,7 +262,9 @@ pub(crate) fn zone_settings(text: &ZoneSettings) -> Result<ZoneKeeping, String> 
             return Err(format!("catalog-role = \"{other}\": write producer or consumer"));
         }
     };
+    let level = text.ack.as_deref().map_or(Ok(Level::Local), str::parse);
     Ok(ZoneKeeping {
+        level: level.map_err(|error: LevelError| error.to_string())?,
         primaries: all("primary", &text.primaries)?,
         notify: all("notify", &text.notify)?,
         transfer_to: all("transfer-to", &text.transfer_to)?,
@@ -330,6 +333,7 @@ impl Checker<'_> {
             transfer_to: raw.transfer_to.clone(),
             catalog: raw.catalog.clone(),
             catalog_role: raw.catalog_role.clone(),
+            ack: raw.ack.clone(),
         };
         let place = || format!("zone \"{}\"", raw.name);
         let settings = zone_settings(&text).map_err(|reason| self.wrong(place(), reason))?;

@@ -2,30 +2,31 @@
 
 use einhorn_core::ledger::note::{Algorithm, SignerKey};
 use einhorn_links::secret_file::{write_public, write_secret};
+use std::borrow::Cow;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Folder of the ledger's files in the data folder.
-pub(crate) const LEDGER_FOLDER: &str = "ledger";
+pub const LEDGER_FOLDER: &str = "ledger";
 
 /// A pair of files with a key: the secret half and the public one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct KeyFiles {
     /// The secret half, in the data folder.
-    pub secret: &'static str,
+    pub secret: Cow<'static, str>,
     /// The public half, for auditors and other sites.
-    pub public: &'static str,
+    pub public: Cow<'static, str>,
     /// What the key signs.
     algorithm: Algorithm,
 }
 
 /// The key that signs the log.
 pub const LEDGER_KEY: KeyFiles =
-    KeyFiles { secret: "ledger.key", public: "ledger.vkey", algorithm: Algorithm::Ed25519 };
+    KeyFiles { secret: Cow::Borrowed("ledger.key"), public: Cow::Borrowed("ledger.vkey"), algorithm: Algorithm::Ed25519 };
 /// The key that cosigns the logs of other sites.
 pub const MIRROR_KEY: KeyFiles =
-    KeyFiles { secret: "mirror.key", public: "mirror.vkey", algorithm: Algorithm::CosignatureV1 };
+    KeyFiles { secret: Cow::Borrowed("mirror.key"), public: Cow::Borrowed("mirror.vkey"), algorithm: Algorithm::CosignatureV1 };
 
 /// A data folder that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,13 +58,35 @@ pub(crate) fn prepare(folder: &Path) -> Result<(), FolderError> {
     fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(unusable)
 }
 
-/// The log's signing key; a new log gets a new one.
+/// Folder of the ledger's files of a site's first or a later log.
+pub fn ledger_folder(data: &Path, generation: u16) -> PathBuf {
+    match generation {
+        1 => data.join(LEDGER_FOLDER),
+        generation => data.join(format!("{LEDGER_FOLDER}.{generation}")),
+    }
+}
+
+/// The files of the key of a site's first or a later log.
+fn ledger_key(generation: u16) -> KeyFiles {
+    match generation {
+        1 => LEDGER_KEY,
+        generation => KeyFiles {
+            secret: format!("ledger.{generation}.key").into(),
+            public: format!("ledger.{generation}.vkey").into(),
+            ..LEDGER_KEY
+        },
+    }
+}
+
+/// The signing key of a site's first or a later log; a new log gets a new one.
 pub(crate) fn signer(
     folder: &Path,
+    generation: u16,
     ledger_name: &str,
     log_is_new: bool,
 ) -> Result<SignerKey, FolderError> {
-    let path = folder.join(LEDGER_KEY.secret);
+    let files = ledger_key(generation);
+    let path = folder.join(&*files.secret);
     let unusable = |source| FolderError::Unusable { path: path.clone(), source };
     let bad = |reason: String| FolderError::Key { path: path.clone(), reason };
     match fs::read_to_string(&path) {
@@ -77,9 +100,9 @@ pub(crate) fn signer(
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound && log_is_new => {
             // A public half that was left behind verifies nothing that this log will say.
-            match fs::remove_file(folder.join(LEDGER_KEY.public)) {
+            match fs::remove_file(folder.join(&*files.public)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(error)),
-                _ => make_key(folder, LEDGER_KEY, ledger_name),
+                _ => make_key(folder, files, ledger_name),
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -89,12 +112,25 @@ pub(crate) fn signer(
     }
 }
 
+/// The verifier key of a site's first or a later log, as text.
+///
+/// # Errors
+/// [`FolderError`].
+pub(crate) fn ledger_verifier(folder: &Path, generation: u16) -> Result<String, FolderError> {
+    let path = folder.join(&*ledger_key(generation).secret);
+    let text = fs::read_to_string(&path)
+        .map_err(|source| FolderError::Unusable { path: path.clone(), source })?;
+    let key = SignerKey::parse(text.trim())
+        .map_err(|error| FolderError::Key { path, reason: error.to_string() })?;
+    Ok(key.verifier().to_string())
+}
+
 /// Makes a key of this name and writes both halves.
 ///
 /// # Errors
 /// [`FolderError`]; what is there already is never overwritten.
 pub fn make_key(folder: &Path, files: KeyFiles, name: &str) -> Result<SignerKey, FolderError> {
-    let path = folder.join(files.secret);
+    let path = folder.join(&*files.secret);
     let unusable = |path: &Path, source| FolderError::Unusable { path: path.into(), source };
     let mut seed = [0; 32];
     random(&mut seed).map_err(|error| unusable(&path, error))?;
@@ -104,7 +140,7 @@ pub fn make_key(folder: &Path, files: KeyFiles, name: &str) -> Result<SignerKey,
     })?;
     let secret = format!("{}\n", key.to_secret_text());
     write_secret(&path, &secret).map_err(|error| unusable(&path, error))?;
-    let path = folder.join(files.public);
+    let path = folder.join(&*files.public);
     let public = format!("{}\n", key.verifier());
     write_public(&path, &public).map_err(|error| unusable(&path, error))?;
     Ok(key)

@@ -5,11 +5,14 @@
 
 pub mod config;
 pub mod files;
+mod copies;
 mod keeper;
+mod links;
 mod operate;
 mod pump;
 mod recover;
 mod sealing;
+mod sites;
 mod start;
 mod zones;
 

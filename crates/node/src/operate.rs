@@ -2,7 +2,8 @@
 
 use crate::config::{Config, zone_settings};
 use crate::keeper::{Question, Questions};
-use crate::recover::{OWN_LOG, read_log};
+use crate::pump::Inquiry;
+use crate::recover::{log_id, read_log};
 use crate::zones::{self, ZoneRefused};
 use crossbeam_channel::{Receiver, bounded};
 use einhorn_core::model::request::{Action, Commitment, Identity, Outcome, Request, RequestId};
@@ -13,11 +14,13 @@ use einhorn_ingress::control::{Answer, Command, Control, ZoneSettings};
 use einhorn_ingress::reply::Reply;
 use einhorn_ingress::{Ingress, Submission, now_ms};
 use einhorn_serve::transfer;
-use einhorn_store::engine::EngineReader;
+use einhorn_links::Links;
+use einhorn_store::engine::{EngineReader, LogId};
 use einhorn_wire::{Name, rdata, zonefile};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -41,6 +44,15 @@ pub(crate) struct Operator {
     pub(crate) keeper: Questions,
     /// Where the last content of removed zones is kept.
     pub(crate) removed_folder: PathBuf,
+    /// The data folder.
+    pub(crate) data: PathBuf,
+    /// What this site is called.
+    pub(crate) site: String,
+    /// The way to the commit for questions about itself.
+    pub(crate) inquiries: crossbeam_channel::Sender<Inquiry>,
+    /// The connections to other sites.
+    pub(crate) links: Option<Arc<Links>>,
+    pub(crate) stop: Arc<AtomicBool>,
 }
 
 impl Control for Operator {
@@ -73,6 +85,8 @@ impl Control for Operator {
             Command::RefreshZone { zone } => named(&zone)
                 .and_then(|zone| self.ask_keeper(|reply| Question::Refresh(zone, reply))?)
                 .and_then(done),
+            Command::Site(command) => self.site(command),
+            Command::Status => self.status(&self.site),
             Command::NotifyZone { zone } => named(&zone)
                 .and_then(|zone| self.ask_keeper(|reply| Question::Notify(zone, reply))?)
                 .and_then(done),
@@ -184,14 +198,26 @@ impl Operator {
         work(&mut **reader)
     }
 
+    /// The own log, in the engine.
+    fn own_log(&self) -> Result<LogId, String> {
+        Ok(log_id(self.report()?.origin))
+    }
+
+    /// Whether the node is about to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// Entries that are durable now.
     pub(crate) fn durable_entries(&self) -> Result<u64, String> {
-        self.with_reader(|reader| reader.next_index(OWN_LOG).map_err(|error| error.to_string()))
+        let log = self.own_log()?;
+        self.with_reader(|reader| reader.next_index(log).map_err(|error| error.to_string()))
     }
 
     fn audit(&self, index: u64) -> Result<Answer, String> {
+        let log = self.own_log()?;
         let audit = self.with_reader(|reader| {
-            reader.audit(OWN_LOG, index).map_err(|error| error.to_string())
+            reader.audit(log, index).map_err(|error| error.to_string())
         })?;
         let audit =
             audit.filter(|audit| audit.len() > SALT_OCTETS).ok_or("none is kept for this entry")?;
@@ -216,8 +242,9 @@ impl Operator {
             .map(|name| name.parse().map_err(|error| format!("{name}: {error}")))
             .transpose()?;
         let mut planner = Planner::new(zone.apex.clone(), target);
+        let log = self.own_log()?;
         self.with_reader(|reader| {
-            read_log(reader, &mut |index, entry| planner.next(index, entry))
+            read_log(reader, log, &mut |index, entry| planner.next(index, entry))
                 .map_err(|error| error.to_string())
         })?;
         let plan = planner.plan(&zone, name.as_ref()).map_err(|error| error.to_string())?;
@@ -283,7 +310,7 @@ pub(crate) fn request_by(
         who,
         zone,
         action,
-        entered_site: ingress.site,
+        entered_site: ingress.site.load(Ordering::Relaxed),
         audit_commitment: Commitment(Sha256::digest([]).into()),
         audit: Vec::new(),
     })
@@ -328,7 +355,7 @@ fn send(ingress: &Ingress, request: Request) -> Result<Receiver<Outcome>, String
 
 fn outcome(told: &Receiver<Outcome>) -> Result<u64, String> {
     match told.recv_timeout(OPERATOR_TIMEOUT) {
-        Ok(Outcome::Done { index }) => Ok(index),
+        Ok(Outcome::Done { at }) => Ok(at.index),
         Ok(Outcome::Refused { rcode, reason }) => Err(format!("{rcode}: {reason}")),
         Err(_) => {
             Err(format!("no answer within {} s; it may still be done", OPERATOR_TIMEOUT.as_secs()))

@@ -3,13 +3,16 @@
 //! the next batch is validated while the last one reaches the disk.
 
 use crate::keeper::{Changes, changed_zones};
-use crate::recover::OWN_LOG;
+use crate::links::{Heard, LinkSide};
+use crate::recover::log_id;
+use crate::sealing::{Task, Wakes};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
-use einhorn_core::commit::{Batch, Commit, Output};
+use einhorn_core::commit::{Append, Batch, Commit, Output, Report};
+use einhorn_core::ledger::SignedCheckpoint;
 use einhorn_core::model::request::Outcome;
-use einhorn_core::model::snapshot;
+use einhorn_core::model::{Origin, Registry, snapshot};
 use einhorn_ingress::reply::Reply;
-use einhorn_ingress::{Crowd, Outbox, Submission, now_ms};
+use einhorn_ingress::{Crowd, Ingress, Outbox, Submission, now_ms};
 use einhorn_serve::publish::Published;
 use einhorn_store::engine::{self, Engine, Part};
 use std::io;
@@ -34,10 +37,36 @@ const STOP_LATENCY: Duration = Duration::from_millis(100);
 /// Entries after which a clean stop leaves a snapshot, so that the next start folds fewer.
 pub(crate) const SNAPSHOT_ENTRIES_MIN: u64 = 1_000;
 
+/// What an operator wants of the commit itself.
+pub(crate) enum Inquiry {
+    /// How this site sees itself and the others.
+    Report(Sender<Report>),
+    /// Take over from a site.
+    FailOver {
+        /// The site.
+        site: u16,
+        /// Whether an operator vouches that it has stopped.
+        is_attested: bool,
+        /// Takes why not, if so.
+        reply: Sender<Result<(), String>>,
+    },
+}
+
 /// What the commit's thread needs.
 pub(crate) struct Pump {
     pub(crate) commit: Commit<Reply>,
+    pub(crate) ingress: Arc<Ingress>,
     pub(crate) submissions: Receiver<Submission>,
+    pub(crate) inquiries: Receiver<Inquiry>,
+    /// The other sites; none for a site without links.
+    pub(crate) links: Option<LinkSide>,
+    /// The ledger's thread: what it is told, and the checkpoints that come from it.
+    pub(crate) tasks: Sender<Task>,
+    pub(crate) sealed: Receiver<SignedCheckpoint>,
+    /// What this site's log will be called when the others let it begin one.
+    pub(crate) joining: Option<Joining>,
+    /// Why everything must be folded anew, once that is so.
+    pub(crate) rebuild: Arc<OnceLock<String>>,
     pub(crate) published: Published,
     /// Told of what is published.
     pub(crate) changes: Changes,
@@ -50,8 +79,18 @@ pub(crate) struct Pump {
     pub(crate) crowd: Arc<Crowd>,
     /// When the first request came into the open batch.
     pub(crate) opened: Option<Instant>,
-    /// Entries that the last snapshot includes.
-    pub(crate) snapshot_index: u64,
+    /// Entries that the last snapshot includes, of all logs together.
+    pub(crate) snapshot_entries: u64,
+}
+
+/// A site that has no log yet, since it has no number.
+pub(crate) struct Joining {
+    /// The site's name.
+    pub(crate) site: String,
+    /// The name of its log.
+    pub(crate) log: String,
+    /// The verifier key of its log, as text.
+    pub(crate) key: String,
 }
 
 impl Pump {
@@ -65,21 +104,49 @@ impl Pump {
             let linger = self.linger();
             if linger.is_zero() {
                 self.commit.flush(now_ms(), &mut out);
-                self.act(&mut out, &mut outbox);
             }
+            self.act(&mut out, &mut outbox);
             let lingers = !linger.is_zero();
-            let patience = if lingers { linger.min(CROWD_NAP) } else { STOP_LATENCY };
+            let patience = if lingers { linger.min(CROWD_NAP) } else { self.patience() };
             // Who lingers is not to be woken by each request.
             let takes_none = lingers || self.batch_is_full();
             let submissions = if takes_none { nothing.clone() } else { self.submissions.clone() };
             let appended =
                 self.appender.as_ref().map_or_else(never, |appender| appender.done.clone());
+            let links = self.links.as_ref();
+            let events = links
+                .filter(|_| !self.batch_is_full())
+                .map_or_else(never, |links| links.events.clone());
+            let streamed = links.map_or_else(never, |links| links.streamed.clone());
             select! {
                 recv(appended) -> result => self.appended(result, &mut out),
                 recv(submissions) -> submission => match submission {
                     Ok(submission) => self.requests(submission, &mut out),
                     Err(_) => break,
                 },
+                recv(events) -> event => {
+                    if let Ok(event) = event {
+                        self.hear(event, &mut out);
+                    }
+                }
+                recv(streamed) -> streamed => {
+                    if let (Ok(streamed), Some(links)) = (streamed, &self.links)
+                        && links.is_current(&streamed)
+                    {
+                        let (to, origin, next) = (streamed.to, streamed.origin, streamed.next);
+                        self.commit.streamed(to, origin, next, &mut out);
+                    }
+                }
+                recv(self.sealed) -> checkpoint => {
+                    if let Ok(checkpoint) = checkpoint {
+                        self.commit.sealed(checkpoint, &mut out);
+                    }
+                }
+                recv(self.inquiries) -> inquiry => {
+                    if let Ok(inquiry) = inquiry {
+                        self.inquire(inquiry, &mut out);
+                    }
+                }
                 default(patience) => {
                     if lingers {
                         self.take_waiting(&mut out);
@@ -88,8 +155,48 @@ impl Pump {
                     }
                 }
             }
+            if self.commit.next_wake_ms().is_some_and(|at| at <= now_ms()) {
+                self.commit.tick(now_ms(), &mut out);
+            }
         }
         self.save_snapshot();
+    }
+
+    /// How long to wait for something to happen.
+    fn patience(&self) -> Duration {
+        match self.commit.next_wake_ms() {
+            // Rounded up: to wake too early is to wake twice.
+            Some(at) => Duration::from_millis(at.saturating_sub(now_ms()).max(1)).min(STOP_LATENCY),
+            None => STOP_LATENCY,
+        }
+    }
+
+    /// Takes what other sites say, as much as waits of it.
+    fn hear(&mut self, first: einhorn_links::Event, out: &mut Vec<Output<Reply>>) {
+        let mut next = Some(first);
+        let mut heard = 0;
+        while let Some(event) = next {
+            let Some(links) = &mut self.links else { return };
+            match links.hear(event) {
+                Heard::Up(site) => self.commit.peer_up(now_ms(), site, out),
+                Heard::Down(site) => self.commit.peer_down(now_ms(), site, out),
+                Heard::Said(site, message) => self.commit.message(now_ms(), site, message, out),
+                Heard::Nothing => {}
+            }
+            heard += 1;
+            let goes_on = heard < BATCH_REQUESTS_MAX && !self.batch_is_full();
+            next = self.links.as_ref().filter(|_| goes_on).and_then(|links| links.events.try_recv().ok());
+        }
+    }
+
+    fn inquire(&mut self, inquiry: Inquiry, out: &mut Vec<Output<Reply>>) {
+        // Who asked may have given up.
+        match inquiry {
+            Inquiry::Report(reply) => _ = reply.send(self.commit.report(now_ms())),
+            Inquiry::FailOver { site, is_attested, reply } => {
+                _ = reply.send(self.commit.fail_over(now_ms(), site, is_attested, out));
+            }
+        }
     }
 
     /// How much longer the open batch is to wait for more requests.
@@ -133,7 +240,7 @@ impl Pump {
     }
 
     fn batch_is_full(&self) -> bool {
-        self.commit.waiting() >= BATCH_REQUESTS_MAX || self.commit.batch().octets() >= BATCH_OCTETS
+        self.commit.waiting() >= BATCH_REQUESTS_MAX || self.commit.open_octets() >= BATCH_OCTETS
     }
 
     fn appended(
@@ -152,7 +259,7 @@ impl Pump {
             return;
         }
         match result {
-            Ok(()) => self.commit.appended(out),
+            Ok(()) => self.commit.appended(now_ms(), out),
             Err(reason) => {
                 tracing::error!(%reason, "an append failed: nothing more will be acknowledged; queries are still answered");
                 self.commit.append_failed(&reason, out);
@@ -165,11 +272,11 @@ impl Pump {
         let now_seconds = now_ms() / 1000;
         for output in out.drain(..) {
             match output {
-                Output::Append(batch) => {
+                Output::Append(append) => {
                     // One batch is under way at most, so there is room; a thread that has ended
                     // is noticed by its silence at the other end.
                     if let Some(appender) = &self.appender {
-                        let _ = appender.batches.send(batch);
+                        let _ = appender.batches.send(append);
                     }
                 }
                 Output::Publish(publication) => {
@@ -178,26 +285,80 @@ impl Pump {
                     self.changes.tell(changed);
                 }
                 Output::Answer(reply, outcome, advice) => {
-                    if let (Outcome::Done { index }, Some(advice)) = (&outcome, advice) {
-                        tracing::debug!(index, path = %advice.path, reason = %advice.reason, "committed");
+                    if let (Outcome::Done { at }, Some(advice)) = (&outcome, advice) {
+                        tracing::debug!(%at, path = %advice.path, reason = %advice.reason, "committed");
                     }
                     reply.send(outcome, now_seconds, outbox);
+                }
+                Output::Send(site, frame) => {
+                    if let Some(links) = &self.links
+                        && !links.send(site, frame)
+                    {
+                        links.reconnect(site, &self.commit.state().registry);
+                    }
+                }
+                Output::Stream { to, origin, from } => {
+                    if let Some(links) = &self.links {
+                        links.stream(to, origin, from);
+                    }
+                }
+                Output::Checkpoint(origin, checkpoint) => {
+                    self.tell_ledger(Task::Checkpoint(origin, checkpoint));
+                }
+                Output::Cosignature(cosignature) => {
+                    self.tell_ledger(Task::Cosignature(cosignature));
+                }
+                Output::Sites(registry) => self.sites_changed(registry),
+                Output::Rebuild(reason) => {
+                    tracing::warn!(%reason, "what is on disk must be folded anew");
+                    // The first reason is enough.
+                    let _ = self.rebuild.set(reason);
                 }
             }
         }
         outbox.flush();
     }
 
+    fn tell_ledger(&self, task: Task) {
+        // The thread ends before this one only after a failure that it has told of.
+        let _ = self.tasks.send(task);
+    }
+
+    fn sites_changed(&mut self, registry: Arc<Registry>) {
+        if let Some(links) = &self.links {
+            links.set_sites(&registry);
+        }
+        self.tell_ledger(Task::Sites(Arc::clone(&registry)));
+        let number = self.joining.as_ref().and_then(|joining| {
+            let (number, site) = registry.named(&joining.site)?;
+            if site.logs.get(&1) != Some(&joining.key) {
+                tracing::error!("the other sites know this one by another ledger key");
+                return None;
+            }
+            Some(number)
+        });
+        if let Some(site) = number
+            && let Some(joining) = self.joining.take()
+        {
+            tracing::info!(site, "this site was added by the others; its log begins");
+            let origin = Origin { site, generation: 1 };
+            self.ingress.site.store(site, Ordering::Relaxed);
+            self.tell_ledger(Task::Begun(origin));
+            self.commit.begin_log(now_ms(), origin, joining.log, None);
+        }
+    }
+
     fn save_snapshot(&mut self) {
         let Some(mut engine) = self.appender.take().and_then(Appender::stop) else { return };
         let state = self.commit.state();
+        let entries = state.entries();
         if self.commit.failure().is_some()
-            || state.next_index - self.snapshot_index < SNAPSHOT_ENTRIES_MIN
+            || entries.saturating_sub(self.snapshot_entries) < SNAPSHOT_ENTRIES_MIN
         {
             return;
         }
-        match engine.save_snapshot(state.next_index, &snapshot::encode(state)) {
-            Ok(()) => tracing::info!(index = state.next_index, "snapshot saved"),
+        match engine.save_snapshot(entries, &snapshot::encode(state)) {
+            Ok(()) => tracing::info!(entries, "snapshot saved"),
             Err(error) => {
                 tracing::warn!(%error, "no snapshot was saved; the next start folds more of the log")
             }
@@ -207,30 +368,35 @@ impl Pump {
 
 /// The append's thread, from outside.
 pub(crate) struct Appender {
-    batches: Sender<Batch>,
+    batches: Sender<Arc<Append>>,
     done: Receiver<Result<(), String>>,
     thread: JoinHandle<Box<dyn Engine>>,
 }
 
 impl Appender {
-    /// Starts the thread. It wakes the ledger's sealing through `appended`.
-    pub(crate) fn start(mut engine: Box<dyn Engine>, appended: Sender<()>) -> io::Result<Appender> {
-        let (batches, receive) = bounded::<Batch>(1);
+    /// Starts the thread. It wakes the ledger's sealing.
+    pub(crate) fn start(mut engine: Box<dyn Engine>, wakes: Wakes) -> io::Result<Appender> {
+        let (batches, receive) = bounded::<Arc<Append>>(1);
         let (tell, done) = bounded(2);
         let thread = thread::Builder::new().name("append".to_owned()).spawn(move || {
             let mut scratch = engine::Batch::new();
-            for batch in receive {
-                let result = append(&mut *engine, &batch, &mut scratch);
-                drop(batch);
+            for append in receive {
+                let result = write(&mut *engine, &append, &mut scratch);
+                let is_urgent = append.is_urgent;
+                drop(append);
                 scratch.clear();
                 let failed = result.is_err();
+                // The ledger begins while others are told. A full channel means that it has been
+                // woken already.
+                if !failed {
+                    let wake = if is_urgent { &wakes.urgent } else { &wakes.appended };
+                    let _ = wake.try_send(());
+                }
                 // Nobody listens any more only when the node has ended.
                 let _ = tell.send(result);
                 if failed {
                     continue;
                 }
-                // A full channel means that the sealing has been woken already.
-                let _ = appended.try_send(());
                 // Nobody waits for this.
                 if let Err(error) = engine.maintain() {
                     let _ = tell.send(Err(error.to_string()));
@@ -249,18 +415,37 @@ impl Appender {
     }
 }
 
-fn append(
+/// Makes an append durable: all of it, in one transaction.
+fn write(
     engine: &mut dyn Engine,
-    batch: &Batch,
+    append: &Append,
     scratch: &mut engine::Batch,
 ) -> Result<(), String> {
-    scratch.clear();
-    scratch.reserve(batch.len(), batch.octets());
-    batch
-        .entries()
-        .try_for_each(|(entry, audit)| scratch.push(entry, audit))
-        .map_err(|error| error.to_string())?;
+    let fill = |batch: &Batch, into: &mut engine::Batch| {
+        into.clear();
+        into.reserve(batch.len(), batch.octets());
+        batch
+            .entries()
+            .try_for_each(|(entry, audit)| into.push(entry, audit))
+            .map_err(|error| error.to_string())
+    };
+    fill(&append.own, scratch)?;
+    let mut copies = Vec::with_capacity(append.copies.len());
+    for (origin, batch) in &append.copies {
+        let mut filled = engine::Batch::new();
+        fill(batch, &mut filled)?;
+        copies.push((*origin, batch.first_index, filled));
+    }
+    let mut parts = Vec::with_capacity(copies.len() + 1);
+    if !append.own.is_empty() {
+        let (log, expected_next) = (log_id(append.origin), append.own.first_index);
+        parts.push(Part { log, expected_next, batch: scratch });
+    }
+    parts.extend(copies.iter().map(|(origin, first, batch)| Part {
+        log: log_id(*origin),
+        expected_next: *first,
+        batch,
+    }));
     let epoch = engine.epoch();
-    let part = Part { log: OWN_LOG, expected_next: batch.first_index, batch: scratch };
-    engine.append(epoch, &[part]).map_err(|error| error.to_string())
+    engine.append(epoch, &parts).map_err(|error| error.to_string())
 }

@@ -4,16 +4,20 @@ use crate::config::Config;
 use crate::files::{self, FolderError, LEDGER_FOLDER};
 use crate::keeper::{self, Changes, Keeper};
 use crate::operate::Operator;
-use crate::pump::{Appender, Pump, SNAPSHOT_ENTRIES_MIN};
-use crate::recover::{self, Folder, LogError};
-use crate::sealing::{Sealing, SealingError};
+use crate::copies::CopyFiles;
+use crate::links::{LinkSide, LinkStart};
+use crate::pump::{Appender, Inquiry, Joining, Pump, SNAPSHOT_ENTRIES_MIN};
+use crate::recover::{self, Folded, Folder, LogError, log_id, log_name};
+use crate::sealing::{self, Sealing, SealingError, Task};
+use crate::sites::{self, Sites};
 use crate::zones::{self, ZoneRefused};
 use arc_swap::ArcSwap;
 use einhorn_core::agent::Rules;
-use einhorn_core::commit::Commit;
+use einhorn_core::commit::{Commit, CopyStart, Setup};
 use einhorn_core::ledger::note::SignerKey;
-use einhorn_core::ledger::tile;
-use einhorn_core::model::{Origin, Publication, State, Step, snapshot};
+use einhorn_core::ledger::{Frontier, leaf_hash, tile};
+use einhorn_core::model::entry::Previous;
+use einhorn_core::model::{Origin, Position, Publication, State, Step, snapshot};
 use einhorn_ingress::control::{self, ControlError};
 use einhorn_ingress::rate_limit::LimitCounters;
 use einhorn_ingress::reply::Reply;
@@ -22,18 +26,20 @@ use einhorn_ingress::{
     now_ms, tcp, udp,
 };
 use einhorn_serve::publish::Published;
-use einhorn_store::engine::{Engine, EngineError, SqliteEngine};
-
+use einhorn_store::engine::{Engine, EngineError, EngineReader, SqliteEngine};
 use einhorn_store::ledger::{Files, OsFiles, SealError, Sealer};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 
 /// Sites have numbers; the first is 1.
-const FIRST_SITE: u16 = 1;
+pub(crate) const FIRST_SITE: u16 = 1;
+/// Questions of operators that may wait for the commit.
+const INQUIRIES_WAITING_MAX: usize = 64;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +70,12 @@ pub enum StartError {
     /// A configured zone.
     #[error(transparent)]
     Zone(#[from] ZoneRefused),
+    /// The links to other sites.
+    #[error(transparent)]
+    Links(#[from] einhorn_links::LinksError),
+    /// What makes this site one of several.
+    #[error(transparent)]
+    Sites(#[from] sites::SitesError),
     /// Threads or the runtime.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -86,6 +98,7 @@ pub struct Node {
     sockets: Vec<JoinHandle<()>>,
     committing: JoinHandle<()>,
     sealing: Option<JoinHandle<()>>,
+    rebuild: Arc<OnceLock<String>>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -97,9 +110,23 @@ pub(crate) struct Opened {
     pub(crate) sealer: Option<Sealer>,
     pub(crate) ledger: Arc<dyn Files>,
     pub(crate) read_only: Option<String>,
-    pub(crate) snapshot_index: u64,
+    pub(crate) snapshot_entries: u64,
     /// What the end of the log says of how the zones became what they are.
     pub(crate) steps: Vec<Step>,
+    /// The half entry at the end of each log, if any.
+    folders: BTreeMap<Origin, Folder>,
+    /// The log to begin, if this site's is at its end or there is none.
+    pub(crate) begin: Option<Begin>,
+}
+
+/// A log to begin.
+pub(crate) struct Begin {
+    pub(crate) origin: Origin,
+    pub(crate) name: String,
+    /// The log before it.
+    pub(crate) previous: Option<Previous>,
+    /// Entries of the log before it that do not count any more.
+    pub(crate) leftovers: Vec<(Position, Vec<u8>)>,
 }
 
 impl Node {
@@ -110,16 +137,18 @@ impl Node {
     pub fn start(config: &Config) -> Result<Node, StartError> {
         files::prepare(&config.data)?;
         // Addresses first: the most likely thing to be wrong, and nothing has been changed yet.
-        let sockets = Sockets::bind(config)?;
-        let mut opened = open(config)?;
+        let mut sockets = Sockets::bind(config)?;
+        let sites = Sites::load(config)?;
+        let mut opened = open(config, sites.as_ref())?;
         let verifier_key = opened.signer.verifier().to_string();
-        let entries = opened.state.next_index;
+        let entries = opened.state.next_index();
         let read_only = opened.read_only.clone();
 
         let (submit, submissions) = crossbeam_channel::bounded(SUBMISSIONS_WAITING_MAX);
         let (notified, notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
         let mut audit_secret = [0; 32];
         files::random(&mut audit_secret)?;
+        let site = opened.begin.as_ref().map_or(opened.state.origin, |begin| begin.origin).site;
         let ingress = Arc::new(Ingress {
             zones: Published::default(),
             access: ArcSwap::from_pointee(config.access()),
@@ -128,7 +157,7 @@ impl Node {
             crowd: Arc::default(),
             submissions: submit,
             notified,
-            site: FIRST_SITE,
+            site: AtomicU16::new(site),
             audit_secret,
         });
         ingress.zones.publish(Publication {
@@ -138,24 +167,58 @@ impl Node {
         let reader = opened.engine.as_ref().map(|engine| engine.reader()).transpose()?;
         let (changes, changed) = keeper::channel();
         let (keeper, questions) = keeper::questions();
+        let (inquire, inquiries) = crossbeam_channel::bounded(INQUIRIES_WAITING_MAX);
+        let rebuild = Arc::new(OnceLock::new());
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let registry = Arc::clone(&opened.state.registry);
+        let links = match (&sites, sockets.link.take(), &opened.engine) {
+            (Some(sites), Some(listener), Some(engine)) => {
+                let start = LinkStart {
+                    identity: &sites.identity,
+                    listener,
+                    seed: u64::from_be_bytes(ingress.seed("links")[..8].try_into().unwrap_or_default()),
+                    join: sites.join.as_ref(),
+                    reader: engine.reader()?,
+                };
+                Some(LinkSide::start(start, &registry, runtime.handle())?)
+            }
+            _ => None,
+        };
+        let stop = Arc::new(AtomicBool::new(false));
         let operator = Arc::new(Operator {
             ingress: Arc::clone(&ingress),
             keeper,
             reader: Mutex::new(reader),
             config_path: config.path.clone(),
             removed_folder: config.data.join("removed"),
+            data: config.data.clone(),
+            site: config.site.clone(),
+            stop: Arc::clone(&stop),
+            inquiries: inquire,
+            links: links.as_ref().map(LinkSide::links),
         });
 
-        let stop = Arc::new(AtomicBool::new(false));
         let ledger = Arc::clone(&opened.ledger);
+        let inlets = Inlets { submissions, inquiries, links, changes };
+        let sites_ref = sites.as_ref();
         let (committing, sealing) =
-            start_writers(config, opened, &ingress, submissions, changes, &stop)?;
-        if read_only.is_none() {
-            zones::apply(config, &ingress)?;
-        }
+            start_writers(config, sites_ref, opened, &ingress, inlets, &rebuild, &stop)?;
         let sealing = sealing.map(|sealing| start_sealing(config, sealing)).transpose()?;
+        if read_only.is_none() {
+            match sites {
+                // What the others decide on may take until they can be reached.
+                Some(sites) if sites.join.is_some() || registry.sites.len() > 1 => {
+                    sites.keep_known(Arc::clone(&operator), config.clone());
+                }
+                sites => {
+                    if let Some(sites) = sites {
+                        sites.found(&operator)?;
+                    }
+                    zones::apply(config, &ingress)?;
+                }
+            }
+        }
         control::serve(&config.data, Arc::clone(&operator) as _)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.spawn(Keeper::new(Arc::clone(&ingress)).run(changed, notifications, questions));
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
         let sockets = sockets.serve(config, &ingress, ledger, &runtime, &stop)?;
@@ -170,8 +233,15 @@ impl Node {
             sockets,
             committing,
             sealing,
+            rebuild,
             runtime,
         })
+    }
+
+    /// Why the node must be stopped and started again, so that everything is folded anew; `None`
+    /// while it need not.
+    pub fn must_restart(&self) -> Option<&str> {
+        self.rebuild.get().map(String::as_str)
     }
 
     /// Reads keys, grants, answers and limits again; the answer is for people.
@@ -211,13 +281,20 @@ struct Sockets {
     udp: Vec<Arc<std::net::UdpSocket>>,
     addresses: Vec<SocketAddr>,
     http: Option<std::net::TcpListener>,
+    /// For other sites.
+    link: Option<std::net::TcpListener>,
 }
 
 impl Sockets {
     fn bind(config: &Config) -> Result<Sockets, StartError> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        let mut sockets =
-            Sockets { tcp: Vec::new(), udp: Vec::new(), addresses: Vec::new(), http: None };
+        let mut sockets = Sockets {
+            tcp: Vec::new(),
+            udp: Vec::new(),
+            addresses: Vec::new(),
+            http: None,
+            link: None,
+        };
         for address in &config.listen {
             // TCP chooses the port where the configuration leaves it open, UDP follows.
             let listener = tcp::bind(*address)?;
@@ -227,6 +304,8 @@ impl Sockets {
             sockets.addresses.push(address);
         }
         sockets.http = config.http.map(http::bind).transpose()?;
+        let link = config.link.as_ref().map(|link| link.listen);
+        sockets.link = link.map(einhorn_ingress::bind_link).transpose()?;
         Ok(sockets)
     }
 
@@ -276,24 +355,47 @@ impl Sockets {
 }
 
 /// Opens the log and its ledger in the configured folder.
-fn open(config: &Config) -> Result<Opened, StartError> {
-    let folder = config.data.join(LEDGER_FOLDER);
-    let ledger = Arc::new(OsFiles::open(&folder).map_err(StartError::System)?);
-    open_from(SqliteEngine::open(&config.data), ledger, &folder, |is_new| {
-        files::signer(&config.data, &config.ledger_name, is_new)
-    })
+fn open(config: &Config, sites: Option<&Sites>) -> Result<Opened, StartError> {
+    let place = Place {
+        ledger_name: &config.ledger_name,
+        joins: sites.is_some_and(|sites| sites.join.is_some()),
+        files: &|generation| {
+            let folder = files::ledger_folder(&config.data, generation);
+            std::fs::create_dir_all(&folder)?;
+            Ok(Arc::new(OsFiles::open(&folder)?) as Arc<dyn Files>)
+        },
+        folder: &|generation| files::ledger_folder(&config.data, generation),
+        signer: &|generation, is_new| {
+            let name = log_name(&config.ledger_name, generation);
+            files::signer(&config.data, generation, &name, is_new)
+        },
+    };
+    open_from(SqliteEngine::open(&config.data), &place)
 }
 
-/// Opens the log and its ledger, wherever they lie; `folder` is the ledger's, for people. What is
-/// damaged makes the node read-only, as long as there is something to serve; what is another's,
-/// newer or misnamed is an error.
+/// Opens a ledger's files, by the log's generation.
+type OpenFiles<'a> = dyn Fn(u16) -> io::Result<Arc<dyn Files>> + 'a;
+
+/// Where a site's logs lie.
+pub(crate) struct Place<'a> {
+    /// The name of its first log.
+    pub(crate) ledger_name: &'a str,
+    /// Whether other sites give it its number.
+    pub(crate) joins: bool,
+    /// The ledger's files of each generation.
+    pub(crate) files: &'a OpenFiles<'a>,
+    /// Their folder, for people.
+    pub(crate) folder: &'a dyn Fn(u16) -> PathBuf,
+    /// The key of each generation; true if its log is new.
+    pub(crate) signer: &'a dyn Fn(u16, bool) -> Result<SignerKey, FolderError>,
+}
+
+/// Opens the log and its ledger, wherever they lie. What is damaged makes the node read-only, as
+/// long as there is something to serve; what is another's, newer or misnamed is an error.
 pub(crate) fn open_from(
     engine: Result<SqliteEngine, EngineError>,
-    ledger: Arc<dyn Files>,
-    folder: &Path,
-    signer: impl FnOnce(bool) -> Result<SignerKey, FolderError>,
+    place: &Place<'_>,
 ) -> Result<Opened, StartError> {
-    let ledger_error = |source| StartError::Ledger { folder: folder.display().to_string(), source };
     let mut problems: Vec<String> = Vec::new();
     let engine = match engine {
         Ok(engine) => Some(engine),
@@ -303,14 +405,30 @@ pub(crate) fn open_from(
         }
         Err(error) => return Err(error.into()),
     };
-    let is_new = engine.as_ref().is_some_and(|engine| engine.next_index(recover::OWN_LOG) == 0);
-    let signer = signer(is_new)?;
-    let (mut fold, folded, outcome) = match &engine {
-        Some(engine) => recover::from_engine(&mut *engine.reader()?),
-        None => (Folder::new(State::empty()), 0, Ok(())),
+    let own = match &engine {
+        Some(engine) => recover::own_logs(&mut *engine.reader()?, place.ledger_name),
+        None => Ok(Vec::new()),
+    };
+    let own = own.unwrap_or_else(|error| {
+        problems.push(error.to_string());
+        Vec::new()
+    });
+    let own = own.last().copied().unwrap_or(Origin::NONE);
+    let (folded, outcome) = match &engine {
+        Some(engine) => recover::from_engine(&mut *engine.reader()?, own),
+        None => (Folded::nothing(own), Ok(())),
     };
     problems.extend(outcome.err().map(|error| error.to_string()));
+    let Folded { mut state, entries: folded, folders } = folded;
 
+    // A log that another one went on for is at its end: this site begins its next one.
+    let is_closed = state.log(own).is_some_and(|log| log.closed.is_some());
+    let generation = own.generation.max(1) + u16::from(is_closed);
+    let is_new = (own == Origin::NONE || is_closed) && engine.is_some() && problems.is_empty();
+    let signer = (place.signer)(generation, is_new)?;
+    let folder = (place.folder)(generation).display().to_string();
+    let ledger_error = |source| StartError::Ledger { folder: folder.clone(), source };
+    let ledger = (place.files)(generation).map_err(StartError::System)?;
     let sealer = match Sealer::open(Arc::clone(&ledger), signer.clone()) {
         Ok(sealer) => Some(sealer),
         Err(error @ SealError::Io { .. }) => return Err(ledger_error(error)),
@@ -320,83 +438,207 @@ pub(crate) fn open_from(
         }
     };
     let signed = sealer.as_ref().map_or(0, Sealer::signed_size);
-    if let Some(engine) = &engine
-        && engine.next_index(recover::OWN_LOG) < signed
-    {
-        problems.push(
-            LogError::Short { entries: engine.next_index(recover::OWN_LOG), signed }.to_string(),
-        );
+    if let Some(engine) = &engine {
+        let entries = if is_closed { 0 } else { engine.next_index(log_id(own)) };
+        if entries < signed {
+            problems.push(LogError::Short { entries, signed }.to_string());
+        }
     }
     if !problems.is_empty() {
-        fold = recover::from_ledger(&*ledger, signer.verifier(), fold);
+        state = recover::from_ledger(&*ledger, signer.verifier(), state);
     }
     let mut engine = engine.map(|engine| Box::new(engine) as Box<dyn Engine>);
-    let mut snapshot_index = fold.state.next_index - folded.min(fold.state.next_index);
+    let mut snapshot_entries = state.entries() - folded.min(state.entries());
     if folded >= 100 * SNAPSHOT_ENTRIES_MIN
         && problems.is_empty()
         && let Some(engine) = &mut engine
     {
         // A long fold is not to be repeated by the next start, should this one end in a crash.
-        engine.save_snapshot(fold.state.next_index, &snapshot::encode(&fold.state))?;
-        snapshot_index = fold.state.next_index;
+        engine.save_snapshot(state.entries(), &snapshot::encode(&state))?;
+        snapshot_entries = state.entries();
     }
     let read_only = (!problems.is_empty()).then(|| problems.join("; "));
     let steps = match (&engine, &read_only) {
-        (Some(engine), None) => recover::last_steps(&mut *engine.reader()?)?,
+        (Some(engine), None) => recover::last_steps(&mut *engine.reader()?, log_id(own))?,
         _ => Vec::new(),
     };
-    let state = fold.state;
-    Ok(Opened { signer, state, engine, sealer, ledger, read_only, snapshot_index, steps })
+    let begin = match (&engine, &read_only) {
+        (Some(engine), None) if is_new => {
+            begin(&mut *engine.reader()?, &state, place, generation)?
+        }
+        _ => None,
+    };
+    Ok(Opened {
+        signer,
+        state,
+        engine,
+        sealer,
+        ledger,
+        read_only,
+        snapshot_entries,
+        steps,
+        folders,
+        begin,
+    })
+}
+
+/// The log that this site is to begin; none while it has no number.
+fn begin(
+    reader: &mut dyn EngineReader,
+    state: &State,
+    place: &Place<'_>,
+    generation: u16,
+) -> Result<Option<Begin>, StartError> {
+    let own = state.origin;
+    let name = log_name(place.ledger_name, generation);
+    let Some(closed) = state.log(own).and_then(|log| log.closed) else {
+        let origin = Origin { site: FIRST_SITE, generation: 1 };
+        let first = Begin { origin, name, previous: None, leftovers: Vec::new() };
+        return Ok((!place.joins).then_some(first));
+    };
+    let mut tree = Frontier::new();
+    let mut leftovers = Vec::new();
+    recover::read_entries(reader, log_id(own), 0, &mut |index, octets| {
+        if index < closed.end {
+            tree.push(leaf_hash(octets), |_, _| {});
+        } else {
+            leftovers.push((Position { origin: own, index }, octets.to_vec()));
+        }
+        Ok(())
+    })?;
+    let root = tree.root().0;
+    Ok(Some(Begin {
+        origin: Origin { site: own.site, generation },
+        name,
+        previous: Some(Previous { origin: own, entries: tree.size(), root }),
+        leftovers,
+    }))
 }
 
 type Writers = (JoinHandle<()>, Option<Sealing>);
 
+/// What comes to the commit's thread.
+struct Inlets {
+    submissions: crossbeam_channel::Receiver<einhorn_ingress::Submission>,
+    inquiries: crossbeam_channel::Receiver<Inquiry>,
+    links: Option<LinkSide>,
+    changes: Changes,
+}
+
 /// Starts the commit, with the ledger behind it caught up and ready to be started.
 fn start_writers(
     config: &Config,
+    sites: Option<&Sites>,
     opened: Opened,
     ingress: &Arc<Ingress>,
-    submissions: crossbeam_channel::Receiver<einhorn_ingress::Submission>,
-    changes: Changes,
+    inlets: Inlets,
+    rebuild: &Arc<OnceLock<String>>,
     stop: &Arc<AtomicBool>,
 ) -> Result<Writers, StartError> {
-    let (appended, wake) = crossbeam_channel::bounded(1);
+    let (wakes, woken) = sealing::wakes();
+    let (tasks, for_ledger) = crossbeam_channel::unbounded();
+    let (tell_sealed, sealed) = crossbeam_channel::unbounded();
     let sealing_failed = Arc::new(OnceLock::new());
     let mut sealing = None;
+    let mut copies = CopyFiles::new(&config.data);
+    let registry = Arc::clone(&opened.state.registry);
+    copies.trust(Arc::clone(&registry), sealing::mirror_keys(&registry));
+    let mut setup = Setup {
+        mirror: sites.map(|sites| sites.mirror.clone()),
+        must_prove: registry.sites.len() > 1,
+        ..Setup::default()
+    };
+    let has_log = opened.begin.is_none() && opened.state.origin != Origin::NONE;
     if let (None, Some(sealer), Some(engine)) = (&opened.read_only, opened.sealer, &opened.engine) {
-        let failed = Arc::clone(&sealing_failed);
-        let mut ledger =
-            Sealing { sealer, reader: engine.reader()?, appended: wake, failed, again: false };
-        // What was durable but not yet sealed when the last run ended.
-        seal(config, &mut ledger)?;
+        let mut reader = engine.reader()?;
+        setup.copies = copy_starts(&mut *reader, &opened.state, opened.folders, &mut copies)?;
+        let origin = opened.begin.as_ref().map_or(opened.state.origin, |begin| begin.origin);
+        let mut ledger = Sealing {
+            origin,
+            sealer,
+            reader,
+            woken,
+            tasks: for_ledger,
+            sealed: tell_sealed,
+            failed: Arc::clone(&sealing_failed),
+            again: false,
+            copies,
+            cosignatures: BTreeMap::new(),
+        };
+        ledger.take(Task::Sites(Arc::clone(&registry)));
+        if has_log {
+            // What was durable but not yet sealed when the last run ended.
+            seal(config, &mut ledger)?;
+        }
+        setup.checkpoint = ledger.sealer.signed().cloned();
+        setup.cosigned = sites::cosigned(&registry, origin, &ledger.sealer.cosigned());
         sealing = Some(ledger);
     }
     let agent = Box::new(Rules);
-    let is_new = opened.state.next_index == 0;
+    let joining = (opened.state.origin == Origin::NONE && opened.begin.is_none()).then(|| Joining {
+        site: config.site.clone(),
+        log: config.ledger_name.clone(),
+        key: opened.signer.verifier().to_string(),
+    });
     let mut commit: Commit<Reply> = match opened.read_only {
-        None => Commit::new(opened.state, agent),
+        None => Commit::with_sites(opened.state, agent, setup),
         Some(reason) => Commit::read_only(opened.state, agent, reason),
     };
-    if is_new && commit.failure().is_none() {
-        commit.begin_log(
-            now_ms(),
-            Origin { site: FIRST_SITE, generation: 1 },
-            config.ledger_name.clone(),
-        );
+    if let Some(begin) = opened.begin {
+        commit.begin_log(now_ms(), begin.origin, begin.name, begin.previous);
+        for (position, octets) in begin.leftovers {
+            commit.keep_leftover(now_ms(), position, octets);
+        }
     }
     let pump = Pump {
         commit,
-        submissions,
+        ingress: Arc::clone(ingress),
+        submissions: inlets.submissions,
+        inquiries: inlets.inquiries,
+        links: inlets.links,
+        tasks,
+        sealed,
+        joining,
+        rebuild: Arc::clone(rebuild),
         published: ingress.zones.clone(),
-        changes,
-        appender: opened.engine.map(|engine| Appender::start(engine, appended)).transpose()?,
+        changes: inlets.changes,
+        appender: opened.engine.map(|engine| Appender::start(engine, wakes)).transpose()?,
         sealing_failed,
         stop: Arc::clone(stop),
-        snapshot_index: opened.snapshot_index,
+        snapshot_entries: opened.snapshot_entries,
         crowd: Arc::clone(&ingress.crowd),
         opened: None,
     };
     Ok((thread::Builder::new().name("commit".to_owned()).spawn(move || pump.run())?, sealing))
+}
+
+/// What the commit needs to go on with each copy.
+fn copy_starts(
+    reader: &mut dyn EngineReader,
+    state: &State,
+    folders: BTreeMap<Origin, Folder>,
+    files: &mut CopyFiles,
+) -> Result<BTreeMap<Origin, CopyStart>, StartError> {
+    let mut starts = BTreeMap::new();
+    for (origin, folder) in folders {
+        if origin == state.origin {
+            continue;
+        }
+        let next = reader.next_index(log_id(origin))?;
+        let mirror = files.mirror(origin);
+        // Files may be ahead of an engine that was put back; then the engine counts.
+        let frontier = mirror.map(|mirror| mirror.frontier().clone());
+        let frontier = frontier.filter(|tree| tree.size() <= next).unwrap_or_else(Frontier::new);
+        let mut leaves = VecDeque::new();
+        recover::read_entries(reader, log_id(origin), frontier.size(), &mut |_, octets| {
+            leaves.push_back(leaf_hash(octets));
+            Ok(())
+        })?;
+        let cosigned = frontier.size();
+        let Folder { assembler, parts, .. } = folder;
+        starts.insert(origin, CopyStart { assembler, parts, next, frontier, leaves, cosigned });
+    }
+    Ok(starts)
 }
 
 fn seal(config: &Config, ledger: &mut Sealing) -> Result<(), StartError> {

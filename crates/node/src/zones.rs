@@ -4,7 +4,7 @@
 use crate::config::{self, Config, ZoneConfig};
 use crate::operate::{operator_request, submit};
 use einhorn_core::model::request::{Action, ReplaceReason};
-use einhorn_core::model::settings::{Role, Settings};
+use einhorn_core::model::settings::{Level, Role, Settings};
 use einhorn_core::model::{NameRecord, RrSet, RrSetRef, Zone, borrowed};
 use einhorn_core::rules::catalog;
 use einhorn_core::rules::replace::{self, Overwrite, Plan};
@@ -352,5 +352,6 @@ fn settings_text(settings: &Settings) -> ZoneSettings {
         transfer_to: settings.transfer_to.iter().map(ToString::to_string).collect(),
         catalog,
         catalog_role,
+        ack: (settings.level != Level::Local).then(|| settings.level.to_string()),
     }
 }

@@ -10,24 +10,18 @@
 //! - `checkpoint.signed`: the last checkpoint signed, durable before anyone can see it.
 //! - `synced`: a checkpoint's text without signature, for a size below which all full tiles are on
 //!   disk, so that opening checks only what came later.
-<<<<<<< HEAD
 //! - `cosignatures`: for each cosigner the newest checkpoint that it has cosigned
 //!   ([`einhorn_core::ledger::Cosignatures`]). `checkpoint` carries those of its own size besides.
 //!
 //! The files of another site's log are written in the same way, only that nothing signs there:
 //! `checkpoint.signed` is then the last checkpoint of that log that was found to be true.
-=======
 //! - `map/<size>`: maps of the log's names ([`map`]), which can be built again from the entries.
->>>>>>> h-map
 
 mod cosigned;
 mod error;
 mod files;
-<<<<<<< HEAD
-mod mirror;
-=======
 pub mod map;
->>>>>>> h-map
+mod mirror;
 mod partials;
 mod prove;
 mod recover;
@@ -39,17 +33,12 @@ mod witness;
 pub use cosigned::Cosigned;
 pub use error::SealError;
 pub use files::{Files, OsFiles, TileSource};
-<<<<<<< HEAD
 pub use mirror::{Copied, Mirror};
-pub use prove::{ReadError, prove_consistency, prove_entry, prove_inclusion, read_entry};
-pub use seal::{LogKey, Sealer, Writer};
-=======
 pub use prove::{
     ReadError, prove_consistency, prove_entry, prove_inclusion, prove_prefix, read_entries,
     read_entry,
 };
-pub use seal::{SealError, Sealer};
->>>>>>> h-map
+pub use seal::{LogKey, Sealer, Writer};
 pub use verify::{Finding, Options, Problem, Report, verify};
 pub use witness::{Witness, WitnessError};
 

@@ -1,7 +1,9 @@
 //! How this site sees the others, for operators.
 
 use super::Commit;
-use crate::model::Origin;
+use crate::model::{Origin, Position, Registry};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a site knows of itself and the others, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,14 @@ pub struct Report {
     pub peers: Vec<PeerReport>,
     /// The logs that this site follows.
     pub copies: Vec<CopyReport>,
+    /// The sites.
+    pub registry: Arc<Registry>,
+    /// Whether this site decides on the sites.
+    pub is_home_of_registry: bool,
+    /// For each log that was taken over, the one that does now what it did.
+    pub in_charge: BTreeMap<Origin, Origin>,
+    /// Entries that keep what a lost log had and nobody else.
+    pub leftovers: Vec<Position>,
 }
 
 /// What a site knows of another one.
@@ -79,6 +89,13 @@ impl<R> Commit<R> {
             oldest_ms: oldest,
             peers: sites.map(|site| self.peer_report(now_ms, site)).collect(),
             copies: self.copy_reports(),
+            registry: Arc::clone(&self.state.registry),
+            is_home_of_registry: self.state.home_of_registry() == own,
+            in_charge: (self.state.logs())
+                .filter(|(_, log)| log.closed.is_some())
+                .map(|(origin, _)| (origin, self.state.in_charge(origin)))
+                .collect(),
+            leftovers: self.state.leftovers().to_vec(),
         }
     }
 

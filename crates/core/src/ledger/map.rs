@@ -169,7 +169,7 @@ pub fn touches(index: u64, entry: &Entry, mut touch: impl FnMut(Touch)) {
                 touch(Touch { key: MapKey::of_zone(&change.zone), index, sequence: 0 });
             }
         }
-        Body::Genesis { .. } | Body::Publication { .. } | Body::MapRoot { .. } => {}
+        _ => {}
     }
 }
 

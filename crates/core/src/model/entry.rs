@@ -17,7 +17,6 @@
 //!   `4` site: u16 its number); u16 site it entered at; 32 octets audit commitment; advice (u8 path, u8 reason, 8 octets model hash); u8 path taken; cause (u8 `1`
 //!   update | `2` zone load: 32 octets SHA-256 of the source | `3` rollback: u64 target index,
 //!   32 octets state root before, 32 after | `4` zone reload: 32 octets SHA-256 of the source |
-<<<<<<< HEAD
 //!   `5` zone removal: u64 names, 32 octets state root | `6` u64 version and settings | `7`
 //!   transfer from a primary: u32 its serial | `8` move); list of name changes.
 //! - `3` publication: name zone; u32 incarnation; u32 serial; list of positions the serial covers.
@@ -28,12 +27,6 @@
 //! - `8` takeover: origin that is lost; u64 entries that count; list of origins of endorsers;
 //!   u8 `0` | `1` an operator attests that its site has stopped.
 //! - `9` leftover: position; octets of the entry there.
-=======
-//!   `5` zone removal: u64 names, 32 octets state root | `6` settings | `7` transfer from a
-//!   primary: u32 its serial); list of name changes.
-//! - `3` publication: name zone; u32 serial; list of positions the serial covers.
-//! - `5` map root: u64 size of the log that the map is of, u64 leaves, 32 octets root.
->>>>>>> h-map
 //!
 //! Name change: name owner; origin home; u32 epoch; u64 version; u64 sequence; option of
 //! the position of the previous entry of this name; list before (u16 type; u8 `0` absent | `1` and
@@ -97,7 +90,6 @@ pub enum Body {
         /// For each log, the last entry that the serial includes.
         covers: Vec<Position>,
     },
-<<<<<<< HEAD
     /// The sites are these from now on.
     Sites(SitesChange),
     /// All names that this log touched so far, and their last entries, in one hash.
@@ -167,17 +159,6 @@ pub struct SitesChange {
     pub who: Identity,
     /// All sites after.
     pub registry: Registry,
-=======
-    /// What the map of this log's beginning was ([`crate::ledger::map`]).
-    MapRoot {
-        /// It covers the entries below this index, which is at most its own.
-        at: u64,
-        /// Its leaves.
-        names: u64,
-        /// Its root.
-        root: [u8; 32],
-    },
->>>>>>> h-map
 }
 
 /// A change to names of one zone, all at once.
@@ -336,215 +317,22 @@ impl Entry {
         let octets = names.iter().map(NameChange::octets).sum::<usize>() + HEAD_OCTETS;
         octets + octets / (ENTRY_OCTETS_MAX - PART_HEADER_OCTETS) * PART_HEADER_OCTETS
     }
-<<<<<<< HEAD
-=======
-
-    fn put_body(&self, put: &mut Put<'_>) {
-        let kind = match self.body {
-            Body::Genesis { .. } => 1,
-            Body::Change(_) => 2,
-            Body::Publication { .. } => 3,
-            Body::MapRoot { .. } => 5,
-        };
-        put.u8(kind);
-        put.u64(self.time_ms);
-        match &self.body {
-            Body::Genesis { origin, name } => {
-                put.u16(origin.site);
-                put.u16(origin.generation);
-                put.u16(name.len() as u16);
-                put.bytes(name.as_bytes());
-            }
-            Body::Change(change) => change.put(put),
-            Body::Publication { zone, serial, covers } => {
-                put.name(zone);
-                put.u32(*serial);
-                put.count(covers.len());
-                covers.iter().for_each(|position| put.position(*position));
-            }
-            Body::MapRoot { at, names, root } => {
-                put.u64(*at);
-                put.u64(*names);
-                put.bytes(root);
-            }
-        }
-    }
-
-    fn take_body(octets: &[u8]) -> Result<Entry, Malformed> {
-        let mut take = Take { rest: octets };
-        let (kind, time_ms) = (take.u8()?, take.u64()?);
-        let body = match kind {
-            1 => {
-                let origin = Origin { site: take.u16()?, generation: take.u16()? };
-                let length = take.u16()?;
-                let name = String::from_utf8(take.bytes(length.into())?.to_vec());
-                Body::Genesis {
-                    origin,
-                    name: name.map_err(|_| Malformed("origin text in an entry"))?,
-                }
-            }
-            2 => Body::Change(Change::take(&mut take)?),
-            3 => {
-                let (zone, serial) = (take.name()?, take.u32()?);
-                let covers =
-                    (0..take.count(12)?).map(|_| take.position()).collect::<Result<_, _>>()?;
-                Body::Publication { zone, serial, covers }
-            }
-            5 => Body::MapRoot { at: take.u64()?, names: take.u64()?, root: take.array()? },
-            _ => return Err(Malformed("entry: unknown kind, written by a newer version?")),
-        };
-        take.end()?;
-        Ok(Entry { time_ms, body })
-    }
-}
-
-impl Change {
-    fn put(&self, put: &mut Put<'_>) {
-        put.name(&self.zone);
-        put.bytes(&self.request.0);
-        put.u64(self.remember_until_seconds);
-        put_identity(put, &self.who);
-        put.u16(self.entered_site);
-        put.bytes(&self.audit_commitment.0);
-        put.u8(self.advice.path as u8);
-        put.u8(self.advice.reason as u8);
-        put.bytes(&self.advice.model);
-        put.u8(self.path as u8);
-        match &self.cause {
-            Cause::Update => put.u8(1),
-            Cause::ZoneLoad { source } => {
-                put.u8(2);
-                put.bytes(source);
-            }
-            Cause::Rollback { target_index, root_before, root_after } => {
-                put.u8(3);
-                put.u64(*target_index);
-                put.bytes(root_before);
-                put.bytes(root_after);
-            }
-            Cause::ZoneReload { source } => {
-                put.u8(4);
-                put.bytes(source);
-            }
-            Cause::ZoneRemoval { names, root } => {
-                put.u8(5);
-                put.u64(*names);
-                put.bytes(root);
-            }
-            Cause::Settings(settings) => {
-                put.u8(6);
-                settings.put(put);
-            }
-            Cause::Transfer { serial } => {
-                put.u8(7);
-                put.u32(*serial);
-            }
-        }
-        put.count(self.names.len());
-        self.names.iter().for_each(|name| name.put(put));
-    }
-
-    fn take(take: &mut Take<'_>) -> Result<Change, Malformed> {
-        Ok(Change {
-            zone: take.name()?,
-            request: RequestId(take.array()?),
-            remember_until_seconds: take.u64()?,
-            who: take_identity(take)?,
-            entered_site: take.u16()?,
-            audit_commitment: Commitment(take.array()?),
-            advice: Advice {
-                path: Path::from_code(take.u8()?).ok_or(Malformed("path in an entry"))?,
-                reason: Reason::from_code(take.u8()?).ok_or(Malformed("reason in an entry"))?,
-                model: take.array()?,
-            },
-            path: Path::from_code(take.u8()?).ok_or(Malformed("path in an entry"))?,
-            cause: match take.u8()? {
-                1 => Cause::Update,
-                2 => Cause::ZoneLoad { source: take.array()? },
-                3 => Cause::Rollback {
-                    target_index: take.u64()?,
-                    root_before: take.array()?,
-                    root_after: take.array()?,
-                },
-                4 => Cause::ZoneReload { source: take.array()? },
-                5 => Cause::ZoneRemoval { names: take.u64()?, root: take.array()? },
-                6 => Cause::Settings(Box::new(Settings::take(take)?)),
-                7 => Cause::Transfer { serial: take.u32()? },
-                _ => return Err(Malformed("cause in an entry")),
-            },
-            names: (0..take.count(30)?)
-                .map(|_| NameChange::take(take))
-                .collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-impl NameChange {
-    /// How many octets [`NameChange::put`] writes at most.
-    fn octets(&self) -> usize {
-        const FIXED_OCTETS: usize = 43;
-        let set = |set: &RrSet| 10 + set.packed().len();
-        let before = self.before.iter().map(|(_, before)| 3 + before.as_ref().map_or(0, set));
-        let after = self.after.iter().map(set);
-        FIXED_OCTETS + self.owner.as_wire().len() + before.sum::<usize>() + after.sum::<usize>()
-    }
-
-    fn put(&self, put: &mut Put<'_>) {
-        put.name(&self.owner);
-        put.u16(self.home);
-        put.u32(self.epoch);
-        put.u64(self.version);
-        put.u64(self.sequence);
-        match self.previous {
-            None => put.u8(0),
-            Some(position) => {
-                put.u8(1);
-                put.position(position);
-            }
-        }
-        put.count(self.before.len());
-        for (rtype, set) in &self.before {
-            put.u16(rtype.0);
-            put.u8(u8::from(set.is_some()));
-            set.iter().for_each(|set| put.rrset(set));
-        }
-        put.rrsets(&self.after);
-    }
-
-    fn take(take: &mut Take<'_>) -> Result<NameChange, Malformed> {
-        let flag = |take: &mut Take<'_>| match take.u8()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(Malformed("flag in an entry")),
-        };
-        let (owner, home, epoch) = (take.name()?, take.u16()?, take.u32()?);
-        let (version, sequence) = (take.u64()?, take.u64()?);
-        let previous = if flag(take)? { Some(take.position()?) } else { None };
-        let before = (0..take.count(3)?)
-            .map(|_| {
-                let rtype = RecordType(take.u16()?);
-                let set = if flag(take)? { Some(take.rrset()?) } else { None };
-                Ok((rtype, set))
-            })
-            .collect::<Result<_, Malformed>>()?;
-        Ok(NameChange {
-            owner,
-            home,
-            epoch,
-            version,
-            sequence,
-            previous,
-            before,
-            after: take.rrsets()?,
-        })
-    }
->>>>>>> h-map
 }
 
 /// The number of a stored entry among the parts of its change, from 0; `None` for a whole one.
 pub fn part_number(octets: &[u8]) -> Option<u16> {
     match octets {
         [FORM_PART, high, low, ..] => Some(u16::from_be_bytes([*high, *low])),
+        _ => None,
+    }
+}
+
+/// The lost log and its end, if a stored entry is a takeover.
+pub fn takeover(octets: &[u8]) -> Option<(Origin, u64)> {
+    const TAKEOVER: u8 = 8;
+    let [FORM_WHOLE, TAKEOVER, ..] = octets else { return None };
+    match Assembler::default().next(octets) {
+        Ok(Some(Entry { body: Body::Takeover { lost, end, .. }, .. })) => Some((lost, end)),
         _ => None,
     }
 }

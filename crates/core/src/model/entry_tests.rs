@@ -95,7 +95,6 @@ fn entry(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Ent
                 })
             },
         );
-<<<<<<< HEAD
     let publication = (name(), any::<u32>(), proptest::collection::vec(position(), 0..3)).prop_map(
         |(zone, serial, covers)| Body::Publication {
             zone,
@@ -115,15 +114,6 @@ fn entry(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Ent
     });
     let of_sites = sites_body();
     (any::<u64>(), prop_oneof![6 => change, 1 => publication, 1 => genesis, 2 => of_sites])
-=======
-    let publication = (name(), any::<u32>(), proptest::collection::vec(position(), 0..3))
-        .prop_map(|(zone, serial, covers)| Body::Publication { zone, serial, covers });
-    let genesis = (position(), "[a-zä/.]{0,20}")
-        .prop_map(|(p, name)| Body::Genesis { origin: p.origin, name });
-    let map_root = (any::<u64>(), any::<u64>(), any::<[u8; 32]>())
-        .prop_map(|(at, names, root)| Body::MapRoot { at, names, root });
-    (any::<u64>(), prop_oneof![6 => change, 1 => publication, 1 => genesis, 1 => map_root])
->>>>>>> h-map
         .prop_map(|(time_ms, body)| Entry { time_ms, body })
 }
 
@@ -261,11 +251,4 @@ fn golden_octets() {
     ]
     .concat();
     assert_eq!(encoded(&entry), [expected]);
-}
-
-#[test]
-fn golden_octets_of_a_map_root() {
-    let body = Body::MapRoot { at: 0x0102, names: 3, root: [9; 32] };
-    let head = [1, 5, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 3];
-    assert_eq!(encoded(&Entry { time_ms: 7, body }), [[&head[..], &[9; 32]].concat()]);
 }

@@ -266,6 +266,12 @@ impl State {
         &self.leftovers
     }
 
+    /// Says that there is such a log, before anything of it is folded: what the others tell may rest
+    /// on it.
+    pub fn expect_log(&mut self, origin: Origin) {
+        self.logs.entry(origin).or_default();
+    }
+
     /// Says that a log has ended, before anything of it is folded that does not count.
     ///
     /// # Errors
@@ -285,7 +291,6 @@ impl State {
     ///
     /// # Errors
     /// [`FoldError`]; the state is then not to be used any more.
-<<<<<<< HEAD
     pub fn fold(
         &mut self,
         origin: Origin,
@@ -296,29 +301,6 @@ impl State {
         let log = self.logs.entry(origin).or_default();
         if log.closed.is_some_and(|closed| log.next_index + parts > closed.end) {
             return Ok(());
-=======
-    pub fn fold(&mut self, entry: &Entry, parts: u64) -> Result<(), FoldError> {
-        let index = self.next_index + parts - 1;
-        match &entry.body {
-            Body::Genesis { origin, name } => {
-                if self.next_index != 0 {
-                    return Err(FoldError::Genesis { index });
-                }
-                self.origin = *origin;
-                self.origin_name = name.clone();
-            }
-            _ if self.next_index == 0 => return Err(FoldError::Genesis { index }),
-            Body::Change(change) => self.fold_change(change, entry.time_ms, index)?,
-            Body::Publication { zone, serial, .. } => {
-                self.zones
-                    .0
-                    .modify(zone.canonical_key().as_ref(), |zone| {
-                        Arc::make_mut(zone).set_serial(*serial)
-                    })
-                    .ok_or_else(|| FoldError::NoZone { index, zone: zone.clone() })?;
-            }
-            Body::MapRoot { .. } => {}
->>>>>>> h-map
         }
         let index = log.next_index + parts - 1;
         if (log.next_index == 0) != matches!(entry.body, Body::Genesis { .. }) {
@@ -388,9 +370,7 @@ impl State {
         }
         let folded = self.zones.0.modify(key, |zone| {
             let zone = Arc::make_mut(zone);
-            if change.incarnation > zone.incarnation {
-                *zone = Zone { incarnation: change.incarnation, ..Zone::empty(zone.apex.clone()) };
-            }
+            zone.be_incarnation(change.incarnation);
             if change.incarnation < zone.incarnation {
                 return Ok(());
             }
@@ -416,18 +396,25 @@ impl State {
         at: Position,
         effects: &mut Effects,
     ) -> Result<(), FoldError> {
+        if self.removed.get(apex).is_some_and(|removed| incarnation <= *removed) {
+            return Ok(());
+        }
         let key = apex.canonical_key();
-        let taken = self.zones.0.modify(key.as_ref(), |zone| {
+        if self.zones.0.get(key.as_ref()).is_none() {
+            // Another log may have begun the zone.
+            if self.logs.len() == 1 {
+                return Err(FoldError::NoZone { index: at.index, zone: apex.clone() });
+            }
+            self.zones.0.insert(key.as_ref(), Arc::new(Zone::empty(apex.clone())));
+        }
+        self.zones.0.modify(key.as_ref(), |zone| {
+            let zone = Arc::make_mut(zone);
+            zone.be_incarnation(incarnation);
             if zone.incarnation == incarnation {
-                Arc::make_mut(zone).points.logged(point);
+                zone.points.logged(point);
             }
         });
-        match taken {
-            Some(()) => self.reach_points(apex, effects),
-            // The zone was removed by now, or in a log that was folded first.
-            None if self.removed.contains_key(apex) => {}
-            None => return Err(FoldError::NoZone { index: at.index, zone: apex.clone() }),
-        }
+        self.reach_points(apex, effects);
         Ok(())
     }
 

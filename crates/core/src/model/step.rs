@@ -76,10 +76,6 @@ impl Retrace {
     /// that is unknown, or the zone had no content.
     pub fn take_entry(&mut self, entry: Entry, serial_before: Option<u32>) {
         match entry.body {
-<<<<<<< HEAD
-=======
-            Body::Genesis { .. } | Body::MapRoot { .. } => {}
->>>>>>> h-map
             Body::Change(change) => {
                 let step = |kind| Step { zone: change.zone.clone(), kind };
                 match change.cause {

@@ -62,6 +62,13 @@ impl Zone {
         }
     }
 
+    /// Becomes a later zone of the same apex, empty, if that is what it is about.
+    pub(super) fn be_incarnation(&mut self, incarnation: u32) {
+        if incarnation > self.incarnation {
+            *self = Zone { incarnation, ..Zone::empty(self.apex.clone()) };
+        }
+    }
+
     /// Makes the next publication take the serial of the SOA that `load` comes with.
     fn begin_at_serial_of(&mut self, load: &Change) {
         let apex = load.names.iter().find(|name| name.owner == load.zone);

@@ -36,7 +36,7 @@ pub struct Complete {
     /// All that these logs have of the name, oldest first.
     pub events: Vec<Event>,
     /// The site that the name moved to last, if none of the logs is that site's.
-    pub home_elsewhere: Option<u16>,
+    pub home_elsewhere: Option<Origin>,
 }
 
 /// How far the history is complete in one log.
@@ -206,7 +206,7 @@ pub fn verify_parsed(history: &History, keys: &[VerifierKey]) -> Result<Complete
     let last = events.iter().rev().find_map(|event| Some((event.position, event.change()?)));
     let home_elsewhere = last.map(|(_, change)| change.home);
     let home_elsewhere =
-        home_elsewhere.filter(|home| logs.iter().all(|log| log.origin.site != *home));
+        home_elsewhere.filter(|home| logs.iter().all(|log| log.origin != *home));
     let (zone, owner) = (history.zone.clone(), history.owner.clone());
     Ok(Complete { zone, owner, logs, events, home_elsewhere })
 }
@@ -268,7 +268,7 @@ fn cosigned(note: &[u8], keys: &[VerifierKey]) -> Result<Vec<(String, u64)>, Log
 /// Whose log it is.
 fn genesis(first: &Included, checkpoint: &Checkpoint) -> Result<Origin, LogProblem> {
     match whole(first, checkpoint)?.body {
-        Body::Genesis { origin, name } if first.index == 0 && name == checkpoint.origin => {
+        Body::Genesis { origin, name, .. } if first.index == 0 && name == checkpoint.origin => {
             Ok(origin)
         }
         _ => Err(LogProblem::Genesis),

@@ -1,0 +1,147 @@
+//! What operators ask about the sites, and what they are told.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A change of which sites there are, or of what they do.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(tag = "change", rename_all = "kebab-case")]
+pub enum SiteCommand {
+    /// A site joins, or is known by other addresses and keys.
+    Add {
+        /// Its card.
+        card: String,
+    },
+    /// A site leaves for good.
+    Remove {
+        /// Its name.
+        site: String,
+    },
+    /// A site counts for no acknowledgement level until further notice, or does again.
+    Suspend {
+        /// Its name.
+        site: String,
+        /// Whether it is suspended.
+        is_suspended: bool,
+    },
+    /// This site goes on for one that is lost.
+    FailOver {
+        /// Its name.
+        site: String,
+        /// Whether the operator vouches that it has stopped.
+        is_attested: bool,
+    },
+    /// What happens when a site stays away.
+    FailoverPolicy {
+        /// The others take over by themselves after so many seconds; never if left out.
+        after_seconds: Option<u64>,
+    },
+    /// Old certificates and cosigning keys of a site are not believed any more.
+    Retire {
+        /// Its name.
+        site: String,
+    },
+    /// This site shows a new certificate, or cosigns with a new key, made a moment ago in its
+    /// folder.
+    Renew,
+}
+
+/// How a site sees itself and the others.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub struct SiteStatus {
+    /// Its name.
+    pub site: String,
+    /// Its number; 0 until it has one.
+    pub number: u16,
+    /// Its log.
+    pub log: String,
+    /// Durable entries of it.
+    pub entries: u64,
+    /// Why nothing is acknowledged, if so.
+    pub problem: Option<String>,
+    /// Requests that wait for something.
+    pub waiting: usize,
+    /// How long the oldest of them has waited, in milliseconds.
+    pub oldest_waiting_ms: u64,
+    /// Requests that wait for the commit.
+    pub queued: usize,
+    /// `manual`, or after how many seconds others take over.
+    pub failover: String,
+    /// Octets that the data folder holds.
+    pub disk_used_octets: u64,
+    /// Octets that are free where it lies.
+    pub disk_free_octets: u64,
+    /// All sites, this one among them.
+    pub sites: Vec<SiteLine>,
+    /// How far each site is behind each log.
+    pub lags: Vec<LagLine>,
+    /// Where names are at home.
+    pub zones: Vec<ZoneHomes>,
+    /// Entries of lost logs that only their own site had, as `log:index`.
+    pub leftovers: Vec<String>,
+}
+
+/// A site, as another one sees it.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub struct SiteLine {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub number: u16,
+    /// Its log now.
+    pub log: String,
+    /// `here`, `connected` or `away`.
+    pub state: String,
+    /// For how long it has been so, in milliseconds.
+    pub for_ms: u64,
+    /// What went wrong last between it and this one, if anything.
+    pub problem: Option<String>,
+    /// Whether it counts for no level.
+    pub is_suspended: bool,
+    /// The site that took over from its log, if one did.
+    pub taken_over_by: Option<String>,
+    /// Entries of this site's log that it has cosigned.
+    pub cosigned: u64,
+    /// Its clock less this one's, in milliseconds, the way between them included.
+    pub clock_ahead_ms: i64,
+    /// Requests that wait there.
+    pub waiting: u32,
+    /// How long the oldest of them has waited, in milliseconds.
+    pub oldest_waiting_ms: u64,
+}
+
+/// How far a site is behind a log.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub struct LagLine {
+    /// The site whose log it is.
+    pub of: String,
+    /// The log.
+    pub log: String,
+    /// The site that follows it.
+    pub at: String,
+    /// Entries there.
+    pub held: u64,
+    /// Entries that there are, as far as is known.
+    pub known: u64,
+    /// Why it goes no further, if so.
+    pub problem: Option<String>,
+}
+
+/// Where the names of a zone are at home.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub struct ZoneHomes {
+    /// Apex.
+    pub zone: String,
+    /// Serial of the last publication point reached.
+    pub serial: u32,
+    /// Its acknowledgement level.
+    pub ack: String,
+    /// The site that decides on the zone as a whole.
+    pub home: String,
+    /// Names with records, by the site where they are at home.
+    pub names: BTreeMap<String, usize>,
+}
