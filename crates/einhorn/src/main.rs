@@ -2,6 +2,7 @@
 //! It never holds logic of its own beyond that.
 
 mod client;
+mod confirm;
 mod demo;
 mod describe;
 mod ledger;

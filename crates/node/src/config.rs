@@ -1,12 +1,15 @@
 //! The configuration: one TOML file, checked as a whole before anything starts.
 
 mod answer;
+mod witness;
 
 pub use answer::AnswerConfig;
+pub use witness::WitnessedLog;
 
 use einhorn_core::model::settings::{Role, Settings as ZoneKeeping};
 use einhorn_core::rules::policy::{Grant, NamePattern, Policy};
 use einhorn_ingress::control::ZoneSettings;
+use einhorn_ingress::witness::OutsideWitness;
 use einhorn_ingress::{Access, Settings};
 use einhorn_wire::cookie::Secret;
 use einhorn_wire::tsig::{Key, KeyRing};
@@ -41,6 +44,10 @@ pub struct Config {
     pub grants: Vec<Grant>,
     /// What answers say, and how much anyone may ask.
     pub answer: AnswerConfig,
+    /// Who cosigns our log, besides the other sites.
+    pub witnesses: Vec<OutsideWitness>,
+    /// Whose logs we cosign, besides the other sites'.
+    pub witnessed_logs: Vec<WitnessedLog>,
     /// Where this came from, to read keys and grants again.
     pub path: Option<PathBuf>,
 }
@@ -106,6 +113,10 @@ struct RawConfig {
     answer: answer::RawAnswer,
     #[serde(default)]
     limits: answer::RawLimits,
+    #[serde(default, rename = "witness")]
+    witnesses: Vec<witness::RawWitness>,
+    #[serde(default, rename = "witness-for")]
+    witnessed_logs: Vec<witness::RawWitnessedLog>,
 }
 
 fn default_site() -> String {
@@ -187,6 +198,16 @@ impl Config {
                 .map(|grant| checker.grant(grant))
                 .collect::<Result<_, _>>()?,
             answer: checker.answer_and_limits(raw.answer, raw.limits)?,
+            witnesses: raw
+                .witnesses
+                .iter()
+                .map(|witness| checker.witness(witness))
+                .collect::<Result<_, _>>()?,
+            witnessed_logs: raw
+                .witnessed_logs
+                .iter()
+                .map(|log| checker.witnessed_log(log))
+                .collect::<Result<_, _>>()?,
             path: Some(path.to_owned()),
         };
         checker.references(&config)?;

@@ -12,6 +12,10 @@ pub(crate) const LEDGER_FOLDER: &str = "ledger";
 const KEY_FILE: &str = "ledger.key";
 /// Its public half, for auditors.
 const VERIFIER_FILE: &str = "ledger.vkey";
+/// The key with which this node cosigns other logs as their witness.
+const WITNESS_KEY_FILE: &str = "witness.key";
+/// Its public half, for those logs.
+const WITNESS_VERIFIER_FILE: &str = "witness.vkey";
 
 /// A data folder that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +76,27 @@ pub(crate) fn signer(
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(bad("the key of this log is gone; put it back from a backup, since nobody can sign for the log without it".to_owned()))
+        }
+        Err(source) => Err(unusable(source)),
+    }
+}
+
+/// The key with which this node witnesses other logs; made when it is first needed.
+pub(crate) fn witness_signer(folder: &Path, name: &str) -> Result<SignerKey, FolderError> {
+    let path = folder.join(WITNESS_KEY_FILE);
+    let unusable = |source| FolderError::Unusable { path: path.clone(), source };
+    let bad = |reason: String| FolderError::Key { path: path.clone(), reason };
+    match fs::read_to_string(&path) {
+        Ok(text) => SignerKey::parse(text.trim()).map_err(|error| bad(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut seed = [0; 32];
+            random(&mut seed).map_err(unusable)?;
+            let key = SignerKey::from_seed(name, Algorithm::CosignatureV1, &seed)
+                .map_err(|error| bad(format!("`{name}` cannot name a witness: {error}")))?;
+            write_new(&path, &key.to_secret_text()).map_err(unusable)?;
+            let public = folder.join(WITNESS_VERIFIER_FILE);
+            fs::write(public, format!("{}\n", key.verifier())).map_err(unusable)?;
+            Ok(key)
         }
         Err(source) => Err(unusable(source)),
     }

@@ -11,6 +11,7 @@ mod pump;
 mod recover;
 mod sealing;
 mod start;
+mod witnessing;
 mod zones;
 
 pub use start::{Node, StartError};

@@ -1,6 +1,7 @@
 //! The ledger's thread: takes durable entries from the engine and seals them into tiles and signed
 //! checkpoints. Nobody who asked for an update waits for it.
 
+use crate::witnessing::Asked;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use einhorn_store::engine::{EngineError, EngineReader};
 use einhorn_store::ledger::{SealError, Sealer};
@@ -50,6 +51,8 @@ pub(crate) struct Sealing {
     pub(crate) failed: Arc<OnceLock<String>>,
     /// Durable entries were left for the next checkpoint.
     pub(crate) again: bool,
+    /// Outside witnesses, which nobody waits for.
+    pub(crate) asked: Asked,
 }
 
 impl Sealing {
@@ -98,6 +101,7 @@ impl Sealing {
                 self.sealer.sync_full()?;
                 last_sync = Instant::now();
             }
+            self.asked.store(&mut self.sealer);
         }
     }
 
@@ -135,7 +139,8 @@ impl Sealing {
             let starts = std::iter::once(0).chain(ends.iter().copied());
             let entries: Vec<&[u8]> =
                 starts.zip(&ends).map(|(start, end)| &octets[start..*end]).collect();
-            self.sealer.seal(first, &entries)?;
+            let signed = self.sealer.seal(first, &entries)?;
+            self.asked.offer(signed.as_ref());
         }
         Ok(())
     }

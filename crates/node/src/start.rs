@@ -7,6 +7,7 @@ use crate::operate::Operator;
 use crate::pump::{Appender, Pump, SNAPSHOT_ENTRIES_MIN};
 use crate::recover::{self, Folder, LogError};
 use crate::sealing::{Sealing, SealingError};
+use crate::witnessing::{self, Asked};
 use crate::zones::{self, ZoneRefused};
 use arc_swap::ArcSwap;
 use einhorn_core::agent::Rules;
@@ -245,7 +246,7 @@ impl Sockets {
         ledger: Arc<dyn Files>,
         runtime: &tokio::runtime::Runtime,
         stop: &Arc<AtomicBool>,
-    ) -> io::Result<Vec<JoinHandle<()>>> {
+    ) -> Result<Vec<JoinHandle<()>>, StartError> {
         let _inside = runtime.enter();
         for listener in self.tcp {
             runtime.spawn(tcp::serve(
@@ -258,11 +259,12 @@ impl Sockets {
             let site = config.site.clone();
             let read: http::ReadLedger = Arc::new(move |path: &str| {
                 // Only the log's own paths: everything else in the folder is not for the public.
-                let public = path == "checkpoint" || tile::Path::parse(path.as_bytes()).is_ok();
+                let public = path == "cosignatures" || tile::Path::parse(path.as_bytes()).is_ok();
                 if public { ledger.read(path) } else { Ok(None) }
             });
+            let witness = witnessing::witness(config)?.map(witnessing::answers);
             runtime.spawn(async move {
-                if let Err(error) = http::serve(listener, &site, read).await {
+                if let Err(error) = http::serve(listener, &site, read, witness).await {
                     tracing::error!(%error, "HTTP ended");
                 }
             });
@@ -271,7 +273,8 @@ impl Sockets {
         self.udp
             .into_iter()
             .map(|socket| udp::serve(Arc::clone(ingress), socket, shares, Arc::clone(stop)))
-            .collect()
+            .collect::<io::Result<_>>()
+            .map_err(StartError::System)
     }
 }
 
@@ -361,10 +364,13 @@ fn start_writers(
     let (appended, wake) = crossbeam_channel::bounded(1);
     let sealing_failed = Arc::new(OnceLock::new());
     let mut sealing = None;
-    if let (None, Some(sealer), Some(engine)) = (&opened.read_only, opened.sealer, &opened.engine) {
+    if let (None, Some(mut sealer), Some(engine)) =
+        (&opened.read_only, opened.sealer, &opened.engine)
+    {
         let failed = Arc::clone(&sealing_failed);
-        let mut ledger =
-            Sealing { sealer, reader: engine.reader()?, appended: wake, failed, again: false };
+        let asked = Asked::start(config, Arc::clone(&opened.ledger), &mut sealer)?;
+        let (reader, appended) = (engine.reader()?, wake);
+        let mut ledger = Sealing { sealer, reader, appended, failed, again: false, asked };
         // What was durable but not yet sealed when the last run ended.
         seal(config, &mut ledger)?;
         sealing = Some(ledger);

@@ -16,6 +16,7 @@
 //! The files of another site's log are written in the same way, only that nothing signs there:
 //! `checkpoint.signed` is then the last checkpoint of that log that was found to be true.
 
+mod confirm;
 mod cosigned;
 mod error;
 mod files;
@@ -28,6 +29,7 @@ mod sync;
 mod verify;
 mod witness;
 
+pub use confirm::{Confirmation, Confirmations, Doubt, Standing};
 pub use cosigned::Cosigned;
 pub use error::SealError;
 pub use files::{Files, OsFiles, TileSource};
