@@ -108,6 +108,8 @@ impl Demo {
             keys: vec![key.clone()],
             grants: vec![Grant::everything(key.name().clone(), zone.clone())],
             answer: AnswerConfig::default(),
+            witnesses: Vec::new(),
+            witnessed_logs: Vec::new(),
             path: None,
         };
         let node = Node::start(&config).map_err(Failure::finding)?;

@@ -164,6 +164,8 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         keys,
         grants,
         answer: AnswerConfig::default(),
+        witnesses: Vec::new(),
+        witnessed_logs: Vec::new(),
         path: None,
     })
 }
