@@ -230,7 +230,7 @@ fn an_auditor_is_told_who_has_confirmed_what() {
     let other = SignerKey::from_seed("rome", Algorithm::CosignatureV1, &[99; 32]).unwrap();
     assert_eq!(standings(&disk, &[other.verifier().clone()])[2].2, Unverified);
     let stored = String::from_utf8(disk.read("cosignatures").unwrap().unwrap()).unwrap();
-    let mut put = |text: String| {
+    let put = |text: String| {
         disk.state().seen.insert("cosignatures".to_owned(), text.into_bytes());
         standings(&disk, &keys())
     };
