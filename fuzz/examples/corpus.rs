@@ -2,7 +2,8 @@
 //! folder after a format has changed: `cargo run --release -p einhorn-fuzz --example corpus`.
 
 use einhorn_core::ledger::tile::{append_entry, encode_tile};
-use einhorn_core::ledger::{Algorithm, Checkpoint, EMPTY_ROOT, Hash, SignerKey};
+use einhorn_core::ledger::witness::Request;
+use einhorn_core::ledger::{Algorithm, Checkpoint, Cosignatures, EMPTY_ROOT, Hash, SignerKey};
 use einhorn_fuzz::{LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT, snapshot_octets, stored_entries};
 use einhorn_links::VersionRange;
 use einhorn_links::card::Card;
@@ -222,5 +223,16 @@ fn ledger() -> Anyhow {
     let hash = signed.note.lines().nth(2).ok_or("no root")?;
     let note = &signed.note;
     let proof = format!("c2sp.org/tlog-proof@v1\nextra YQ==\nindex 7\n{hash}\n{hash}\n\n{note}");
-    write("proof", "two-hashes", proof.as_bytes())
+    write("proof", "two-hashes", proof.as_bytes())?;
+    let request = Request { old_size: 0, proof: Vec::new(), note };
+    write("add_checkpoint", "first", request.encode().as_bytes())?;
+    let request = Request { old_size: 7, proof: vec![Hash([6; 32]); 3], note };
+    write("add_checkpoint", "three-hashes", request.encode().as_bytes())?;
+    let mut known = Cosignatures::new("einhorn/fuzz");
+    for (name, time) in [("paris", 1), ("rome", 1_800_000_000)] {
+        let cosigner = SignerKey::from_seed(name, Algorithm::CosignatureV1, &LOG_KEY_SEED)?;
+        let line = cosigner.cosign(&signed.checkpoint.body(), time)?;
+        known.add(&signed.checkpoint, &line, &[cosigner.verifier().clone()]);
+    }
+    write("cosignatures", "two", known.encode().as_bytes())
 }

@@ -3,7 +3,10 @@
 use crate::world::LOG_KEY_SEED;
 use einhorn_core::ledger::checkpoint::verify_note;
 use einhorn_core::ledger::tile::{self, append_entry, encode_tile, parse_bundle, parse_tile};
-use einhorn_core::ledger::{Algorithm, Checkpoint, Note, SignerKey, TlogProof, VerifierKey};
+use einhorn_core::ledger::witness::{Head, Request, parse_size};
+use einhorn_core::ledger::{
+    Algorithm, Checkpoint, Cosignatures, Note, SignerKey, TlogProof, VerifierKey,
+};
 use einhorn_core::model::State;
 use einhorn_core::model::entry::Assembler;
 use einhorn_core::model::snapshot as state_snapshot;
@@ -76,6 +79,27 @@ pub(crate) fn checkpoint(octets: &[u8]) {
     if let Ok(signed) = verify_note(octets, SIGNER.verifier()) {
         assert_eq!(signed.checkpoint.origin, SIGNER.verifier().name());
     }
+}
+
+/// A request to a witness has one form only, and none is ever granted to a stranger.
+pub(crate) fn add_checkpoint(octets: &[u8]) {
+    let _ = parse_size(octets);
+    let Ok(request) = Request::parse(octets) else { return };
+    assert_eq!(request.encode().as_bytes(), octets, "another request comes back");
+    let Ok(origin) = request.origin() else { return };
+    if let Ok(accepted) = request.judge(&[SIGNER.verifier().clone()], Head::default()) {
+        assert_eq!(accepted.checkpoint.origin, origin);
+        assert!(
+            Note::parse(request.note.as_bytes()).is_ok_and(|n| n.verify(SIGNER.verifier()).is_ok())
+        );
+    }
+}
+
+/// Stored cosignatures have one form only.
+pub(crate) fn cosignatures(octets: &[u8]) {
+    let Ok(mut known) = Cosignatures::parse(octets) else { return };
+    assert_eq!(known.encode().as_bytes(), octets, "other cosignatures come back");
+    let _ = known.forget_unproven(&[SIGNER.verifier().clone()]);
 }
 
 pub(crate) fn proof(octets: &[u8]) {

@@ -32,6 +32,8 @@ pub const TARGETS: &[Target] = &[
     ("snapshot", ledger::snapshot),
     ("note", ledger::note),
     ("checkpoint", ledger::checkpoint),
+    ("add_checkpoint", ledger::add_checkpoint),
+    ("cosignatures", ledger::cosignatures),
     ("proof", ledger::proof),
     ("verifier_key", ledger::verifier_key),
     ("tile_path", ledger::tile_path),

@@ -109,6 +109,8 @@ impl Demo {
             grants: vec![Grant::everything(key.name().clone(), zone.clone())],
             answer: AnswerConfig::default(),
             link: None,
+            witnesses: Vec::new(),
+            witnessed_logs: Vec::new(),
             path: None,
         };
         let node = Node::start(&config).map_err(Failure::finding)?;

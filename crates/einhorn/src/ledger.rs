@@ -1,7 +1,7 @@
 //! `einhorn ledger`.
 
 use crate::source::{self, Ledger, ask};
-use crate::{Failure, Outcome, complete, describe, print};
+use crate::{Failure, Outcome, complete, confirm, describe, print};
 use einhorn_core::ledger::{SignerKey, TlogProof, VerifierKey, checkpoint};
 use einhorn_core::model::State;
 use einhorn_core::model::entry::{Assembler, Body, Entry};
@@ -29,6 +29,8 @@ pub(crate) enum Command {
         /// Also fold all entries, checking that each follows from those before.
         #[arg(long)]
         replay: bool,
+        #[command(flatten)]
+        cosigners: confirm::Arguments,
     },
     /// All changes of one name, oldest first.
     History {
@@ -106,7 +108,7 @@ pub(crate) enum Command {
 /// Runs a subcommand.
 pub(crate) fn run(command: Command) -> Outcome {
     match command {
-        Command::Verify { source, replay } => verify_all(&source, replay),
+        Command::Verify { source, replay, cosigners } => verify_all(&source, replay, &cosigners),
         Command::History { name, source, json } => history(&name, &source, json),
         Command::Show { index, source, json } => show(index, &source, json),
         Command::Proof { index, source, output } => proof(index, &source, output),
@@ -120,8 +122,9 @@ pub(crate) fn run(command: Command) -> Outcome {
     }
 }
 
-fn verify_all(source: &source::Arguments, replay: bool) -> Outcome {
+fn verify_all(source: &source::Arguments, replay: bool, cosigners: &confirm::Arguments) -> Outcome {
     let ledger = source.open()?;
+    let mut cosigned = confirm::Check::open(cosigners, &*ledger.files, &ledger.key)?;
     let started = Instant::now();
     let mut replayed =
         Replay { state: State::empty(), assembler: Assembler::default(), parts: 0, problem: None };
@@ -135,6 +138,7 @@ fn verify_all(source: &source::Arguments, replay: bool) -> Outcome {
             replayed.next(index, octets);
         }
         engine.iter_mut().for_each(|engine| engine.compare(index, octets));
+        cosigned.next(index, octets);
     });
     let mut findings = findings(&report)?;
     // What could not be made of damaged entries follows from the damage.
@@ -144,6 +148,8 @@ fn verify_all(source: &source::Arguments, replay: bool) -> Outcome {
         findings.extend(engine.finish());
     }
     findings.extend(source.data.as_deref().and_then(|data| secret_key_problem(data, &ledger.key)));
+    let confirmed = cosigned.finish();
+    findings.extend(confirmed.findings.iter().cloned());
     let Some(checkpoint) = report.checkpoint.as_ref().filter(|_| findings.is_empty()) else {
         return Err(Failure::finding(format!(
             "the ledger is not sound, {} finding(s):\n{}",
@@ -161,7 +167,8 @@ fn verify_all(source: &source::Arguments, replay: bool) -> Outcome {
         checkpoint.size,
         checkpoint.root,
         report.entries as f64 / seconds.max(1e-9)
-    ))
+    ))?;
+    confirmed.print()
 }
 
 /// What is wrong with the log's secret key, which is only needed at the next start: better to

@@ -3,6 +3,7 @@
 
 mod client;
 mod complete;
+mod confirm;
 mod demo;
 mod describe;
 mod init;

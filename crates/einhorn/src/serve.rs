@@ -165,6 +165,8 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         grants,
         answer: AnswerConfig::default(),
         link: None,
+        witnesses: Vec::new(),
+        witnessed_logs: Vec::new(),
         path: None,
     })
 }

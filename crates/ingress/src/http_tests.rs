@@ -102,7 +102,9 @@ fn requests_at_the_same_time_make_one_history() {
         let answers = || answers.iter().filter(|(size, _)| of_log.contains(size));
         let first: Vec<u64> =
             answers().filter(|(_, answer)| answer.0 == 200).map(|(size, _)| *size).collect();
-        let [first] = first[..] else { panic!("{answers:?}", answers = answers().collect::<Vec<_>>()) };
+        let [first] = first[..] else {
+            panic!("{answers:?}", answers = answers().collect::<Vec<_>>())
+        };
         let told = format!("{}\n", first % 100);
         for (_, answer) in answers().filter(|(size, _)| *size != first) {
             assert_eq!((answer.0, &answer.2), (409, &told));

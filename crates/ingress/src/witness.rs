@@ -3,9 +3,7 @@
 //! A thread for each witness, so that one that is slow or away holds up nobody: not the log, which
 //! only leaves its newest checkpoint here, nor another witness, nor the end of the process.
 
-use einhorn_core::ledger::witness::{
-    Request, SIZE_CONTENT_TYPE, find_cosignature, parse_size,
-};
+use einhorn_core::ledger::witness::{Request, SIZE_CONTENT_TYPE, find_cosignature, parse_size};
 use einhorn_core::ledger::{Checkpoint, Hash, SignedCheckpoint, VerifierKey};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -54,7 +52,9 @@ pub enum AskError {
     #[error("it told no size")]
     NoSize,
     /// It has seen more of the log than there is.
-    #[error("it has cosigned {told} entries, but the log has {size}: was the log restored from an older copy?")]
+    #[error(
+        "it has cosigned {told} entries, but the log has {size}: was the log restored from an older copy?"
+    )]
     Ahead {
         /// What it has cosigned.
         told: u64,

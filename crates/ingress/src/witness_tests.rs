@@ -33,7 +33,8 @@ fn canned(answers: Vec<String>) -> String {
             let mut request = Vec::new();
             let mut octets = [0; 4096];
             // The note at the end of the body ends with its signature line.
-            while !String::from_utf8_lossy(&request).contains("\n— ") || !request.ends_with(b"\n") {
+            while !String::from_utf8_lossy(&request).contains("\n— ") || !request.ends_with(b"\n")
+            {
                 match stream.read(&mut octets) {
                     Ok(0) | Err(_) => break,
                     Ok(count) => request.extend_from_slice(&octets[..count]),

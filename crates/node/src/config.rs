@@ -2,13 +2,16 @@
 
 mod answer;
 mod link;
+mod witness;
 
 pub use answer::AnswerConfig;
 pub use link::LinkConfig;
+pub use witness::WitnessedLog;
 
 use einhorn_core::model::settings::{Level, LevelError, Role, Settings as ZoneKeeping};
 use einhorn_core::rules::policy::{Grant, NamePattern, Policy};
 use einhorn_ingress::control::ZoneSettings;
+use einhorn_ingress::witness::OutsideWitness;
 use einhorn_ingress::{Access, Settings};
 use einhorn_wire::cookie::Secret;
 use einhorn_wire::tsig::{Key, KeyRing};
@@ -45,6 +48,10 @@ pub struct Config {
     pub answer: AnswerConfig,
     /// How other sites are reached; without it this site is alone.
     pub link: Option<LinkConfig>,
+    /// Who cosigns our log, besides the other sites.
+    pub witnesses: Vec<OutsideWitness>,
+    /// Whose logs we cosign, besides the other sites'.
+    pub witnessed_logs: Vec<WitnessedLog>,
     /// Where this came from, to read keys and grants again.
     pub path: Option<PathBuf>,
 }
@@ -111,6 +118,10 @@ struct RawConfig {
     #[serde(default)]
     limits: answer::RawLimits,
     link: Option<link::RawLink>,
+    #[serde(default, rename = "witness")]
+    witnesses: Vec<witness::RawWitness>,
+    #[serde(default, rename = "witness-for")]
+    witnessed_logs: Vec<witness::RawWitnessedLog>,
 }
 
 fn default_site() -> String {
@@ -194,6 +205,16 @@ impl Config {
                 .collect::<Result<_, _>>()?,
             answer: checker.answer_and_limits(raw.answer, raw.limits)?,
             link: raw.link.map(|link| checker.link(link)).transpose()?,
+            witnesses: raw
+                .witnesses
+                .iter()
+                .map(|witness| checker.witness(witness))
+                .collect::<Result<_, _>>()?,
+            witnessed_logs: raw
+                .witnessed_logs
+                .iter()
+                .map(|log| checker.witnessed_log(log))
+                .collect::<Result<_, _>>()?,
             path: Some(path.to_owned()),
         };
         checker.references(&config)?;

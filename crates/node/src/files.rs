@@ -21,12 +21,21 @@ pub struct KeyFiles {
     algorithm: Algorithm,
 }
 
+impl KeyFiles {
+    const fn new(secret: &'static str, public: &'static str, algorithm: Algorithm) -> KeyFiles {
+        KeyFiles { secret: Cow::Borrowed(secret), public: Cow::Borrowed(public), algorithm }
+    }
+}
+
 /// The key that signs the log.
 pub const LEDGER_KEY: KeyFiles =
-    KeyFiles { secret: Cow::Borrowed("ledger.key"), public: Cow::Borrowed("ledger.vkey"), algorithm: Algorithm::Ed25519 };
+    KeyFiles::new("ledger.key", "ledger.vkey", Algorithm::Ed25519);
 /// The key that cosigns the logs of other sites.
 pub const MIRROR_KEY: KeyFiles =
-    KeyFiles { secret: Cow::Borrowed("mirror.key"), public: Cow::Borrowed("mirror.vkey"), algorithm: Algorithm::CosignatureV1 };
+    KeyFiles::new("mirror.key", "mirror.vkey", Algorithm::CosignatureV1);
+/// The key that cosigns the logs of others who ask for it.
+pub(crate) const WITNESS_KEY: KeyFiles =
+    KeyFiles::new("witness.key", "witness.vkey", Algorithm::CosignatureV1);
 
 /// A data folder that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +118,19 @@ pub(crate) fn signer(
             Err(bad("the key of this log is gone; put it back from a backup, since nobody can sign for the log without it".to_owned()))
         }
         Err(source) => Err(unusable(source)),
+    }
+}
+
+/// The key that cosigns other logs as a witness; made when there is none.
+pub(crate) fn witness_signer(folder: &Path, name: &str) -> Result<SignerKey, FolderError> {
+    let path = folder.join(&*WITNESS_KEY.secret);
+    match fs::read_to_string(&path) {
+        Ok(text) => SignerKey::parse(text.trim())
+            .map_err(|error| FolderError::Key { path, reason: error.to_string() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_key(folder, WITNESS_KEY, name)
+        }
+        Err(source) => Err(FolderError::Unusable { path, source }),
     }
 }
 

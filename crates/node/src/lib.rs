@@ -14,6 +14,7 @@ mod recover;
 mod sealing;
 mod sites;
 mod start;
+mod witnessing;
 mod zones;
 
 pub use start::{Node, StartError};

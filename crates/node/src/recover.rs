@@ -313,7 +313,8 @@ pub(crate) fn from_ledger(files: &dyn TileSource, key: &VerifierKey, state: Stat
     };
     // A damaged engine may have folded half a change; entries are taken from whole changes on.
     let mut folder = Folder::new(origin);
-    let mut further = State { origin, ..state.clone() };
+    let mut further = state.clone();
+    further.origin = origin;
     let mut outcome = Ok(());
     let report = verify(files, key, Options::default(), &mut |index, octets| {
         if index >= first && outcome.is_ok() {

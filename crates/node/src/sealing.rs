@@ -4,6 +4,7 @@
 
 use crate::copies::CopyFiles;
 use crate::recover::log_id;
+use crate::witnessing::Asked;
 use crossbeam_channel::{Receiver, Sender, after, never, select};
 use einhorn_core::commit::Cosignature;
 use einhorn_core::ledger::{Checkpoint, SignedCheckpoint, VerifierKey};
@@ -100,6 +101,8 @@ pub(crate) struct Sealing {
     /// Durable entries were left for the next checkpoint.
     pub(crate) again: bool,
     pub(crate) copies: CopyFiles,
+    /// Outside witnesses, which nobody waits for.
+    pub(crate) asked: Asked,
     /// The newest cosignature of each site under the own log, not yet written.
     pub(crate) cosignatures: BTreeMap<u16, Cosignature>,
 }
@@ -167,6 +170,7 @@ impl Sealing {
             }
             if last_copy.elapsed() >= COPY_INTERVAL {
                 self.write_cosignatures();
+                self.asked.store(&mut self.sealer);
                 self.copies.write(&mut *self.reader);
                 last_copy = Instant::now();
             }
@@ -196,7 +200,8 @@ impl Sealing {
             Task::Cosignature(cosignature) => self.copies.cosignature(cosignature),
             Task::Sites(registry) => {
                 let keys = mirror_keys(&registry);
-                if let Err(error) = self.sealer.trust(keys.clone()) {
+                let all = [keys.clone(), self.asked.keys.clone()].concat();
+                if let Err(error) = self.sealer.trust(all) {
                     tracing::warn!(%error, "cosigners know more of this log than it has");
                 }
                 self.copies.trust(registry, keys);
@@ -242,6 +247,7 @@ impl Sealing {
             read.read(&mut *self.reader, self.origin, first, end)?;
             let checkpoint = self.sealer.seal(first, &read.entries())?;
             if let Some(checkpoint) = checkpoint.filter(|_| self.sealer.sealed() == end) {
+                self.asked.offer(Some(&checkpoint));
                 // Nobody listens any more only when the node has ended.
                 let _ = self.sealed.send(checkpoint);
             }

@@ -10,6 +10,7 @@ use crate::pump::{Appender, Inquiry, Joining, Pump, SNAPSHOT_ENTRIES_MIN};
 use crate::recover::{self, Folded, Folder, LogError, log_id, log_name};
 use crate::sealing::{self, Sealing, SealingError, Task};
 use crate::sites::{self, Sites};
+use crate::witnessing::{self, Asked};
 use crate::zones::{self, ZoneRefused};
 use arc_swap::ArcSwap;
 use einhorn_core::agent::Rules;
@@ -324,7 +325,7 @@ impl Sockets {
         ledger: Arc<dyn Files>,
         runtime: &tokio::runtime::Runtime,
         stop: &Arc<AtomicBool>,
-    ) -> io::Result<Vec<JoinHandle<()>>> {
+    ) -> Result<Vec<JoinHandle<()>>, StartError> {
         let _inside = runtime.enter();
         for listener in self.tcp {
             runtime.spawn(tcp::serve(
@@ -337,11 +338,14 @@ impl Sockets {
             let site = config.site.clone();
             let read: http::ReadLedger = Arc::new(move |path: &str| {
                 // Only the log's own paths: everything else in the folder is not for the public.
-                let public = path == "checkpoint" || tile::Path::parse(path.as_bytes()).is_ok();
+                let public = path == "cosignatures"
+                    || path == "checkpoint"
+                    || tile::Path::parse(path.as_bytes()).is_ok();
                 if public { ledger.read(path) } else { Ok(None) }
             });
+            let witness = witnessing::witness(config)?.map(witnessing::answers);
             runtime.spawn(async move {
-                if let Err(error) = http::serve(listener, &site, read).await {
+                if let Err(error) = http::serve(listener, &site, read, witness).await {
                     tracing::error!(%error, "HTTP ended");
                 }
             });
@@ -350,7 +354,8 @@ impl Sockets {
         self.udp
             .into_iter()
             .map(|socket| udp::serve(Arc::clone(ingress), socket, shares, Arc::clone(stop)))
-            .collect()
+            .collect::<io::Result<_>>()
+            .map_err(StartError::System)
     }
 }
 
@@ -553,8 +558,10 @@ fn start_writers(
         let mut reader = engine.reader()?;
         setup.copies = copy_starts(&mut *reader, &opened.state, opened.folders, &mut copies)?;
         let origin = opened.begin.as_ref().map_or(opened.state.origin, |begin| begin.origin);
+        let asked = Asked::start(config, Arc::clone(&opened.ledger), &sealer)?;
         let mut ledger = Sealing {
             origin,
+            asked,
             sealer,
             reader,
             woken,

@@ -17,6 +17,7 @@
 //! `checkpoint.signed` is then the last checkpoint of that log that was found to be true.
 //! - `map/<size>`: maps of the log's names ([`map`]), which can be built again from the entries.
 
+mod confirm;
 mod cosigned;
 mod error;
 mod files;
@@ -30,6 +31,7 @@ mod sync;
 mod verify;
 mod witness;
 
+pub use confirm::{Confirmation, Confirmations, Doubt, Standing};
 pub use cosigned::Cosigned;
 pub use error::SealError;
 pub use files::{Files, OsFiles, TileSource};

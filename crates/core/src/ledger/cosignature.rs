@@ -63,6 +63,14 @@ impl Cosignature {
         self.key_name == key.name() && self.key_id == key.id()
     }
 
+    /// Reads a signature line below a checkpoint, unverified; `None` if it has not the form of a
+    /// cosignature.
+    #[must_use]
+    pub fn read(checkpoint: &Checkpoint, line: &str) -> Option<Cosignature> {
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        read_line(&checkpoint.body(), checkpoint.size, checkpoint.root, line)
+    }
+
     /// Checks that this key has cosigned the checkpoint of the log with this origin.
     ///
     /// # Errors

@@ -171,6 +171,7 @@ impl World {
             appended,
             failed: Arc::new(OnceLock::new()),
             again: false,
+            asked: crate::witnessing::Asked::none(),
         };
         sealing.seal().map_err(|error| std::io::Error::other(error.to_string()))?;
         let is_new = state.next_index == 0;

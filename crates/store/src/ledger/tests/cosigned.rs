@@ -1,6 +1,6 @@
 //! Cosignatures: which are kept and where they are to be seen.
 
-use super::super::{Cosigned, TileSource as _};
+use super::super::{Confirmations, Cosigned, Doubt, Standing, TileSource as _};
 use super::disk::Failure;
 use super::*;
 use einhorn_core::ledger::{Cosignatures, Note};
@@ -193,4 +193,57 @@ fn a_copy_takes_over_what_the_notes_carry() {
     assert_eq!(cosigners_shown(&disk), ["paris", "rome"]);
     let stored = disk.read("cosignatures").unwrap().unwrap();
     assert_eq!(Cosignatures::parse(&stored).unwrap().newest().len(), 2);
+}
+
+/// What an auditor is told, by name.
+fn standings(disk: &Disk, keys: &[VerifierKey]) -> Vec<(String, u64, Standing)> {
+    let mut confirmations = Confirmations::read(disk, &key()).unwrap();
+    let report = verify(disk, &key(), Options::default(), &mut |index, bytes| {
+        confirmations.next(index, bytes)
+    });
+    assert!(report.is_sound(), "{report:#?}");
+    let found = confirmations.finish(keys).into_iter();
+    found.map(|one| (one.cosignature.key_name, one.cosignature.size, one.standing)).collect()
+}
+
+#[test]
+fn an_auditor_is_told_who_has_confirmed_what() {
+    use Standing::{Confirmed, Newer, Unverified, Wrong};
+    let disk = Arc::new(Disk::default());
+    let mut log = open(&disk);
+    log.trust(keys()).unwrap();
+    seal_to(&mut log, 300);
+    assert_eq!(standings(&disk, &keys()), []);
+    add(&mut log, 300, &line("rome", 300, 7));
+    seal_to(&mut log, 600);
+    add(&mut log, 600, &line("paris", 600, 7));
+    let told = |disk: &Disk, keys: &[VerifierKey]| {
+        let told = standings(disk, keys);
+        assert_eq!((told[0].0.as_str(), told[2].0.as_str()), ("paris", "rome"), "{told:?}");
+        assert_eq!((told[0].1, told[1].1, told[2].1), (600, 600, 300));
+        [told[0].2, told[1].2, told[2].2]
+    };
+    assert_eq!(told(&disk, &keys()), [Confirmed; 3]);
+    assert_eq!(told(&disk, &keys()[..1]), [Unverified, Unverified, Confirmed]);
+
+    // Somebody else's signature, another tree, and one that is not published yet.
+    let other = SignerKey::from_seed("rome", Algorithm::CosignatureV1, &[99; 32]).unwrap();
+    assert_eq!(standings(&disk, &[other.verifier().clone()])[2].2, Unverified);
+    let stored = String::from_utf8(disk.read("cosignatures").unwrap().unwrap()).unwrap();
+    let put = |text: String| {
+        disk.state().seen.insert("cosignatures".to_owned(), text.into_bytes());
+        standings(&disk, &keys())
+    };
+    let (was, other) = (root_of(300).to_string(), root_of(299).to_string());
+    let told = put(stored.replacen(&was, &other, 1));
+    assert!(matches!(told[2].2, Wrong(Doubt::Signature(_))), "{told:?}");
+    let at = Checkpoint { origin: ORIGIN.to_owned(), size: 300, root: root_of(299) };
+    let forged = cosigner("rome").cosign(&at.body(), 8).unwrap();
+    let mut text = stored.replacen(&was, &other, 1).replacen(&line("rome", 300, 7), &forged, 1);
+    assert_eq!(put(text.clone())[2].2, Wrong(Doubt::Root));
+    text = stored.replacen(&format!("300 {was}"), &format!("700 {}", root_of(700)), 1);
+    text = text.replacen(&line("rome", 300, 7), &line("rome", 700, 7), 1);
+    assert_eq!(put(text)[2].2, Newer);
+    disk.state().seen.insert("cosignatures".to_owned(), b"nonsense".to_vec());
+    assert!(Confirmations::read(&*disk, &key()).is_err());
 }
