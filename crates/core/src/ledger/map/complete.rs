@@ -194,8 +194,8 @@ pub fn verify_parsed(history: &History, keys: &[VerifierKey]) -> Result<Complete
         let key = keys.iter().find(|k| k.algorithm() == Algorithm::Ed25519 && k.name() == origin);
         let key = key.ok_or_else(|| CompleteError::NoKey(origin.to_owned()))?;
         let shown = verify_log(history, log, key, keys);
-        let (log, shown) = shown
-            .map_err(|problem| CompleteError::Log { log: key.name().to_owned(), problem })?;
+        let (log, shown) =
+            shown.map_err(|problem| CompleteError::Log { log: key.name().to_owned(), problem })?;
         if logs.iter().any(|other: &CompleteLog| other.origin == log.origin) {
             return Err(CompleteError::Twice(log.origin));
         }
@@ -330,8 +330,7 @@ impl Shown<'_> {
         let (mut assembler, mut next) = (Assembler::default(), 0);
         for part in changes {
             let index = part.index;
-            let in_order =
-                if assembler.is_empty() { index >= next } else { index == next };
+            let in_order = if assembler.is_empty() { index >= next } else { index == next };
             if !in_order || index >= at {
                 return Err(LogProblem::Stray(index));
             }
@@ -406,10 +405,9 @@ fn in_order(mut events: Vec<Event>) -> Result<Vec<Event>, CompleteError> {
             beginnings.push(position);
             continue;
         };
-        let before = by_position.get(&previous).ok_or(CompleteError::Missing {
-            at: Place(position),
-            previous: Place(previous),
-        })?;
+        let before = by_position
+            .get(&previous)
+            .ok_or(CompleteError::Missing { at: Place(position), previous: Place(previous) })?;
         let backwards = previous.origin == position.origin && previous.index >= position.index;
         if before.sequence.checked_add(1) != Some(change.sequence) || backwards {
             return Err(CompleteError::Sequence(Place(position)));

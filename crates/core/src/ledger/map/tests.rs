@@ -90,9 +90,8 @@ fn a_map_is_due_when_time_and_entries_have_passed() {
 fn leaves() -> impl Strategy<Value = Vec<Leaf>> {
     let leaf = (any::<[u8; 32]>(), 0u64..1000, 1u64..9, 1u64..9);
     proptest::collection::vec(leaf, 0..600).prop_map(|leaves| {
-        let leaf = |(key, last, sequence, count)| {
-            Leaf { key: MapKey(Hash(key)), last, sequence, count }
-        };
+        let leaf =
+            |(key, last, sequence, count)| Leaf { key: MapKey(Hash(key)), last, sequence, count };
         let mut leaves: Vec<Leaf> = leaves.into_iter().map(leaf).collect();
         leaves.sort_by_key(|leaf| leaf.key);
         leaves.dedup_by_key(|leaf| leaf.key);
