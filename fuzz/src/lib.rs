@@ -29,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     ("note", ledger::note),
     ("checkpoint", ledger::checkpoint),
     ("proof", ledger::proof),
+    ("history", ledger::history),
     ("verifier_key", ledger::verifier_key),
     ("tile_path", ledger::tile_path),
     ("tile", ledger::tile),
