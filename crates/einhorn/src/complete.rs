@@ -176,6 +176,10 @@ fn statement(complete: &Complete) -> Outcome {
         ),
     })?;
     complete.logs.iter().try_for_each(|log| print(reach(log)))?;
+    for beyond in &complete.beyond {
+        let place = describe::position(*beyond);
+        print(format_args!("not covered: entry {place}, which is behind what the file has"))?;
+    }
     match complete.home_elsewhere {
         Some(site) => print(format_args!(
             "not covered: the name moved to site {site}, whose log is not in this file"

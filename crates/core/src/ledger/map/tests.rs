@@ -264,6 +264,20 @@ fn one_log_alone_does_not_pass_for_all() {
 }
 
 #[test]
+fn what_lies_beyond_another_logs_end_is_named() {
+    let mut world = moved();
+    // The second log goes on after a change that the first one's part does not reach.
+    world.change(1, 2, &["phone.example."]); // 7
+    world.change(2, 2, &["phone.example."]); // 4 of site 2
+    let mut history = world.history("phone.example.", &[Some(5), Some(3)], true);
+    history.logs[0].tail = None;
+    let complete = verify_parsed(&history, &world.keys()).expect("complete as far as it goes");
+    assert_eq!(complete.beyond, [place(1, 7).0]);
+    let all = [(1, 1, 1), (1, 3, 2), (2, 1, 3), (2, 2, 4), (1, 4, 5), (2, 4, 8)];
+    assert_eq!(positions(&complete), all);
+}
+
+#[test]
 fn what_is_left_out_is_missed() {
     let world = moved();
     let history = world.history("phone.example.", &[Some(5), Some(3)], true);
