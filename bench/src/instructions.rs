@@ -153,14 +153,15 @@ impl Bare {
             crowd: Arc::default(),
             submissions,
             notified: tokio::sync::mpsc::channel(1).0,
-            site: 1,
+            site: 1.into(),
             audit_secret: [7; 32],
         };
-        let mut commit = Commit::new(State::empty(), Box::new(Rules));
+        let mut commit = Commit::new(State::empty(Origin::NONE), Box::new(Rules));
         commit.begin_log(
             NOW_SECONDS * 1000,
             Origin { site: 1, generation: 1 },
             "einhorn/bench".to_owned(),
+            None,
         );
         let limits = RateLimit::new(ingress.seed("rates"), 1);
         let mut bare = Bare { ingress, limits, commit, _submissions };
@@ -195,7 +196,7 @@ impl Bare {
         let mut out = Vec::new();
         self.commit.flush(NOW_SECONDS * 1000, &mut out);
         if self.commit.is_appending() {
-            self.commit.appended(&mut out);
+            self.commit.appended(0, &mut out);
         }
         for output in out {
             match output {

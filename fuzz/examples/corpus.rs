@@ -1,9 +1,17 @@
 //! Writes the corpus: small inputs of every target, all made here. Run it from the package's
 //! folder after a format has changed: `cargo run --release -p einhorn-fuzz --example corpus`.
 
+use einhorn_core::ledger::map::{
+    CompactRange, History, Included, Leaf, LogHistory, MapKey, MapPart, RootBuilder, Tail, prove,
+    touches, verify_parsed,
+};
 use einhorn_core::ledger::tile::{append_entry, encode_tile};
+use einhorn_core::ledger::tree::{complete_subtrees, inclusion_proof, subtree_root};
 use einhorn_core::ledger::witness::Request;
-use einhorn_core::ledger::{Algorithm, Checkpoint, Cosignatures, EMPTY_ROOT, Hash, SignerKey};
+use einhorn_core::ledger::{
+    Algorithm, Checkpoint, Cosignatures, EMPTY_ROOT, Hash, SignerKey, Tile, leaf_hash,
+};
+use einhorn_core::model::entry::{Assembler, Entry};
 use einhorn_fuzz::{LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT, snapshot_octets, stored_entries};
 use einhorn_links::VersionRange;
 use einhorn_links::card::Card;
@@ -12,6 +20,7 @@ use einhorn_links::preface::Preface;
 use einhorn_wire::message::Opcode;
 use einhorn_wire::writer::{Section, Writer};
 use einhorn_wire::{Class, Name, RecordType};
+use std::convert::Infallible;
 use std::error::Error;
 use std::path::Path;
 
@@ -234,5 +243,71 @@ fn ledger() -> Anyhow {
         let line = cosigner.cosign(&signed.checkpoint.body(), time)?;
         known.add(&signed.checkpoint, &line, &[cosigner.verifier().clone()]);
     }
-    write("cosignatures", "two", known.encode().as_bytes())
+    write("cosignatures", "two", known.encode().as_bytes())?;
+    histories(entries, &signer)
+}
+
+/// The tile of a tree with fewer than 256 leaves.
+fn small_tile(leaves: &[Hash]) -> impl Fn(Tile) -> Result<Vec<Hash>, Infallible> {
+    move |tile| Ok(leaves[..usize::from(tile.width)].to_vec())
+}
+
+/// What a log says of a name that it has and one that it has not: with a map, and without.
+fn histories(mut entries: Vec<Vec<u8>>, signer: &SignerKey) -> Anyhow {
+    let zone: Name = "fleet.example.".parse()?;
+    let at = entries.len() as u64;
+    let (mut assembler, mut leaves, mut changes) = (Assembler::default(), Vec::new(), Vec::new());
+    for (index, octets) in (0..).zip(&entries) {
+        let before = leaves.len();
+        let Some(entry) = assembler.next(octets)? else { continue };
+        // No name is in two of these entries.
+        touches(index, &entry, |touch| leaves.push(Leaf::touched(None, &touch)));
+        changes.extend((leaves.len() > before).then_some(index));
+    }
+    leaves.sort_by_key(|leaf| leaf.key);
+    let (mut map, mut hashes) = (RootBuilder::default(), Vec::new());
+    for leaf in &leaves {
+        hashes.push(leaf.hash());
+        assert!(map.push(leaf.key, leaf.hash(), |_, _| {}), "leaves in order");
+    }
+    Entry { time_ms: 1, body: map.root(at).body() }
+        .encode(&mut Vec::new(), |part| entries.push(part.to_vec()));
+    let tree: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
+    let (origin, size, root) = ("einhorn/fuzz".to_owned(), at + 1, subtree_root(&tree));
+    let checkpoint = Checkpoint { origin, size, root }.sign(signer)?.note;
+    let included = |index: u64| -> Result<Included, Box<dyn Error>> {
+        let proof = inclusion_proof(size, index, small_tile(&tree))?;
+        Ok(Included { index, octets: entries[index as usize].clone(), hashes: proof })
+    };
+    let prove_key = |key| {
+        let leaf = |position: u64| Ok::<_, Infallible>(leaves[position as usize]);
+        prove(leaves.len() as u64, key, leaf, small_tile(&hashes))
+    };
+    for owner in ["host", "nobody"] {
+        let name: Name = format!("{owner}.fleet.example.").parse()?;
+        let [of_name, of_zone] = [MapKey::of_name(&zone, &name), MapKey::of_zone(&zone)];
+        let is_there = leaves.iter().any(|leaf| leaf.key == of_name);
+        let shown = changes.iter().filter(|_| is_there).map(|index| included(*index));
+        let map =
+            MapPart { entry: included(at)?, name: prove_key(of_name)?, zone: prove_key(of_zone)? };
+        let before = complete_subtrees(size, at, small_tile(&tree))?;
+        let before = CompactRange::new(at, before).ok_or("not a range")?;
+        let tail = Tail { before, entries: entries[at as usize..].to_vec() };
+        let by_map = LogHistory {
+            checkpoint: checkpoint.clone(),
+            genesis: included(0)?,
+            map: Some(map),
+            changes: shown.collect::<Result<_, _>>()?,
+            tail: Some(tail),
+        };
+        let tail = Tail { before: CompactRange::default(), entries: entries.clone() };
+        let whole =
+            LogHistory { map: None, changes: Vec::new(), tail: Some(tail), ..by_map.clone() };
+        for (form, log) in [("map", by_map), ("whole", whole)] {
+            let history = History { zone: zone.clone(), owner: name.clone(), logs: vec![log] };
+            verify_parsed(&history, &[signer.verifier().clone()])?;
+            write("history", &format!("{owner}-{form}"), history.to_string().as_bytes())?;
+        }
+    }
+    Ok(())
 }

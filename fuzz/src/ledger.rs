@@ -2,6 +2,7 @@
 
 use crate::world::LOG_KEY_SEED;
 use einhorn_core::ledger::checkpoint::verify_note;
+use einhorn_core::ledger::map::{History, verify_parsed};
 use einhorn_core::ledger::tile::{self, append_entry, encode_tile, parse_bundle, parse_tile};
 use einhorn_core::ledger::witness::{Head, Request, parse_size};
 use einhorn_core::ledger::{
@@ -105,6 +106,20 @@ pub(crate) fn cosignatures(octets: &[u8]) {
 pub(crate) fn proof(octets: &[u8]) {
     let Ok(proof) = TlogProof::parse(octets) else { return };
     let _ = proof.verify(b"an entry", SIGNER.verifier());
+}
+
+/// A history has one form only, and whatever is verified is of the log whose key it is.
+pub(crate) fn history(octets: &[u8]) {
+    let Ok(history) = History::parse(octets) else { return };
+    assert_eq!(history.to_string().as_bytes(), octets, "another history comes back");
+    let Ok(complete) = verify_parsed(&history, &[SIGNER.verifier().clone()]) else { return };
+    assert_eq!((complete.zone, complete.owner), (history.zone, history.owner));
+    for log in &complete.logs {
+        assert_eq!(log.checkpoint.origin, SIGNER.verifier().name());
+        assert!(log.complete_to <= log.checkpoint.size);
+        let within = complete.events.iter().all(|e| e.position.index < log.complete_to);
+        assert!(within, "an event where nothing is proved");
+    }
 }
 
 pub(crate) fn verifier_key(octets: &[u8]) {

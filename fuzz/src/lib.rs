@@ -35,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     ("add_checkpoint", ledger::add_checkpoint),
     ("cosignatures", ledger::cosignatures),
     ("proof", ledger::proof),
+    ("history", ledger::history),
     ("verifier_key", ledger::verifier_key),
     ("tile_path", ledger::tile_path),
     ("tile", ledger::tile),

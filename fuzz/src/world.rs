@@ -91,7 +91,7 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
         crowd: Arc::default(),
         submissions: crossbeam_channel::bounded(1).0,
         notified: tokio::sync::mpsc::channel(1).0,
-        site: 1,
+        site: 1.into(),
         audit_secret: [3; 32],
     };
     World { snapshot: snapshot::encode(&state), entries, ingress }
@@ -110,8 +110,8 @@ fn loaded() -> (State, Vec<Vec<u8>>) {
     let records = zonefile::load(Path::new("zone"), &zone_name(), read);
     let names = records.map(|records| names_of_zone(&zone_name(), records));
     let Ok(Ok(names)) = names else { unreachable!("the zone is sound") };
-    let mut commit: Commit<()> = Commit::new(State::empty(), Box::new(Rules));
-    commit.begin_log(1, Origin { site: 1, generation: 1 }, "einhorn/fuzz".to_owned());
+    let mut commit: Commit<()> = Commit::new(State::empty(Origin::NONE), Box::new(Rules));
+    commit.begin_log(1, Origin { site: 1, generation: 1 }, "einhorn/fuzz".to_owned(), None);
     let request = Request {
         id: RequestId([1; 32]),
         remember_until_seconds: NOW_SECONDS + 600,
@@ -131,7 +131,7 @@ fn loaded() -> (State, Vec<Vec<u8>>) {
             entries.extend(batch.entries().map(|(entry, _)| entry.to_vec()));
         }
     }
-    commit.appended(&mut out);
+    commit.appended(0, &mut out);
     let octets = snapshot::encode(commit.state());
     match snapshot::decode(&octets) {
         Ok(state) => (state, entries),

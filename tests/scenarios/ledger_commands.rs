@@ -1,5 +1,6 @@
 //! `einhorn ledger` beside a running node, over HTTP, and on what a stopped one leaves.
 
+mod complete;
 mod damage;
 mod proof;
 mod rollback;

@@ -4,8 +4,7 @@
 use crate::ledger::{findings, read_failure};
 use crate::{Failure, Outcome, describe, print, source};
 use einhorn_core::ledger::map::{
-    Complete, CompleteError, CompleteLog, Event, HISTORY_BYTES_MAX, History, MapKey,
-    verify_history,
+    Complete, CompleteError, CompleteLog, Event, HISTORY_BYTES_MAX, History, MapKey, verify_history,
 };
 use einhorn_core::ledger::{Algorithm, VerifierKey};
 use einhorn_core::model::entry::Body;
@@ -125,9 +124,8 @@ fn gather_failure(from: &str, error: GatherError) -> Failure {
 /// `einhorn ledger check-complete`.
 pub(crate) fn check(arguments: &Check) -> Outcome {
     let keys = parse_keys(&arguments.key)?;
-    let text = read_limited(&arguments.file).map_err(|error| {
-        Failure::unreachable(format!("{}: {error}", arguments.file.display()))
-    })?;
+    let text = read_limited(&arguments.file)
+        .map_err(|error| Failure::unreachable(format!("{}: {error}", arguments.file.display())))?;
     let complete = verify_history(&text, &keys);
     let complete = complete.map_err(|error| Failure::finding(format!("not proven: {error}")))?;
     for (number, event) in (1..).zip(&complete.events) {
@@ -173,9 +171,15 @@ fn statement(complete: &Complete) -> Outcome {
     print(match count {
         0 => format!("proved: {owner} of zone {zone} was never changed, in these logs:"),
         1 => format!("proved: this is the only change of {owner} of zone {zone}, in these logs:"),
-        _ => format!("proved: these are all {count} changes of {owner} of zone {zone}, in these logs:"),
+        _ => format!(
+            "proved: these are all {count} changes of {owner} of zone {zone}, in these logs:"
+        ),
     })?;
     complete.logs.iter().try_for_each(|log| print(reach(log)))?;
+    for beyond in &complete.beyond {
+        let place = describe::position(*beyond);
+        print(format_args!("not covered: entry {place}, which is behind what the file has"))?;
+    }
     match complete.home_elsewhere {
         Some(site) => print(format_args!(
             "not covered: the name moved to site {site}, whose log is not in this file"
@@ -187,7 +191,8 @@ fn statement(complete: &Complete) -> Outcome {
 fn reach(log: &CompleteLog) -> String {
     let CompleteLog { checkpoint, complete_to, map_at, .. } = log;
     let site = log.origin.site;
-    let mut text = format!("  {} (site {site}), its first {complete_to} entries", checkpoint.origin);
+    let mut text =
+        format!("  {} (site {site}), its first {complete_to} entries", checkpoint.origin);
     if *complete_to == checkpoint.size {
         text += ": all that it had signed";
     } else {
@@ -198,7 +203,8 @@ fn reach(log: &CompleteLog) -> String {
         None => "; all of them are in the file".to_owned(),
     };
     for (name, time) in &log.cosigned {
-        text += &format!("\n    cosigned by {name} on {}", describe::time(time.saturating_mul(1000)));
+        text +=
+            &format!("\n    cosigned by {name} on {}", describe::time(time.saturating_mul(1000)));
     }
     text
 }

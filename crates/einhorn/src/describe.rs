@@ -90,7 +90,10 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
         }
         Body::MapRoot { at, names, root } => {
             let root = hex(root);
-            _ = writeln!(out, "  the map of the {at} entries before has {names} leaves, root {root}");
+            _ = writeln!(
+                out,
+                "  the map of the {at} entries before has {names} leaves, root {root}"
+            );
         }
         Body::Change(change) => change_text(change, &mut out),
     }

@@ -31,8 +31,8 @@ pub(crate) fn ingress() -> Ingress {
     let apex = name("example.");
     let records = zonefile::load(Path::new("z"), &apex, &mut |_| Ok(text.as_bytes().to_vec()));
     let names = names_of_zone(&apex, records.expect("records")).expect("a zone");
-    let mut commit: Commit<()> = Commit::new(State::empty(), Box::new(Rules));
-    commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned());
+    let mut commit: Commit<()> = Commit::new(State::empty(Origin::NONE), Box::new(Rules));
+    commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned(), None);
     let request = Request {
         id: RequestId([1; 32]),
         remember_until_seconds: 60,
@@ -46,7 +46,7 @@ pub(crate) fn ingress() -> Ingress {
     let mut out = Vec::new();
     commit.request(0, request, (), &mut out);
     commit.flush(0, &mut out);
-    commit.appended(&mut out);
+    commit.appended(0, &mut out);
     let zones = Published::default();
     for output in out {
         if let Output::Publish(new) = output {
@@ -72,7 +72,7 @@ pub(crate) fn ingress() -> Ingress {
         crowd: Arc::default(),
         submissions: crossbeam_channel::bounded(1).0,
         notified: tokio::sync::mpsc::channel(1).0,
-        site: 1,
+        site: 1.into(),
         audit_secret: [3; 32],
     }
 }

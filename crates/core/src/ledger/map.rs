@@ -120,12 +120,7 @@ impl Leaf {
         };
         let mut key = [0; Hash::LENGTH];
         key.copy_from_slice(&octets[..32]);
-        Leaf {
-            key: MapKey(Hash(key)),
-            last: number(32),
-            sequence: number(40),
-            count: number(48),
-        }
+        Leaf { key: MapKey(Hash(key)), last: number(32), sequence: number(40), count: number(48) }
     }
 
     /// Its hash in the map's tree.

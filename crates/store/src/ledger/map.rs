@@ -83,8 +83,7 @@ fn io_at(path: &Path) -> impl Fn(io::Error) -> MapError + '_ {
 }
 
 /// Shows a callback the entries of a range, each with its index, in order.
-pub type ReadRange<'a> =
-    dyn FnMut(u64, u64, &mut dyn FnMut(u64, &[u8])) -> Result<(), String> + 'a;
+pub type ReadRange<'a> = dyn FnMut(u64, u64, &mut dyn FnMut(u64, &[u8])) -> Result<(), String> + 'a;
 
 /// Builds the maps of one log.
 pub struct MapBuilder {

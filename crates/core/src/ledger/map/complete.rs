@@ -35,6 +35,9 @@ pub struct Complete {
     pub logs: Vec<CompleteLog>,
     /// All that these logs have of the name, oldest first.
     pub events: Vec<Event>,
+    /// Entries of these logs that one of the events follows, but beyond what is shown of their
+    /// log: what they changed is not known.
+    pub beyond: Vec<Position>,
     /// The site that the name moved to last, if none of the logs is that site's.
     pub home_elsewhere: Option<Origin>,
 }
@@ -194,21 +197,21 @@ pub fn verify_parsed(history: &History, keys: &[VerifierKey]) -> Result<Complete
         let key = keys.iter().find(|k| k.algorithm() == Algorithm::Ed25519 && k.name() == origin);
         let key = key.ok_or_else(|| CompleteError::NoKey(origin.to_owned()))?;
         let shown = verify_log(history, log, key, keys);
-        let (log, shown) = shown
-            .map_err(|problem| CompleteError::Log { log: key.name().to_owned(), problem })?;
+        let (log, shown) =
+            shown.map_err(|problem| CompleteError::Log { log: key.name().to_owned(), problem })?;
         if logs.iter().any(|other: &CompleteLog| other.origin == log.origin) {
             return Err(CompleteError::Twice(log.origin));
         }
         events.extend(shown);
         logs.push(log);
     }
-    let events = in_order(events)?;
+    let (events, beyond) = in_order(events, &logs)?;
     let last = events.iter().rev().find_map(|event| Some((event.position, event.change()?)));
     let home_elsewhere = last.map(|(_, change)| change.home);
     let home_elsewhere =
         home_elsewhere.filter(|home| logs.iter().all(|log| log.origin != *home));
     let (zone, owner) = (history.zone.clone(), history.owner.clone());
-    Ok(Complete { zone, owner, logs, events, home_elsewhere })
+    Ok(Complete { zone, owner, logs, events, beyond, home_elsewhere })
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -330,8 +333,7 @@ impl Shown<'_> {
         let (mut assembler, mut next) = (Assembler::default(), 0);
         for part in changes {
             let index = part.index;
-            let in_order =
-                if assembler.is_empty() { index >= next } else { index == next };
+            let in_order = if assembler.is_empty() { index >= next } else { index == next };
             if !in_order || index >= at {
                 return Err(LogProblem::Stray(index));
             }
@@ -392,12 +394,21 @@ fn agrees(leaf: Option<Leaf>, shown: usize, last: Option<(u64, u64)>) -> Result<
 // ---------------------------------------------------------------------------------------------
 // Across logs
 
-/// Follows each change to the one before it. Gives all events, oldest first.
-fn in_order(mut events: Vec<Event>) -> Result<Vec<Event>, CompleteError> {
+/// Follows each change to the one before it. Gives all events, oldest first, and the entries
+/// beyond what is shown of the logs.
+fn in_order(
+    mut events: Vec<Event>,
+    logs: &[CompleteLog],
+) -> Result<(Vec<Event>, Vec<Position>), CompleteError> {
+    // A log that was read later than another may follow entries that the other did not have yet.
+    let is_beyond = |place: &Position| {
+        logs.iter().any(|log| log.origin == place.origin && place.index >= log.complete_to)
+    };
+    let mut beyond = Vec::new();
     let changes = || events.iter().filter_map(|event| Some((event.position, event.change()?)));
     let by_position: HashMap<Position, &NameChange> = changes().collect();
     let mut followers: HashMap<Position, Position> = HashMap::new();
-    let mut beginnings = Vec::new();
+    let (mut beginnings, mut starts) = (Vec::new(), Vec::new());
     for (position, change) in changes() {
         let Some(previous) = change.previous else {
             if change.sequence != 1 {
@@ -406,10 +417,14 @@ fn in_order(mut events: Vec<Event>) -> Result<Vec<Event>, CompleteError> {
             beginnings.push(position);
             continue;
         };
-        let before = by_position.get(&previous).ok_or(CompleteError::Missing {
-            at: Place(position),
-            previous: Place(previous),
-        })?;
+        if is_beyond(&previous) {
+            beyond.push(previous);
+            starts.push(position);
+            continue;
+        }
+        let before = by_position
+            .get(&previous)
+            .ok_or(CompleteError::Missing { at: Place(position), previous: Place(previous) })?;
         let backwards = previous.origin == position.origin && previous.index >= position.index;
         if before.sequence.checked_add(1) != Some(change.sequence) || backwards {
             return Err(CompleteError::Sequence(Place(position)));
@@ -425,9 +440,10 @@ fn in_order(mut events: Vec<Event>) -> Result<Vec<Event>, CompleteError> {
     }
     let time_of: HashMap<Position, u64> =
         events.iter().map(|event| (event.position, event.entry.time_ms)).collect();
-    beginnings.sort_by_key(|position| (time_of.get(position).copied(), position.index));
+    starts.extend(beginnings);
+    starts.sort_by_key(|position| (time_of.get(position).copied(), position.index));
     let mut ranks: HashMap<Position, (usize, u64)> = HashMap::new();
-    for (life, beginning) in beginnings.iter().enumerate() {
+    for (life, beginning) in starts.iter().enumerate() {
         let mut at = Some(*beginning);
         while let Some(position) = at {
             let sequence = by_position.get(&position).map_or(0, |change| change.sequence);
@@ -436,7 +452,7 @@ fn in_order(mut events: Vec<Event>) -> Result<Vec<Event>, CompleteError> {
         }
     }
     events.sort_by_cached_key(|event| rank(event, &ranks));
-    Ok(events)
+    Ok((events, beyond))
 }
 
 /// Where an event belongs: in which life of the name, and which change there. A removal ends the

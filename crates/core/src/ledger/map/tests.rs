@@ -90,9 +90,8 @@ fn a_map_is_due_when_time_and_entries_have_passed() {
 fn leaves() -> impl Strategy<Value = Vec<Leaf>> {
     let leaf = (any::<[u8; 32]>(), 0u64..1000, 1u64..9, 1u64..9);
     proptest::collection::vec(leaf, 0..600).prop_map(|leaves| {
-        let leaf = |(key, last, sequence, count)| {
-            Leaf { key: MapKey(Hash(key)), last, sequence, count }
-        };
+        let leaf =
+            |(key, last, sequence, count)| Leaf { key: MapKey(Hash(key)), last, sequence, count };
         let mut leaves: Vec<Leaf> = leaves.into_iter().map(leaf).collect();
         leaves.sort_by_key(|leaf| leaf.key);
         leaves.dedup_by_key(|leaf| leaf.key);
@@ -262,6 +261,20 @@ fn one_log_alone_does_not_pass_for_all() {
     history.logs.pop();
     let one = verify_parsed(&history, &world.keys()).expect("complete as far as it goes");
     assert_eq!(one.home_elsewhere, Some(2));
+}
+
+#[test]
+fn what_lies_beyond_another_logs_end_is_named() {
+    let mut world = moved();
+    // The second log goes on after a change that the first one's part does not reach.
+    world.change(1, 2, &["phone.example."]); // 7
+    world.change(2, 2, &["phone.example."]); // 4 of site 2
+    let mut history = world.history("phone.example.", &[Some(5), Some(3)], true);
+    history.logs[0].tail = None;
+    let complete = verify_parsed(&history, &world.keys()).expect("complete as far as it goes");
+    assert_eq!(complete.beyond, [place(1, 7).0]);
+    let all = [(1, 1, 1), (1, 3, 2), (2, 1, 3), (2, 2, 4), (1, 4, 5), (2, 4, 8)];
+    assert_eq!(positions(&complete), all);
 }
 
 #[test]

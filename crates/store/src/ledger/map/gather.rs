@@ -9,8 +9,7 @@ use std::path::Path;
 
 use einhorn_core::ledger::VerifierKey;
 use einhorn_core::ledger::map::{
-    CompactRange, HISTORY_BYTES_MAX, Included, LogHistory, MapKey, MapPart, Tail,
-    touches,
+    CompactRange, HISTORY_BYTES_MAX, Included, LogHistory, MapKey, MapPart, Tail, touches,
 };
 use thiserror::Error;
 

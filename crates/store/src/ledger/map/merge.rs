@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use einhorn_core::ledger::map::{LEAF_OCTETS, Leaf, MapKey, RootBuilder, Touch};
 use einhorn_core::ledger::Hash;
+use einhorn_core::ledger::map::{LEAF_OCTETS, Leaf, MapKey, RootBuilder, Touch};
 
 use super::file::{self, HEADER_OCTETS, Header};
 use super::{MapError, io_at};
@@ -219,7 +219,13 @@ impl NewLeaves {
         Ok(())
     }
 
-    fn finish(mut self, folder: &Path, old: Header, resume: u64, at: u64) -> Result<Header, MapError> {
+    fn finish(
+        mut self,
+        folder: &Path,
+        old: Header,
+        resume: u64,
+        at: u64,
+    ) -> Result<Header, MapError> {
         let error = io_at(&self.path);
         self.tiles.extend(self.built.edge(1));
         for hash in &self.tiles {
@@ -291,4 +297,3 @@ fn touched(
     let unchanged = before.filter(|(before, _)| leaf == Some(*before));
     Ok(unchanged.or_else(|| leaf.map(|leaf| (leaf, leaf.hash()))))
 }
-
