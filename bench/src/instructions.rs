@@ -207,6 +207,7 @@ impl Bare {
                     reply.clear();
                     echo.write(Rcode::NOERROR, None, NOW_SECONDS, reply);
                 }
+                _ => {}
             }
         }
     }

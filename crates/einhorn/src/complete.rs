@@ -153,7 +153,7 @@ fn sentence(number: usize, event: &Event) -> String {
         return format!("{number}. On {time} the zone was removed by {who} (entry {place})");
     };
     let mut text = format!("{number}. On {time} changed by {who}: {cause}");
-    if change.home != event.position.origin.site {
+    if change.home != event.position.origin {
         text += &format!("; moved to site {}", change.home);
     }
     text += &format!(" (entry {place}, change {} of the name)", change.sequence);

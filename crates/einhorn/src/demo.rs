@@ -52,13 +52,13 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         .map_err(|error| Failure::finding(format!("no folder for the demonstration: {error}")))?;
     let folder = arguments.dir.as_deref().unwrap_or(temporary.path());
     let mut demo = Demo::start(folder, arguments.port_base)?;
-    let signals = serve::Signals::listen()?;
+    let mut signals = serve::Signals::listen()?;
     if arguments.json {
         print(demo.json())?;
     } else {
         demo.tell()?;
     }
-    signals.until_stopped(&demo.node);
+    signals.until_ended(&demo.node);
     demo.node.stop();
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Ledger entries for people and as JSON.
 
-use einhorn_core::model::entry::{Body, Cause, Change, Entry, NameChange};
+use einhorn_core::model::entry::{Assembler, Body, Cause, Change, Entry, NameChange, Previous, SitesChange};
 use einhorn_core::model::settings::{Prefix, Remote, Role, Settings};
 use einhorn_core::model::{Position, RrSet};
 use einhorn_wire::rdata;
@@ -68,8 +68,9 @@ pub(crate) fn cause(cause: &Cause) -> String {
         Cause::ZoneRemoval { names, root } => {
             format!("removal with its {names} names, state root {}", hex(root))
         }
-        Cause::Settings(_) => "settings".to_owned(),
+        Cause::Settings { .. } => "settings".to_owned(),
         Cause::Transfer { serial } => format!("transfer of serial {serial}"),
+        Cause::Move => "move".to_owned(),
     }
 }
 
@@ -77,10 +78,18 @@ pub(crate) fn cause(cause: &Cause) -> String {
 pub(crate) fn text(index: u64, entry: &Entry) -> String {
     let mut out = format!("entry {index}, {}\n", time(entry.time_ms));
     match &entry.body {
-        Body::Genesis { origin, name } => {
+        Body::Genesis { origin, name, previous } => {
             _ = writeln!(out, "  the log {name} of site {} begins", origin.site);
+            if let Some(previous) = previous {
+                let Previous { origin, entries, root } = previous;
+                _ = writeln!(
+                    out,
+                    "  it goes on from {entries} entries of log {origin}, root {}",
+                    hex(root)
+                );
+            }
         }
-        Body::Publication { zone, serial, covers } => {
+        Body::Publication { zone, serial, covers, .. } => {
             let covers: Vec<_> = covers.iter().map(|covered| position(*covered)).collect();
             _ = writeln!(
                 out,
@@ -96,12 +105,46 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
             );
         }
         Body::Change(change) => change_text(change, &mut out),
+        Body::Sites(change) => sites_text(change, &mut out),
+        Body::Endorsement { lost, successor, held } => {
+            _ = writeln!(
+                out,
+                "  log {lost} seems lost: log {successor} may go on for it; {held} entries are held here"
+            );
+        }
+        Body::Withdrawal { lost } => {
+            _ = writeln!(out, "  this log does not go on for log {lost}");
+        }
+        Body::Takeover { lost, end, endorsers, is_attested } => {
+            let endorsers: Vec<_> = endorsers.iter().map(ToString::to_string).collect();
+            let attested = if *is_attested { "; an operator vouches that it has stopped" } else { "" };
+            _ = writeln!(
+                out,
+                "  this log goes on for log {lost}, of which {end} entries count; endorsed by {}{attested}",
+                endorsers.join(", ")
+            );
+        }
+        Body::Leftover { position: at, octets } => {
+            _ = writeln!(out, "  entry {} was in no other site's copy and does not count:", position(*at));
+            if let Ok(Some(lost)) = Assembler::default().next(octets) {
+                text(at.index, &lost).lines().for_each(|line| _ = writeln!(out, "    {line}"));
+            }
+        }
     }
     out.trim_end().to_owned()
 }
 
+fn sites_text(change: &SitesChange, out: &mut String) {
+    let registry = &change.registry;
+    _ = writeln!(out, "  the sites, version {}, by {}", registry.version, change.who);
+    for (number, site) in &registry.sites {
+        let suspended = if site.is_suspended { ", suspended" } else { "" };
+        _ = writeln!(out, "  {number} {} at {}{suspended}", site.name, site.addresses.join(", "));
+    }
+}
+
 fn settings_text(settings: &Settings) -> String {
-    let mut out = String::new();
+    let mut out = format!("  acknowledged at level {}\n", settings.level);
     let mut line = |what: &str, values: Vec<String>| {
         if !values.is_empty() {
             _ = writeln!(out, "  {what}: {}", values.join(", "));
@@ -139,7 +182,7 @@ fn change_text(change: &Change, out: &mut String) {
     if let Cause::Rollback { root_before, root_after, .. } = &change.cause {
         _ = writeln!(out, "  state root {} before, {} after", hex(root_before), hex(root_after));
     }
-    if let Cause::Settings(settings) = &change.cause {
+    if let Cause::Settings { settings, .. } = &change.cause {
         out.push_str(&settings_text(settings));
     } else if change.names.is_empty() && !matches!(change.cause, Cause::ZoneRemoval { .. }) {
         _ = writeln!(out, "  everything was as asked already");
@@ -160,10 +203,10 @@ fn change_text(change: &Change, out: &mut String) {
 /// An entry as one JSON value.
 pub(crate) fn json(index: u64, entry: &Entry) -> Value {
     let mut value = match &entry.body {
-        Body::Genesis { origin, name } => {
+        Body::Genesis { origin, name, .. } => {
             json!({"kind": "genesis", "site": origin.site, "generation": origin.generation, "name": name})
         }
-        Body::Publication { zone, serial, covers } => json!({
+        Body::Publication { zone, serial, covers, .. } => json!({
             "kind": "publication", "zone": zone.to_string(), "serial": serial,
             "covers": covers.iter().map(|p| position_json(*p)).collect::<Vec<_>>(),
         }),
@@ -184,6 +227,25 @@ pub(crate) fn json(index: u64, entry: &Entry) -> Value {
             "path": change.path.to_string(),
             "names": change.names.iter().map(name_json).collect::<Vec<_>>(),
         }),
+        Body::Sites(change) => json!({
+            "kind": "sites", "version": change.registry.version, "who": change.who.to_string(),
+            "sites": change.registry.sites.iter().map(|(number, site)| json!({
+                "number": number, "name": site.name, "addresses": site.addresses,
+                "suspended": site.is_suspended,
+            })).collect::<Vec<_>>(),
+        }),
+        Body::Endorsement { lost, successor, held } => json!({
+            "kind": "endorsement", "lost": lost.to_string(), "successor": successor.to_string(),
+            "held": held,
+        }),
+        Body::Withdrawal { lost } => json!({"kind": "withdrawal", "lost": lost.to_string()}),
+        Body::Takeover { lost, end, endorsers, is_attested } => json!({
+            "kind": "takeover", "lost": lost.to_string(), "end": end, "attested": is_attested,
+            "endorsers": endorsers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }),
+        Body::Leftover { position, .. } => {
+            json!({"kind": "leftover", "position": position_json(*position)})
+        }
     };
     value["index"] = json!(index);
     value["time"] = json!(time(entry.time_ms));
@@ -197,7 +259,7 @@ fn position_json(position: Position) -> Value {
 fn name_json(name: &NameChange) -> Value {
     json!({
         "owner": name.owner.to_string(),
-        "home": name.home,
+        "home": name.home.to_string(),
         "epoch": name.epoch,
         "version": name.version,
         "sequence": name.sequence,

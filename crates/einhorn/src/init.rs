@@ -111,7 +111,7 @@ impl<'a> Site<'a> {
         let card_file = self.card_file();
         let files = [LEDGER_KEY.secret, LEDGER_KEY.public, MIRROR_KEY.secret, MIRROR_KEY.public];
         let more = [KEY_FILE, CERTIFICATE_FILE, &card_file, CONFIG_FILE, LOG_FILE];
-        for file in files.into_iter().chain(more).chain(joined.as_deref()) {
+        for file in files.iter().map(AsRef::as_ref).chain(more).chain(joined.as_deref()) {
             // A link to nowhere is something too.
             if self.path(file).symlink_metadata().is_ok() {
                 return Err(Failure::finding(format!(
@@ -199,10 +199,10 @@ advertise = [{advertise}]
             format!("{} is the folder of the site {}:\n", folder.display(), self.arguments.name);
         let files = [
             (CONFIG_FILE, "the configuration: look at it, and add zones and keys"),
-            (LEDGER_KEY.secret, "SECRET, signs the log; keep a copy elsewhere"),
-            (LEDGER_KEY.public, "its public half, for auditors"),
-            (MIRROR_KEY.secret, "SECRET, cosigns the logs of other sites; keep a copy elsewhere"),
-            (MIRROR_KEY.public, "its public half"),
+            (&*LEDGER_KEY.secret, "SECRET, signs the log; keep a copy elsewhere"),
+            (&*LEDGER_KEY.public, "its public half, for auditors"),
+            (&*MIRROR_KEY.secret, "SECRET, cosigns the logs of other sites; keep a copy elsewhere"),
+            (&*MIRROR_KEY.public, "its public half"),
             (KEY_FILE, "SECRET, for the connections to other sites"),
             (CERTIFICATE_FILE, "its certificate"),
             (&*card, "the card: what other sites need to know"),

@@ -3,7 +3,7 @@
 use crate::source::{self, Ledger, ask};
 use crate::{Failure, Outcome, complete, confirm, describe, print};
 use einhorn_core::ledger::{SignerKey, TlogProof, VerifierKey, checkpoint};
-use einhorn_core::model::State;
+use einhorn_core::model::{Effects, Origin, State};
 use einhorn_core::model::entry::{Assembler, Body, Entry};
 use einhorn_ingress::control;
 use einhorn_store::engine::{EngineReader, LogId, SqliteReader};
@@ -127,7 +127,7 @@ fn verify_all(source: &source::Arguments, replay: bool, cosigners: &confirm::Arg
     let mut cosigned = confirm::Check::open(cosigners, &*ledger.files, &ledger.key)?;
     let started = Instant::now();
     let mut replayed =
-        Replay { state: State::empty(), assembler: Assembler::default(), parts: 0, problem: None };
+        Replay { state: State::empty(Origin::NONE), assembler: Assembler::default(), parts: 0, problem: None };
     let mut engine = source.data.as_deref().map(EngineCopy::open);
     let scratch = complete::scratch()?;
     let maps = MapChecker::new(scratch.path(), ledger.key.name());
@@ -225,11 +225,28 @@ impl Replay {
             Err(error) => self.problem = Some(format!("entry {index}: {error}")),
             Ok(None) => {}
             Ok(Some(entry)) => {
-                self.problem =
-                    self.state.fold(&entry, self.parts).err().map(|error| error.to_string());
+                self.problem = self.fold(&entry).err();
                 self.parts = 0;
             }
         }
+    }
+
+    fn fold(&mut self, entry: &Entry) -> Result<(), String> {
+        match &entry.body {
+            Body::Genesis { origin, .. } => {
+                self.state.origin = *origin;
+                if origin.site > 1 {
+                    // What the first site made is in its log, not in this one.
+                    self.state.expect_log(Origin::NONE);
+                }
+            }
+            Body::Sites(_) => self.state.expect_log(Origin::NONE),
+            _ => {}
+        }
+        let (origin, mut effects) = (self.state.origin, Effects::default());
+        self.state
+            .fold(origin, entry, self.parts, &mut effects)
+            .map_err(|error| error.to_string())
     }
 }
 

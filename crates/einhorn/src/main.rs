@@ -9,7 +9,9 @@ mod describe;
 mod init;
 mod ledger;
 mod serve;
+mod site;
 mod source;
+mod status;
 mod zone;
 
 use clap::{Parser, Subcommand};
@@ -43,6 +45,11 @@ enum Command {
     /// Look at zones.
     #[command(subcommand)]
     Zone(zone::Command),
+    /// Which sites there are, and what they do.
+    #[command(subcommand)]
+    Site(site::Command),
+    /// How this site sees itself and the others.
+    Status(status::Arguments),
     /// Make a running node read its keys and grants again.
     Reload {
         /// Data folder of the node.
@@ -94,6 +101,8 @@ fn main() -> ExitCode {
         Command::Init(command) => init::run(&command),
         Command::Ledger(command) => ledger::run(command),
         Command::Zone(command) => zone::run(command),
+        Command::Site(command) => site::run(command),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Reload { data } => {
             source::ask(&data, &einhorn_ingress::control::Command::Reload).and_then(print)
         }

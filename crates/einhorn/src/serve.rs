@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -52,22 +53,33 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Some(path) => Config::load(path).map_err(Failure::usage)?,
         None => without_file(arguments)?,
     };
-    let node = Node::start(&config).map_err(Failure::finding)?;
-    let signals = Signals::listen()?;
+    let mut signals = Signals::listen()?;
+    loop {
+        let node = Node::start(&config).map_err(Failure::finding)?;
+        say_ready(&config, &node);
+        let ended = signals.until_ended(&node);
+        node.stop();
+        if let Ended::Stopped = ended {
+            return Ok(());
+        }
+        eprintln!("einhorn: starting again from what is on disk");
+    }
+}
+
+fn say_ready(config: &Config, node: &Node) {
     let addresses: Vec<_> = node.dns.iter().map(SocketAddr::to_string).collect();
     let http = node.http.map(|http| format!(", ledger at http://{http}/ledger/{}/", config.site));
+    let links = config.link.as_ref().map(|link| format!(", other sites at {}", link.listen));
     if let Some(reason) = &node.read_only {
         eprintln!("einhorn: READ ONLY, no update will be acknowledged: {reason}");
     }
     eprintln!(
-        "einhorn: ready, {} serves DNS on {}{}",
+        "einhorn: ready, {} serves DNS on {}{}{}",
         config.site,
         addresses.join(" "),
-        http.unwrap_or_default()
+        http.unwrap_or_default(),
+        links.unwrap_or_default()
     );
-    signals.until_stopped(&node);
-    node.stop();
-    Ok(())
 }
 
 pub(crate) fn log_to_stderr() {
@@ -77,6 +89,17 @@ pub(crate) fn log_to_stderr() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     tracing_subscriber::registry().with(filter).with(lines).init();
+}
+
+/// How long it may take until a node that must be started again is.
+const RESTART_LATENCY: Duration = Duration::from_millis(200);
+
+/// Why a node is stopped.
+pub(crate) enum Ended {
+    /// Somebody wants that.
+    Stopped,
+    /// It must fold its state anew.
+    MustRestart,
 }
 
 /// The signals that a running node heeds. Made before anybody is told that the node is ready:
@@ -104,20 +127,24 @@ impl Signals {
         Ok(Signals { runtime, terminate, interrupt, hangup })
     }
 
-    /// Waits for SIGTERM or SIGINT; SIGHUP reloads.
-    pub(crate) fn until_stopped(mut self, node: &Node) {
+    /// Waits for SIGTERM or SIGINT, or until the node must be started again; SIGHUP reloads.
+    pub(crate) fn until_ended(&mut self, node: &Node) -> Ended {
         self.runtime.block_on(async {
             loop {
                 tokio::select! {
-                    _ = self.terminate.recv() => return,
-                    _ = self.interrupt.recv() => return,
+                    _ = self.terminate.recv() => return Ended::Stopped,
+                    _ = self.interrupt.recv() => return Ended::Stopped,
+                    () = tokio::time::sleep(RESTART_LATENCY) => if let Some(reason) = node.must_restart() {
+                        eprintln!("einhorn: {reason}");
+                        return Ended::MustRestart;
+                    },
                     _ = self.hangup.recv() => match node.reload() {
                         Ok(()) => eprintln!("einhorn: reloaded"),
                         Err(reason) => eprintln!("einhorn: not reloaded: {reason}"),
                     },
                 }
             }
-        });
+        })
     }
 }
 

@@ -319,6 +319,8 @@ impl Session {
         let runtime = tokio::runtime::Handle::current();
         let sent = tokio::task::spawn_blocking(move || {
             let Transfer { zone, since, id, question, signed } = transfer;
+            // What is newer than the serial is in the next one.
+            let zone = zone.at_serial();
             let content = match since {
                 None => Content::Whole,
                 Some(serial) => {

@@ -179,7 +179,7 @@ impl Operator {
     }
 
     fn export(&self, zone: &str) -> Result<Answer, String> {
-        let zone = self.zone(zone)?;
+        let zone = self.zone(zone)?.at_serial();
         let records: Vec<_> = transfer::records(&zone).collect();
         let mut text = Vec::new();
         zonefile::write(&mut text, &zone.apex, records.iter())

@@ -1,0 +1,98 @@
+//! `einhorn site`: which sites there are, and what happens when one is lost.
+
+use crate::source::ask;
+use crate::status;
+use crate::{Failure, Outcome, print};
+use einhorn_ingress::control::{self, SiteCommand};
+use std::path::PathBuf;
+
+/// Where the node is.
+#[derive(clap::Args)]
+pub(crate) struct NodeArguments {
+    /// Data folder of the node.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+}
+
+/// Subcommands of `einhorn site`.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Add a site by its card, or tell the others of its new addresses and keys.
+    Add {
+        /// The card that `einhorn init site` has made.
+        card: PathBuf,
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+    /// Remove a site for good, once another one has taken over from it.
+    Remove {
+        /// Its name.
+        site: String,
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+    /// Show the sites, how far each is behind the others, and where names are at home.
+    Status(status::Arguments),
+    /// Stop counting a site for acknowledgement levels, as while it is repaired.
+    Suspend {
+        /// Its name.
+        site: String,
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+    /// Count a suspended site again.
+    Resume {
+        /// Its name.
+        site: String,
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+    /// Take over, at the site of this node, what is at home at a site that is lost.
+    Failover {
+        /// Name of the lost site.
+        #[arg(required_unless_present_any = ["auto", "manual"])]
+        site: Option<String>,
+        /// You have seen to it that the lost site has stopped and stays so: go on without the
+        /// agreement of a majority. Needed where there are two sites.
+        #[arg(long, requires = "site")]
+        attest_stopped: bool,
+        /// From now on sites take over by themselves from one that stays away for so long.
+        #[arg(long, value_name = "SECONDS", conflicts_with = "site")]
+        auto: Option<u64>,
+        /// From now on an operator decides.
+        #[arg(long, conflicts_with_all = ["site", "auto"])]
+        manual: bool,
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+    /// Believe no certificate and no cosigning key of a site but its newest.
+    Retire {
+        /// Its name.
+        site: String,
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+}
+
+/// Runs a subcommand.
+pub(crate) fn run(command: Command) -> Outcome {
+    let (node, command) = match command {
+        Command::Status(arguments) => return status::run(&arguments),
+        Command::Add { card, node } => {
+            let card = std::fs::read_to_string(&card)
+                .map_err(|error| Failure::usage(format!("{}: {error}", card.display())))?;
+            (node, SiteCommand::Add { card })
+        }
+        Command::Remove { site, node } => (node, SiteCommand::Remove { site }),
+        Command::Suspend { site, node } => (node, SiteCommand::Suspend { site, is_suspended: true }),
+        Command::Resume { site, node } => (node, SiteCommand::Suspend { site, is_suspended: false }),
+        Command::Failover { site: Some(site), attest_stopped, node, .. } => {
+            (node, SiteCommand::FailOver { site, is_attested: attest_stopped })
+        }
+        Command::Failover { auto, node, .. } => {
+            (node, SiteCommand::FailoverPolicy { after_seconds: auto })
+        }
+        Command::Retire { site, node } => (node, SiteCommand::Retire { site }),
+    };
+    print(ask(&node.data, &control::Command::Site(command))?)
+}
