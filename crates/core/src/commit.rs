@@ -111,6 +111,8 @@ pub struct Setup {
     pub deadline_ms: u64,
     /// Whether the data may be an old copy, so that the other sites must be asked first.
     pub must_prove: bool,
+    /// The site's log before the one that it begins now, if that is not closed yet.
+    pub take_over: Option<Origin>,
 }
 
 /// How long a request may wait if nothing else is said, in milliseconds.
@@ -125,6 +127,7 @@ impl Default for Setup {
             cosigned: Vec::new(),
             deadline_ms: DEADLINE_MS,
             must_prove: false,
+            take_over: None,
         }
     }
 }
@@ -227,7 +230,7 @@ impl<R> Commit<R> {
             forwarding: Forwarding::default(),
             levels: level::Levels::new(setup.cosigned),
             proof: proof::Proof::new(setup.must_prove),
-            takeovers: takeover::Takeovers::default(),
+            takeovers: takeover::Takeovers::wanting(setup.take_over),
             tombstones: tombstones::Tombstones::default(),
         };
         commit.note_unpublished(0);
@@ -293,6 +296,21 @@ impl<R> Commit<R> {
         self.open.batch = Batch::starting_at(0);
         self.durable = 0;
         self.stage(now_ms, Body::Genesis { origin, name, previous }, &[]);
+    }
+
+    /// Cosigns other logs with this key from now on.
+    pub fn set_mirror(&mut self, mirror: SignerKey) {
+        self.mirror = Some(mirror);
+    }
+
+    /// Logs what all names that this log touched so far come to: the map of its first `at` entries.
+    /// Does nothing if the log has another map root behind that, or is not to be added to.
+    pub fn log_map_root(&mut self, now_ms: u64, at: u64, names: u64, root: [u8; 32]) {
+        let log = self.state.log(self.state.origin);
+        let last = log.and_then(|log| log.map_root).map_or(0, |last| last.at);
+        if self.failure.is_none() && self.may_append() && at >= last && at <= self.durable {
+            self.stage(now_ms, Body::MapRoot { at, names, root }, &[]);
+        }
     }
 
     /// Takes a request into the open batch, sends it to the site that decides, or answers it at

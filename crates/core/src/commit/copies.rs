@@ -344,6 +344,13 @@ impl<R> Commit<R> {
         }
     }
 
+    /// A map root that a log's site logged is not the map of its entries: nothing more of that log
+    /// is taken or cosigned.
+    pub fn distrust(&mut self, origin: Origin, at: u64, out: &mut Vec<Output<R>>) {
+        self.copies.get_mut(origin).fork = Some(at);
+        out.push(Output::Send(origin.site, Message::Fork { origin, size: at }.encode()));
+    }
+
     /// A site holds something else than what this site signed.
     pub(super) fn forked(
         &mut self,

@@ -18,7 +18,7 @@ mod zone;
 pub use record::{History, NameRecord, RrSets, WriterTag};
 pub use registry::{Registry, Site};
 pub use rrset::{RrSet, RrSetRef, borrowed, find};
-pub use state::{Closed, Effects, FoldError, Log, State};
+pub use state::{Closed, Effects, FoldError, Log, MapRootLogged, State};
 pub use step::{Changed, Publication, Retrace, Step, StepKind};
 pub use zone::{Zone, Zones};
 
