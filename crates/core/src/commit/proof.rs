@@ -46,6 +46,7 @@ impl<R> Commit<R> {
         if own == Origin::NONE || proven >= enough.min(counted.len()) {
             self.proof.is_wanted = false;
             self.open.batch.first_index = self.state.next_index();
+            self.begin_if_proven(now_ms);
             self.unpark(now_ms, out);
         }
     }

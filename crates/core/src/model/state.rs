@@ -280,6 +280,12 @@ impl State {
         Ok(())
     }
 
+    /// Says that there is such a log, before anything of it is folded: entries of other logs may
+    /// then rest on what is not folded yet.
+    pub fn expect(&mut self, origin: Origin) {
+        self.logs.entry(origin).or_default();
+    }
+
     /// Folds the next entry of a log, stored in `parts` parts. Entries that come after the log's
     /// takeover do not count and change nothing.
     ///
