@@ -291,11 +291,14 @@ impl Operator {
         const PATIENCE: Duration = Duration::from_secs(20);
         const NAP: Duration = Duration::from_millis(50);
         let number = self.number_of(site)?;
+        let logs = self.report()?.registry.sites.get(&number).map(|site| site.logs.clone());
+        let generation = logs.and_then(|logs| logs.keys().next_back().copied()).unwrap_or(1);
+        let lost = Origin { site: number, generation };
         self.inquire(|reply| Inquiry::FailOver { site: number, is_attested, reply })??;
         let begun = std::time::Instant::now();
         while begun.elapsed() < PATIENCE {
             let report = self.report()?;
-            let taken = report.copies.iter().find(|copy| copy.origin.site == number);
+            let taken = report.copies.iter().find(|copy| copy.origin == lost);
             if let Some((successor, end)) = taken.and_then(|copy| copy.closed) {
                 let by = report.registry.name_of(successor.site);
                 let text = format!(

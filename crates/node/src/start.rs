@@ -15,7 +15,7 @@ use crate::witnessing::{self, Asked};
 use crate::zones::{self, ZoneRefused};
 use arc_swap::ArcSwap;
 use einhorn_core::agent::Rules;
-use einhorn_core::commit::{Commit, CopyStart, Setup};
+use einhorn_core::commit::{Begin, Commit, CopyStart, Setup};
 use einhorn_core::ledger::note::SignerKey;
 use einhorn_core::ledger::{Frontier, leaf_hash, tile};
 use einhorn_core::model::entry::Previous;
@@ -117,18 +117,8 @@ pub(crate) struct Opened {
     pub(crate) steps: Vec<Step>,
     /// The half entry at the end of each log, if any.
     folders: BTreeMap<Origin, Folder>,
-    /// The log to begin, if this site's is at its end or there is none.
-    pub(crate) begin: Option<Begin>,
-}
-
-/// A log to begin.
-pub(crate) struct Begin {
-    pub(crate) origin: Origin,
-    pub(crate) name: String,
-    /// The log before it.
-    pub(crate) previous: Option<Previous>,
-    /// Entries of the log before it that do not count any more.
-    pub(crate) leftovers: Vec<(Position, Vec<u8>)>,
+    /// The log to begin, with its origin, if this site's is at its end or there is none.
+    pub(crate) begin: Option<(Origin, Begin)>,
 }
 
 impl Node {
@@ -150,7 +140,7 @@ impl Node {
         let (notified, notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
         let mut audit_secret = [0; 32];
         files::random(&mut audit_secret)?;
-        let site = opened.begin.as_ref().map_or(opened.state.origin, |begin| begin.origin).site;
+        let site = opened.begin.as_ref().map_or(opened.state.origin, |(origin, _)| *origin).site;
         let ingress = Arc::new(Ingress {
             zones: Published::default(),
             access: ArcSwap::from_pointee(config.access()),
@@ -502,13 +492,13 @@ fn begin(
     state: &State,
     place: &Place<'_>,
     generation: u16,
-) -> Result<Option<Begin>, StartError> {
+) -> Result<Option<(Origin, Begin)>, StartError> {
     let own = state.origin;
     let name = log_name(place.ledger_name, generation);
     if own == Origin::NONE {
         let origin = Origin { site: FIRST_SITE, generation: 1 };
-        let first = Begin { origin, name, previous: None, leftovers: Vec::new() };
-        return Ok((!place.joins).then_some(first));
+        let first = Begin { name, previous: None, leftovers: Vec::new() };
+        return Ok((!place.joins).then_some((origin, first)));
     }
     let end = state.log(own).and_then(|log| log.closed).map_or(u64::MAX, |closed| closed.end);
     let mut tree = Frontier::new();
@@ -522,12 +512,9 @@ fn begin(
         Ok(())
     })?;
     let root = tree.root().0;
-    Ok(Some(Begin {
-        origin: Origin { site: own.site, generation },
-        name,
-        previous: Some(Previous { origin: own, entries: tree.size(), root }),
-        leftovers,
-    }))
+    let previous = Some(Previous { origin: own, entries: tree.size(), root });
+    let origin = Origin { site: own.site, generation };
+    Ok(Some((origin, Begin { name, previous, leftovers })))
 }
 
 type Writers = (JoinHandle<()>, Option<Sealing>);
@@ -562,7 +549,7 @@ fn start_writers(
         mirror: sites.map(|sites| sites.mirror.clone()),
         must_prove: registry.sites.len() > 1,
         take_over: (opened.begin.as_ref())
-            .and_then(|begin| begin.previous)
+            .and_then(|(_, begin)| begin.previous)
             .map(|previous| previous.origin)
             .filter(|origin| opened.state.log(*origin).is_some_and(|log| log.closed.is_none())),
         ..Setup::default()
@@ -572,7 +559,7 @@ fn start_writers(
         let mut reader = engine.reader()?;
         let appended = if has_log { opened.state.origin } else { Origin::NONE };
         setup.copies = copy_starts(&mut *reader, appended, opened.folders, &mut copies)?;
-        let origin = opened.begin.as_ref().map_or(opened.state.origin, |begin| begin.origin);
+        let origin = opened.begin.as_ref().map_or(opened.state.origin, |(origin, _)| *origin);
         let asked = Asked::start(config, Arc::clone(&opened.ledger), &sealer)?;
         let mut ledger = Sealing {
             origin,
@@ -602,16 +589,15 @@ fn start_writers(
         log: config.ledger_name.clone(),
         key: opened.signer.verifier().to_string(),
     });
-    let mut commit: Commit<Reply> = match opened.read_only {
-        None => Commit::with_sites(opened.state, agent, setup),
-        Some(reason) => Commit::read_only(opened.state, agent, reason),
-    };
-    if let Some(begin) = opened.begin {
-        commit.begin_log(now_ms(), begin.origin, begin.name, begin.previous);
-        for (position, octets) in begin.leftovers {
-            commit.keep_leftover(now_ms(), position, octets);
-        }
+    let mut state = opened.state;
+    if let Some((origin, begin)) = opened.begin {
+        state.origin = origin;
+        setup.begin = Some(begin);
     }
+    let commit: Commit<Reply> = match opened.read_only {
+        None => Commit::with_sites(state, agent, setup),
+        Some(reason) => Commit::read_only(state, agent, reason),
+    };
     let pump = Pump {
         commit,
         ingress: Arc::clone(ingress),

@@ -58,6 +58,7 @@ impl<R> Commit<R> {
     fn give_proof(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
         self.proof.is_wanted = false;
         self.open.batch.first_index = self.state.next_index();
+        self.begin_if_proven(now_ms);
         self.unpark(now_ms, out);
     }
 

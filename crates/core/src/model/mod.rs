@@ -10,7 +10,7 @@ mod requests;
 mod rrset;
 pub mod settings;
 pub mod snapshot;
-mod state;
+pub(crate) mod state;
 mod step;
 pub mod tree;
 mod zone;

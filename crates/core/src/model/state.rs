@@ -279,12 +279,6 @@ impl State {
         &self.leftovers
     }
 
-    /// Says that there is such a log, before anything of it is folded: what the others tell may rest
-    /// on it.
-    pub fn expect_log(&mut self, origin: Origin) {
-        self.logs.entry(origin).or_default();
-    }
-
     /// Says that a log has ended, before anything of it is folded that does not count.
     ///
     /// # Errors
@@ -297,6 +291,12 @@ impl State {
         }
         log.closed = Some(closed);
         Ok(())
+    }
+
+    /// Says that there is such a log, before anything of it is folded: entries of other logs may
+    /// then rest on what is not folded yet.
+    pub fn expect(&mut self, origin: Origin) {
+        self.logs.entry(origin).or_default();
     }
 
     /// Folds the next entry of a log, stored in `parts` parts. Entries that come after the log's
