@@ -260,7 +260,7 @@ fn one_log_alone_does_not_pass_for_all() {
     assert_eq!(both.home_elsewhere, None);
     history.logs.pop();
     let one = verify_parsed(&history, &world.keys()).expect("complete as far as it goes");
-    assert_eq!(one.home_elsewhere, Some(2));
+    assert_eq!(one.home_elsewhere, Some(Origin { site: 2, generation: 1 }));
 }
 
 #[test]
