@@ -254,7 +254,7 @@ impl<R> Commit<R> {
             takeovers: takeover::Takeovers::wanting(setup.take_over),
             tombstones: tombstones::Tombstones::default(),
         };
-        commit.note_unpublished(0);
+        commit.note_all_unpublished(0);
         commit
     }
 
@@ -427,6 +427,15 @@ impl<R> Commit<R> {
         self.unpublished.extend(zones.map(|zone| (zone, due_ms)));
     }
 
+    /// Notes every zone that something is unpublished of, whoever noted it before: it may have
+    /// come from before a restart, or be at home here only now.
+    fn note_all_unpublished(&mut self, due_ms: u64) {
+        let zones = self.state.zones.iter().filter(|zone| zone.is_unpublished());
+        let new = zones.filter(|zone| self.unpublished.iter().all(|(apex, _)| *apex != zone.apex));
+        let new: Vec<_> = new.map(|zone| (zone.apex.clone(), due_ms)).collect();
+        self.unpublished.extend(new);
+    }
+
     /// Logs a publication point for each zone at home here that needs one by now.
     fn stage_points(&mut self, now_ms: u64) {
         if self.unpublished.is_empty() || !self.may_append() {
@@ -444,7 +453,7 @@ impl<R> Commit<R> {
                 continue;
             }
             let (serial, incarnation) = (zone.next_serial(), zone.incarnation);
-            let covers = self.state.positions();
+            let covers = zone.covers_after(self.state.positions());
             self.stage(now_ms, Body::Publication { zone: apex, incarnation, serial, covers }, &[]);
         }
     }

@@ -139,7 +139,11 @@ impl World {
         states.len() == self.sites.len()
             && states.iter().all(|commit| {
                 let state = commit.state();
-                let zones = ZONES.iter().all(|zone| state.zones.get(&name(zone)).is_some());
+                let levels = ZONES.iter().zip(self.plan.levels);
+                let zones = { levels }.all(|(zone, level)| {
+                    let zone = state.zones.get(&name(zone));
+                    zone.is_some_and(|zone| zone.settings.level == level)
+                });
                 state.registry.version == first && zones && state.next_index() > 0
             })
     }

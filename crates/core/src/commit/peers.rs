@@ -128,10 +128,12 @@ impl<R> Commit<R> {
             }
             Message::Forward { ticket, hops, seen, budget_ms, request } => {
                 let deadline_ms = now_ms + budget_ms.min(self.deadline_ms);
-                let asker = Asker::There { site, ticket, deadline_ms };
+                let asker = Asker::There { site, ticket, id: request.id, deadline_ms };
                 self.forwarded_here(now_ms, asker, *request, seen, hops, out);
             }
-            Message::Answer { ticket, outcome } => self.answered(ticket, outcome, out),
+            Message::Answer { ticket, request, outcome } => {
+                self.answered(ticket, request, outcome, out);
+            }
             Message::Propose { lost, successor } => {
                 self.proposed(now_ms, site, lost, successor, out);
             }

@@ -104,6 +104,8 @@ impl Folding {
         for (lost, closed) in ended {
             state.close(*lost, *closed)?;
         }
+        // Points of a snapshot may have waited for what does not count.
+        state.wait_for_points(&mut Effects::default());
         let mut logs = BTreeMap::new();
         for origin in stored {
             state.expect(origin);

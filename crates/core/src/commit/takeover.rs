@@ -170,7 +170,7 @@ impl<R> Commit<R> {
     /// Looks how far takeovers are, and whether one is called for.
     pub(super) fn watch_takeovers(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
         if std::mem::take(&mut self.takeovers.is_folded) {
-            self.note_zones_taken_over(now_ms);
+            self.note_all_unpublished(now_ms);
             self.choose_sources(out);
             self.reroute(now_ms, out);
         }
@@ -225,19 +225,8 @@ impl<R> Commit<R> {
         if !is_attested {
             self.takeovers.unconfirmed = Some(Position { origin: own, index });
         }
-        self.note_zones_taken_over(now_ms);
+        self.note_all_unpublished(now_ms);
         self.reroute(now_ms, out);
-    }
-
-    /// Zones may be at home here now that were not before: they need points.
-    fn note_zones_taken_over(&mut self, now_ms: u64) {
-        let zones = self.state.zones.iter().filter(|zone| zone.is_unpublished());
-        let zones: Vec<_> = zones.map(|zone| (zone.apex.clone(), now_ms)).collect();
-        for zone in zones {
-            if !self.unpublished.iter().any(|(apex, _)| *apex == zone.0) {
-                self.unpublished.push(zone);
-            }
-        }
     }
 
     /// With automatic failover the first of the sites that see each other goes on for one that has

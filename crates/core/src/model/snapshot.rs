@@ -11,7 +11,7 @@
 //! requests (16 octets id, u64 until, position).
 //!
 //! Zone: name apex, u32 incarnation, origin home, u32 serial, u64 and octets settings, list of
-//! waiting points (u32 serial, list of positions), list of names as of the serial where they
+//! waiting points (position, u32 serial, list of positions), list of names as of the serial where they
 //! differ (octets key, option of octets record), list of octets of uncovered records, list of
 //! names (octets record). A record is as it lies in memory.
 
@@ -20,7 +20,7 @@ use super::points::Point;
 use super::settings::Settings;
 use super::state::{Closed, Endorsed, Log, MapRootLogged};
 use super::tree::Tree;
-use super::{NameRecord, Origin, Registry, State, Zone};
+use super::{Effects, NameRecord, Origin, Registry, State, Zone};
 use std::sync::Arc;
 
 const VERSION: u8 = 3;
@@ -99,6 +99,7 @@ fn put_zone(put: &mut Put<'_>, zone: &Zone) {
     put.octets(&settings);
     put.count(zone.points.waiting.len());
     for point in &zone.points.waiting {
+        put.position(point.at);
         put.u32(point.serial);
         put.count(point.covers.len());
         point.covers.iter().for_each(|at| put.position(*at));
@@ -200,7 +201,7 @@ impl Decoder {
         match (self.problem, &self.due) {
             (Some(problem), _) => Err(problem),
             (None, Due::Nothing) if self.rest.is_empty() => {
-                self.state.wait_for_points();
+                self.state.wait_for_points(&mut Effects::default());
                 Ok(self.state)
             }
             (None, _) => Err(TOO_SHORT),
@@ -293,7 +294,8 @@ fn take_zone(take: &mut Take<'_>) -> Result<(Zone, usize, AtSerial), Malformed> 
     zone.settings_version = take.u64()?;
     zone.settings = Arc::new(Settings::take(&mut Take { rest: take_octets(take)? })?);
     let point = |take: &mut Take<'_>| {
-        Ok(Point { serial: take.u32()?, covers: take_list(take, Take::position)? })
+        let (at, serial) = (take.position()?, take.u32()?);
+        Ok(Point { at, serial, covers: take_list(take, Take::position)? })
     };
     zone.points.waiting = take_list(take, point)?.into();
     let record = |take: &mut Take<'_>| NameRecord::from_octets(take_octets(take)?);
