@@ -28,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("card", links::card),
     ("preface", links::preface),
     ("frame", links::frame),
+    ("link_message", links::link_message),
     ("entry", ledger::entry),
     ("snapshot", ledger::snapshot),
     ("note", ledger::note),

@@ -1,5 +1,6 @@
-//! What other sites show and say: cards, prefaces, frames.
+//! What other sites show and say: cards, prefaces, frames, messages.
 
+use einhorn_core::link::Message;
 use einhorn_links::card::{Card, check_address};
 use einhorn_links::frame::{Frame, HEADER_OCTETS};
 use einhorn_links::preface::{PREFACE_OCTETS_MAX, Preface, is_site_name};
@@ -40,4 +41,10 @@ pub(crate) fn frame(octets: &[u8]) {
         rest = &rest[length..];
     }
     assert_eq!(written, octets[..octets.len() - rest.len()]);
+}
+
+/// A message has one form only.
+pub(crate) fn link_message(octets: &[u8]) {
+    let Ok(message) = Message::decode(octets) else { return };
+    assert_eq!(message.encode(), octets, "another message comes back: {message:?}");
 }
