@@ -3,7 +3,7 @@
 use crate::world::{NOW_SECONDS, WORLD, commit, key};
 use einhorn_core::commit::Output;
 use einhorn_core::model::entry::Assembler;
-use einhorn_core::model::snapshot;
+use einhorn_core::model::{Effects, snapshot};
 use einhorn_ingress::dispatch::{self, Arrival, Dispatch, Limiter};
 use einhorn_ingress::rate_limit::RateLimit;
 use einhorn_serve::answer::{self, Context, Transport};
@@ -159,14 +159,14 @@ pub(crate) fn update(octets: &[u8]) {
     commit.request(now_ms, (*request).clone(), (), &mut out);
     commit.flush(now_ms, &mut out);
     for output in &out {
-        let Output::Append(batch) = output else { continue };
+        let Output::Append(append) = output else { continue };
         let (mut assembler, mut parts) = (Assembler::default(), 0);
-        for (octets, _) in batch.entries() {
+        for (octets, _) in append.own.entries() {
             parts += 1;
             let entry = assembler.next(octets);
             let entry = entry.unwrap_or_else(|error| panic!("an entry of ours: {error}"));
             let Some(entry) = entry else { continue };
-            let fold = folded.fold(&entry, parts);
+            let fold = folded.fold(append.origin, &entry, parts, &mut Effects::default());
             fold.unwrap_or_else(|error| panic!("an entry of ours does not fold: {error}"));
             parts = 0;
         }

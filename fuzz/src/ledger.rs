@@ -8,9 +8,9 @@ use einhorn_core::ledger::witness::{Head, Request, parse_size};
 use einhorn_core::ledger::{
     Algorithm, Checkpoint, Cosignatures, Note, SignerKey, TlogProof, VerifierKey,
 };
-use einhorn_core::model::State;
 use einhorn_core::model::entry::Assembler;
 use einhorn_core::model::snapshot as state_snapshot;
+use einhorn_core::model::{Effects, Origin, State};
 use std::sync::LazyLock;
 
 static SIGNER: LazyLock<SignerKey> = LazyLock::new(|| {
@@ -23,7 +23,9 @@ static SIGNER: LazyLock<SignerKey> = LazyLock::new(|| {
 /// Stored entries behind their 16-bit lengths. What is read is written so that it reads the same;
 /// folding it never panics.
 pub(crate) fn entry(octets: &[u8]) {
-    let (mut assembler, mut state, mut parts) = (Assembler::default(), State::empty(), 0);
+    let (mut assembler, mut parts) = (Assembler::default(), 0);
+    let origin = Origin { site: 1, generation: 1 };
+    let mut state = State::empty(origin);
     let mut rest = octets;
     while let Some((length, behind)) = rest.split_first_chunk::<2>() {
         let length = usize::from(u16::from_be_bytes(*length)).min(behind.len());
@@ -39,7 +41,7 @@ pub(crate) fn entry(octets: &[u8]) {
             Err(error) => panic!("written, but not read: {error}"),
         });
         assert_eq!(read.as_ref(), Some(&entry), "another entry comes back");
-        if state.fold(&entry, parts).is_err() {
+        if state.fold(origin, &entry, parts, &mut Effects::default()).is_err() {
             return;
         }
         parts = 0;

@@ -127,8 +127,8 @@ fn loaded() -> (State, Vec<Vec<u8>>) {
     commit.flush(NOW_SECONDS * 1000, &mut out);
     let mut entries = Vec::new();
     for output in &out {
-        if let Output::Append(batch) = output {
-            entries.extend(batch.entries().map(|(entry, _)| entry.to_vec()));
+        if let Output::Append(append) = output {
+            entries.extend(append.own.entries().map(|(entry, _)| entry.to_vec()));
         }
     }
     commit.appended(0, &mut out);

@@ -206,7 +206,11 @@ impl Sealing {
                 }
                 self.copies.trust(registry, keys);
             }
-            Task::Begun(origin) => self.origin = origin,
+            Task::Begun(origin) => {
+                self.origin = origin;
+                // Its first entry may have been told of before.
+                self.again = true;
+            }
         }
     }
 

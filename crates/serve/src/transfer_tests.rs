@@ -28,8 +28,8 @@ struct Site {
 
 impl Site {
     fn new(action: Action) -> Site {
-        let mut commit = Commit::new(State::empty(), Box::new(Rules));
-        commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned());
+        let mut commit = Commit::new(State::empty(Origin::NONE), Box::new(Rules));
+        commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned(), None);
         let mut site = Site { commit, requests: 0, steps: Vec::new() };
         site.submit(action);
         site.steps.clear();
@@ -51,7 +51,7 @@ impl Site {
         let mut out = Vec::new();
         self.commit.request(0, request, (), &mut out);
         self.commit.flush(0, &mut out);
-        self.commit.appended(&mut out);
+        self.commit.appended(0, &mut out);
         for output in out {
             match output {
                 Output::Publish(publication) => {

@@ -134,8 +134,11 @@ impl<R> Commit<R> {
             Route::To(home, _) if home == self.state.origin && self.may_append() => {
                 self.decide_here(now_ms, request, asker, out);
             }
-            // Not yet known whether the log may go on: until then nothing is decided.
-            Route::To(home, seen) if home == self.state.origin || home == Origin::NONE => {
+            // Not yet known whether the log may go on, or goes on in the site's next one: until
+            // then nothing is decided.
+            Route::To(home, seen)
+                if home.site == self.state.origin.site || home == Origin::NONE =>
+            {
                 self.park(now_ms, Parked { request, seen, hops, asker, since_ms: now_ms }, out);
             }
             Route::To(home, seen) => self.forward(now_ms, request, (home, seen), hops, asker, out),

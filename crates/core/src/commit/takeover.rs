@@ -37,6 +37,13 @@ pub(super) struct Takeovers {
 }
 
 impl Takeovers {
+    /// This site goes on for that log, its own before this one.
+    pub(super) fn wanting(lost: Option<Origin>) -> Takeovers {
+        let wanted = || Wanted { is_attested: false, proposed_ms: 0 };
+        let wanted = lost.map(|lost| (lost, wanted()));
+        Takeovers { wanted: wanted.into_iter().collect(), ..Takeovers::default() }
+    }
+
     /// Whether this site is about to go on for that log.
     pub(super) fn is_mine(&self, lost: Origin) -> bool {
         self.wanted.contains_key(&lost)
@@ -97,7 +104,6 @@ impl<R> Commit<R> {
     ) {
         let wanted = Wanted { is_attested, proposed_ms: 0 };
         self.takeovers.wanted.insert(lost, wanted);
-        self.endorse(now_ms, lost, self.state.origin);
         self.watch_takeovers(now_ms, out);
     }
 
@@ -196,6 +202,7 @@ impl<R> Commit<R> {
             self.choose_sources(out);
         }
         let own = self.state.origin;
+        self.endorse(now_ms, lost, own);
         let counted: Vec<u16> = self.state.registry.counted().collect();
         let endorsed: Vec<_> = (self.state.endorsements(lost))
             .filter(|(endorser, endorsed)| {

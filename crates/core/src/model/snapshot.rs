@@ -3,7 +3,8 @@
 //! A snapshot is a cache: the logs alone are the truth, and a snapshot that cannot be read is
 //! skipped. Form 3, with the words of [`super::entry`]: u8 version; origin that this site appends
 //! to; list of logs (origin, text, u64 next index, u64 last time, option of u64 end and origin of
-//! the successor, option of u64 entries and u64 time of the last map root); octets of the registry; list of
+//! the successor, option of the last map root (u64
+//! entries, u64 names, 32 octets, u64 time)); octets of the registry; list of
 //! endorsements (origin lost, origin endorser, origin successor, u64 held); list of withdrawals (two
 //! origins); list of positions of leftovers; list of removed zones (name, u32 incarnation); list of
 //! zones; u64 latest second until which forgotten requests were remembered; list of remembered
@@ -17,7 +18,7 @@
 use super::codec::{Malformed, Put, TOO_SHORT, Take};
 use super::points::Point;
 use super::settings::Settings;
-use super::state::{Closed, Endorsed, Log};
+use super::state::{Closed, Endorsed, Log, MapRootLogged};
 use super::tree::Tree;
 use super::{NameRecord, Origin, Registry, State, Zone};
 use std::sync::Arc;
@@ -56,9 +57,11 @@ fn put_head(put: &mut Put<'_>, state: &State) {
             put.u64(closed.end);
             put.origin(closed.successor);
         });
-        put.option(log.map_root, |put, (at, time_ms)| {
-            put.u64(at);
-            put.u64(time_ms);
+        put.option(log.map_root, |put, map| {
+            put.u64(map.at);
+            put.u64(map.names);
+            put.bytes(&map.root);
+            put.u64(map.time_ms);
         });
     }
     let mut registry = Vec::new();
@@ -313,7 +316,10 @@ fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<usize, Malformed>
         let (next_index, last_time_ms) = (take.u64()?, take.u64()?);
         let closed =
             take.option(|take| Ok(Closed { end: take.u64()?, successor: take.origin()? }))?;
-        let map_root = take.option(|take| Ok((take.u64()?, take.u64()?)))?;
+        let map_root = take.option(|take| {
+            let (at, names, root) = (take.u64()?, take.u64()?, take.array()?);
+            Ok(MapRootLogged { at, names, root, time_ms: take.u64()? })
+        })?;
         Ok((origin, Log { name, next_index, last_time_ms, closed, map_root }))
     })?;
     state.logs = logs.into_iter().collect();

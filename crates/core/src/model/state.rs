@@ -69,8 +69,21 @@ pub struct Log {
     pub last_time_ms: u64,
     /// Set when another log went on for it.
     pub closed: Option<Closed>,
-    /// Entries and time of its last map root.
-    pub map_root: Option<(u64, u64)>,
+    /// Its last map root.
+    pub map_root: Option<MapRootLogged>,
+}
+
+/// A map root, as its log has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MapRootLogged {
+    /// Entries that it covers.
+    pub at: u64,
+    /// Names that they touched.
+    pub names: u64,
+    /// The root.
+    pub root: [u8; 32],
+    /// When it was logged, in milliseconds since 1970.
+    pub time_ms: u64,
 }
 
 /// The end of a log.
@@ -266,12 +279,6 @@ impl State {
         &self.leftovers
     }
 
-    /// Says that there is such a log, before anything of it is folded: what the others tell may rest
-    /// on it.
-    pub fn expect_log(&mut self, origin: Origin) {
-        self.logs.entry(origin).or_default();
-    }
-
     /// Says that a log has ended, before anything of it is folded that does not count.
     ///
     /// # Errors
@@ -284,6 +291,12 @@ impl State {
         }
         log.closed = Some(closed);
         Ok(())
+    }
+
+    /// Says that there is such a log, before anything of it is folded: entries of other logs may
+    /// then rest on what is not folded yet.
+    pub fn expect(&mut self, origin: Origin) {
+        self.logs.entry(origin).or_default();
     }
 
     /// Folds the next entry of a log, stored in `parts` parts. Entries that come after the log's
@@ -311,7 +324,10 @@ impl State {
         let at = Position { origin, index };
         match &entry.body {
             Body::Genesis { name, .. } => log.name.clone_from(name),
-            Body::MapRoot { at, .. } => log.map_root = Some((*at, entry.time_ms)),
+            Body::MapRoot { at, names, root } => {
+                let (at, names, root, time_ms) = (*at, *names, *root, entry.time_ms);
+                log.map_root = Some(MapRootLogged { at, names, root, time_ms });
+            }
             Body::Change(change) => self.fold_change(change, entry.time_ms, at, effects)?,
             Body::Publication { zone, incarnation, serial, covers } => {
                 let point = Point { serial: *serial, covers: covers.clone() };

@@ -1,16 +1,18 @@
 //! What clients and auditors of the simulated node know, and what must therefore be so.
 
-use crate::recover::read_entries;
+use crate::recover::{log_id, read_entries};
 use einhorn_core::ledger::{Frontier, Hash, checkpoint, leaf_hash};
 use einhorn_core::model::entry::{Assembler, Body};
 use einhorn_core::model::request::{
     Action, Commitment, Identity, Operation, Outcome, Request, RequestId,
 };
-use einhorn_core::model::{State, Zones};
+use einhorn_core::model::{Origin, Position, State, Zones};
 use einhorn_store::engine::EngineReader;
 use einhorn_wire::{Name, RecordType};
 use std::collections::{BTreeMap, HashSet};
 
+/// The one log.
+pub(super) const ORIGIN: Origin = Origin { site: 1, generation: 1 };
 /// Owner names that change.
 pub(super) const NAMES: u64 = 10;
 /// Long after the end of every run.
@@ -23,8 +25,8 @@ pub(super) fn zone_name() -> Name {
 /// What is known about one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// Answered with this index.
-    Done(u64),
+    /// Answered with this place.
+    Done(Position),
     /// In a batch whose append failed.
     InDoubt,
     /// Refused without having been in any batch.
@@ -85,10 +87,13 @@ impl Model {
     pub(super) fn answered(&mut self, number: usize, outcome: &Outcome, was_staged: Option<u64>) {
         let sent = &mut self.sent[number];
         match (outcome, sent.known) {
-            (Outcome::Done { index }, Known::Done(before)) => {
-                assert_eq!(*index, before, "a retry of {number} is done at another index");
+            (Outcome::Done { at }, Known::Done(before)) => {
+                assert_eq!(*at, before, "a retry of {number} is done at another place");
             }
-            (Outcome::Done { index }, _) => sent.known = Known::Done(*index),
+            (Outcome::Done { at }, _) => {
+                assert_eq!(at.origin, ORIGIN, "{number} is done in another log");
+                sent.known = Known::Done(*at);
+            }
             // Whatever was found out before stays true.
             (Outcome::Refused { .. }, Known::NotDone) => {
                 if let Some(batch) = was_staged {
@@ -111,7 +116,7 @@ impl Model {
         self.checkpoints.len()
     }
 
-    /// What a restart found: everything acknowledged at its index, batches in doubt whole or not
+    /// What a restart found: everything acknowledged at its place, batches in doubt whole or not
     /// at all, nothing that was refused, each name with its newest value.
     pub(super) fn check_state(&mut self, state: &State) -> u64 {
         let mut batches: BTreeMap<u64, bool> = BTreeMap::new();
@@ -119,8 +124,8 @@ impl Model {
         for (number, sent) in self.sent.iter_mut().enumerate() {
             let found = state.done(&sent.request.id);
             match sent.known {
-                Known::Done(index) => {
-                    assert_eq!(found, Some(index), "update {number} was acknowledged");
+                Known::Done(at) => {
+                    assert_eq!(found, Some(at), "update {number} was acknowledged");
                 }
                 Known::NotDone => assert_eq!(found, None, "update {number} was never staged"),
                 Known::InDoubt => {
@@ -144,9 +149,9 @@ impl Model {
         };
         let mut newest = [None; NAMES as usize];
         for (number, sent) in self.sent.iter().enumerate() {
-            if let Known::Done(index) = sent.known {
+            if let Known::Done(at) = sent.known {
                 let newest = &mut newest[sent.owner as usize];
-                *newest = (*newest).max(Some((index, number as u32)));
+                *newest = (*newest).max(Some((at.index, number as u32)));
             }
         }
         for (owner, newest) in newest.iter().enumerate() {
@@ -161,7 +166,7 @@ impl Model {
     pub(super) fn check_log(&self, reader: &mut dyn EngineReader) -> u64 {
         let (mut assembler, mut requests) = (Assembler::default(), HashSet::new());
         let (mut tree, mut roots) = (Frontier::new(), self.checkpoints.clone());
-        let read = read_entries(reader, 0, &mut |index, octets| {
+        let read = read_entries(reader, log_id(ORIGIN), 0, &mut |index, octets| {
             assert_eq!(index, tree.size(), "indices are dense");
             tree.push(leaf_hash(octets), |_, _| {});
             if let Some(root) = roots.remove(&tree.size()) {

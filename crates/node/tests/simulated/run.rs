@@ -2,21 +2,23 @@
 //! checks after each.
 
 use super::files::SimFiles;
-use super::model::{Known, Model, NAMES, request, zone_name};
-use crate::recover::OWN_LOG;
-use crate::sealing::Sealing;
-use crate::start::{Opened, StartError, open_from};
+use super::model::{Known, Model, NAMES, ORIGIN, request, zone_name};
+use crate::copies::CopyFiles;
+use crate::recover::log_id;
+use crate::sealing::{self, Sealing};
+use crate::start::{Opened, Place, StartError, open_from};
 use einhorn_core::agent::Rules;
-use einhorn_core::commit::{Batch, Commit, Output};
+use einhorn_core::commit::{Append, Commit, Output};
 use einhorn_core::ledger::{Algorithm, SignerKey};
 use einhorn_core::model::request::{Action, Outcome};
-use einhorn_core::model::{Origin, Zones, snapshot};
+use einhorn_core::model::{Zones, snapshot};
 use einhorn_core::rules::zone::names_of_zone;
 use einhorn_sim::disk::{Access, DiskError, Fault, Outcome as Happened, SimDisk, SimVfs};
 use einhorn_sim::random::Random;
 use einhorn_store::engine::{self, Engine, Part, SqliteEngine};
 use einhorn_store::ledger::{Options, TileSource, verify};
 use einhorn_wire::zonefile;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -71,7 +73,7 @@ struct Node {
     sealing: Sealing,
     ledger: SimFiles,
     published: Zones,
-    snapshot_index: u64,
+    snapshot_entries: u64,
     /// Some change was refused because of a failure: from then on all must be.
     has_failed: bool,
     /// Numbers of requests in the open batch and in the one on its way.
@@ -159,26 +161,37 @@ impl World {
         // As on a real disk: SQLite does not sync the name of a write-ahead log it finds.
         self.disk.sync_folder(FOLDER).map_err(std::io::Error::other)?;
         let files = || SimFiles::new(&self.disk, LEDGER);
-        let signer = self.signer.clone();
-        let opened = open_from(Ok(engine), Arc::new(files()), Path::new(LEDGER), |_| Ok(signer))?;
-        let Opened { state, engine, sealer, read_only, snapshot_index, .. } = opened;
+        let place = Place {
+            ledger_name: LOG_NAME,
+            joins: false,
+            files: &|_| Ok(Arc::new(files())),
+            folder: &|_| LEDGER.into(),
+            signer: &|_, _| Ok(self.signer.clone()),
+        };
+        let opened = open_from(Ok(engine), &place)?;
+        let Opened { state, engine, sealer, read_only, snapshot_entries, begin, .. } = opened;
         assert_eq!(read_only, None, "nothing was damaged, so the node must take updates");
         let (engine, sealer) = (engine.expect("an engine"), sealer.expect("a sealer"));
-        let (_, appended) = crossbeam_channel::bounded(1);
         let mut sealing = Sealing {
+            origin: ORIGIN,
             sealer,
             reader: engine.reader()?,
-            appended,
+            woken: sealing::wakes().1,
+            tasks: crossbeam_channel::never(),
+            sealed: crossbeam_channel::unbounded().0,
+            copies: CopyFiles::new(Path::new(FOLDER)),
+            cosignatures: BTreeMap::new(),
             failed: Arc::new(OnceLock::new()),
             again: false,
             asked: crate::witnessing::Asked::none(),
         };
         sealing.seal().map_err(|error| std::io::Error::other(error.to_string()))?;
-        let is_new = state.next_index == 0;
+        assert_eq!(begin.is_some(), state.next_index() == 0, "a log begins once");
         let published = state.zones.clone();
         let mut commit = Commit::new(state, Box::new(Rules));
-        if is_new {
-            commit.begin_log(self.now_ms, Origin { site: 1, generation: 1 }, LOG_NAME.to_owned());
+        if let Some(begin) = begin {
+            assert_eq!((begin.origin, begin.name.as_str()), (ORIGIN, LOG_NAME));
+            commit.begin_log(self.now_ms, begin.origin, begin.name, begin.previous);
         }
         Ok(Node {
             commit,
@@ -186,7 +199,7 @@ impl World {
             sealing,
             ledger: files(),
             published,
-            snapshot_index,
+            snapshot_entries,
             has_failed: false,
             open: Vec::new(),
             under_way: Vec::new(),
@@ -263,8 +276,8 @@ impl World {
     /// What a clean stop does.
     fn stop(&mut self, mut node: Node, figures: &mut Figures) {
         let state = node.commit.state();
-        if state.next_index > node.snapshot_index
-            && node.engine.save_snapshot(state.next_index, &snapshot::encode(state)).is_ok()
+        if state.entries() > node.snapshot_entries
+            && node.engine.save_snapshot(state.entries(), &snapshot::encode(state)).is_ok()
         {
             figures.snapshots += 1;
         }
@@ -319,12 +332,13 @@ impl Node {
             let mut more = Vec::new();
             for output in std::mem::take(out) {
                 match output {
-                    Output::Append(batch) => {
+                    Output::Append(append) => {
                         self.under_way = std::mem::take(&mut self.open);
-                        self.append(&batch, world, &mut more, figures);
+                        self.append(&append, world, &mut more, figures);
                     }
                     Output::Publish(publication) => self.published = publication.zones,
                     Output::Answer(number, outcome, _) => self.answer(number, &outcome, world),
+                    _ => panic!("there are no other sites"),
                 }
             }
             *out = more;
@@ -338,21 +352,23 @@ impl Node {
 
     fn append(
         &mut self,
-        batch: &Batch,
+        append: &Append,
         world: &mut World,
         out: &mut Outputs,
         figures: &mut Figures,
     ) {
         let mut stored = engine::Batch::new();
-        batch.entries().for_each(|(entry, audit)| stored.push(entry, audit).expect("it fits"));
+        append.own.entries().for_each(|(entry, audit)| stored.push(entry, audit).expect("it fits"));
         let epoch = self.engine.epoch();
         for _ in 0..world.random.below(4) {
             world.submit(self, out, figures);
         }
-        let part = Part { log: OWN_LOG, expected_next: batch.first_index, batch: &stored };
+        assert!(append.origin == ORIGIN && append.copies.is_empty(), "there are no other sites");
+        let expected_next = append.own.first_index;
+        let part = Part { log: log_id(ORIGIN), expected_next, batch: &stored };
         match self.engine.append(epoch, &[part]) {
             Ok(()) => {
-                self.commit.appended(out);
+                self.commit.appended(world.now_ms, out);
                 self.under_way.clear();
                 if let Err(error) = self.engine.maintain() {
                     self.commit.refuse_from_now_on(&error.to_string(), out);

@@ -43,8 +43,8 @@ pub(super) fn names(apex: &str, text: &str) -> Names {
 }
 
 pub(super) fn zones_of(zones: Vec<(&str, Names)>) -> Zones {
-    let mut commit = Commit::new(State::empty(), Box::new(Rules));
-    commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned());
+    let mut commit = Commit::new(State::empty(Origin::NONE), Box::new(Rules));
+    commit.begin_log(0, Origin { site: 1, generation: 1 }, "test".to_owned(), None);
     let mut out: Vec<Output<()>> = Vec::new();
     for (number, (apex, names)) in zones.into_iter().enumerate() {
         let request = Request {
@@ -60,7 +60,7 @@ pub(super) fn zones_of(zones: Vec<(&str, Names)>) -> Zones {
         commit.request(0, request, (), &mut out);
     }
     commit.flush(0, &mut out);
-    commit.appended(&mut out);
+    commit.appended(0, &mut out);
     let published = out
         .into_iter()
         .filter_map(|o| if let Output::Publish(p) = o { Some(p.zones) } else { None });

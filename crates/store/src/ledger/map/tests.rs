@@ -33,7 +33,7 @@ type Given = (Name, u64, Option<Position>);
 fn change(site: u16, home: u16, names: Vec<Given>, octets: usize) -> Body {
     let names = names.into_iter().map(|(owner, sequence, previous)| NameChange {
         owner,
-        home,
+        home: Origin { site: home, generation: 1 },
         epoch: 1,
         version: sequence,
         sequence,
@@ -43,6 +43,7 @@ fn change(site: u16, home: u16, names: Vec<Given>, octets: usize) -> Body {
     });
     Body::Change(Change {
         zone: name("example."),
+        incarnation: 1,
         request: RequestId([7; 32]),
         remember_until_seconds: 9,
         who: Identity::Operator,
@@ -270,7 +271,7 @@ fn signer(site: u16) -> SignerKey {
 fn genesis(site: u16) -> Vec<Vec<u8>> {
     let mut stored = Vec::new();
     let origin = Origin { site, generation: 1 };
-    store(&mut stored, Body::Genesis { origin, name: format!("site{site}/log") });
+    store(&mut stored, Body::Genesis { origin, name: format!("site{site}/log"), previous: None });
     stored
 }
 
@@ -335,7 +336,7 @@ fn a_history_is_gathered_from_two_sealed_logs() {
     let nobody = history(&sources, owner(899));
     assert_eq!(verify_parsed(&nobody, &keys).expect("complete").events, []);
     let alone = history(&sources[..1], owner(5));
-    assert_eq!(verify_parsed(&alone, &keys).expect("complete").home_elsewhere, Some(2));
+    assert_eq!(verify_parsed(&alone, &keys).expect("complete").home_elsewhere, Some(Origin { site: 2, generation: 1 }));
 }
 
 #[test]

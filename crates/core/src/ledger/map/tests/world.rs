@@ -48,7 +48,7 @@ impl World {
             let (text, seed) = (format!("site{site}.example/log"), [site as u8; 32]);
             let signer = SignerKey::from_seed(&text, Algorithm::Ed25519, &seed).expect("a key");
             let mut log = Log { origin, signer, stored: Vec::new(), time_ms: 1000 };
-            log.push(Body::Genesis { origin, name: text });
+            log.push(Body::Genesis { origin, name: text, previous: None });
             log
         };
         World { logs: (1..=sites).map(log).collect(), names: HashMap::new() }
@@ -79,7 +79,7 @@ impl World {
             let after = RrSet::new(RecordType(65_280), 60, [&vec![7; octets][..]]);
             NameChange {
                 owner: name(owner),
-                home,
+                home: Origin { site: home, generation: 1 },
                 epoch: 1,
                 version: sequence,
                 sequence,
@@ -90,6 +90,7 @@ impl World {
         });
         let body = Body::Change(Change {
             zone: name("example."),
+            incarnation: 1,
             request: RequestId([7; 32]),
             remember_until_seconds: 9,
             who: Identity::Operator,
