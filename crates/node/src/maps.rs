@@ -136,7 +136,8 @@ impl Maps {
 
     fn folder(&self, origin: Origin) -> PathBuf {
         let data = &self.operator.data;
-        let own = origin.site == self.operator.ingress.site.load(std::sync::atomic::Ordering::Relaxed);
+        let own =
+            origin.site == self.operator.ingress.site.load(std::sync::atomic::Ordering::Relaxed);
         let folder = if own {
             files::ledger_folder(data, origin.generation)
         } else {

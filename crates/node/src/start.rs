@@ -1,12 +1,12 @@
 //! Starting and stopping a node.
 
 use crate::config::Config;
+use crate::copies::CopyFiles;
 use crate::files::{self, FolderError, LEDGER_FOLDER};
 use crate::keeper::{self, Changes, Keeper};
-use crate::operate::Operator;
-use crate::copies::CopyFiles;
 use crate::links::{LinkSide, LinkStart};
 use crate::maps::Maps;
+use crate::operate::Operator;
 use crate::pump::{Appender, Inquiry, Joining, Pump, SNAPSHOT_ENTRIES_MIN};
 use crate::recover::{self, Folded, Folder, LogError, log_id, log_name};
 use crate::sealing::{self, Sealing, SealingError, Task};
@@ -25,7 +25,7 @@ use einhorn_ingress::rate_limit::LimitCounters;
 use einhorn_ingress::reply::Reply;
 use einhorn_ingress::{
     Ingress, ListenError, NOTIFICATIONS_WAITING_MAX, SUBMISSIONS_WAITING_MAX, cookie_secret, http,
-    now_ms, tcp, udp,
+    tcp, udp,
 };
 use einhorn_serve::publish::Published;
 use einhorn_store::engine::{Engine, EngineError, EngineReader, SqliteEngine};
@@ -169,7 +169,9 @@ impl Node {
                 let start = LinkStart {
                     identity: &sites.identity,
                     listener,
-                    seed: u64::from_be_bytes(ingress.seed("links")[..8].try_into().unwrap_or_default()),
+                    seed: u64::from_be_bytes(
+                        ingress.seed("links")[..8].try_into().unwrap_or_default(),
+                    ),
                     join: sites.join.as_ref(),
                     reader: engine.reader()?,
                 };
@@ -467,9 +469,7 @@ pub(crate) fn open_from(
         _ => Vec::new(),
     };
     let begin = match (&engine, &read_only) {
-        (Some(engine), None) if is_new => {
-            begin(&mut *engine.reader()?, &state, place, generation)?
-        }
+        (Some(engine), None) if is_new => begin(&mut *engine.reader()?, &state, place, generation)?,
         _ => None,
     };
     Ok(Opened {
@@ -584,11 +584,12 @@ fn start_writers(
         sealing = Some(ledger);
     }
     let agent = Box::new(Rules);
-    let joining = (opened.state.origin == Origin::NONE && opened.begin.is_none()).then(|| Joining {
-        site: config.site.clone(),
-        log: config.ledger_name.clone(),
-        key: opened.signer.verifier().to_string(),
-    });
+    let joining =
+        (opened.state.origin == Origin::NONE && opened.begin.is_none()).then(|| Joining {
+            site: config.site.clone(),
+            log: config.ledger_name.clone(),
+            key: opened.signer.verifier().to_string(),
+        });
     let mut state = opened.state;
     if let Some((origin, begin)) = opened.begin {
         state.origin = origin;

@@ -62,7 +62,13 @@ impl World {
         for client in 0..clients {
             let site = 1 + self.random.below(self.plan.sites.into()) as u16;
             let think_ms = self.between(20, 400);
-            self.clients.push(Client { site, operation: None, tries: 0, waits_for: None, think_ms });
+            self.clients.push(Client {
+                site,
+                operation: None,
+                tries: 0,
+                waits_for: None,
+                think_ms,
+            });
             self.later(client as u64, Event::Client(client));
         }
     }

@@ -83,7 +83,11 @@ fn a_map_is_due_when_time_and_entries_have_passed() {
         (Some((5, 1000)), 6, 0, u64::MAX, false),
         (Some((5, 1000)), 7, 0, u64::MAX, true),
     ] {
-        assert_eq!(is_due(INTERVAL_MS, last, size, names, now_ms), due, "{last:?} {size} {names} {now_ms}");
+        assert_eq!(
+            is_due(INTERVAL_MS, last, size, names, now_ms),
+            due,
+            "{last:?} {size} {names} {now_ms}"
+        );
     }
 }
 
