@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Folder of the ledger's files in the data folder.
-pub(crate) const LEDGER_FOLDER: &str = "ledger";
+pub const LEDGER_FOLDER: &str = "ledger";
 
 /// A pair of files with a key: the secret half and the public one.
 #[derive(Debug, Clone, Copy)]
