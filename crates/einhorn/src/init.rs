@@ -7,14 +7,14 @@ use einhorn_links::identity::{CERTIFICATE_FILE, KEY_FILE};
 use einhorn_links::preface::is_site_name;
 use einhorn_links::secret_file::write_public;
 use einhorn_node::config::ledger_name;
-use einhorn_node::files::{KeyFiles, LEDGER_KEY, MIRROR_KEY, make_key};
+use einhorn_node::files::{KeyFiles, LEDGER_FOLDER, LEDGER_KEY, MIRROR_KEY, make_key};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// The configuration in a site's folder.
 const CONFIG_FILE: &str = "einhorn.toml";
-/// The folder of the log in a site's folder, which an older site would have.
+/// The log in a site's folder, which a site that has run would have.
 const LOG_FILE: &str = "log.db";
 
 /// Subcommands of `einhorn init`.
