@@ -110,7 +110,7 @@ impl<'a> Site<'a> {
         let joined = self.join.as_ref().map(|card| card_file(&card.name));
         let card_file = self.card_file();
         let files = [LEDGER_KEY.secret, LEDGER_KEY.public, MIRROR_KEY.secret, MIRROR_KEY.public];
-        let more = [KEY_FILE, CERTIFICATE_FILE, &card_file, CONFIG_FILE, LOG_FILE];
+        let more = [KEY_FILE, CERTIFICATE_FILE, &card_file, CONFIG_FILE, LOG_FILE, LEDGER_FOLDER];
         for file in files.iter().map(AsRef::as_ref).chain(more).chain(joined.as_deref()) {
             // A link to nowhere is something too.
             if self.path(file).symlink_metadata().is_ok() {
