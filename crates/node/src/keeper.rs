@@ -24,6 +24,7 @@ use einhorn_wire::rdata::{SoaNumbers, soa_numbers};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use telling::Tellings;
 use timers::Timers;
@@ -191,6 +192,11 @@ impl Keeper {
         match &zone {
             Some(zone) => self.tellings.look(zone, &mut self.timers, now_ms, is_start),
             None => self.tellings.forget(name),
+        }
+        // Of several sites the zone's home alone follows it, and keeps its catalogs.
+        let own = self.ingress.site.load(Ordering::Relaxed);
+        if zone.as_ref().is_some_and(|zone| zone.home.site != own) {
+            return self.look_at_primaries(name, None);
         }
         self.look_at_primaries(name, zone.as_deref());
         self.look_at_catalogs(name, zone.as_deref());

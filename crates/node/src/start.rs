@@ -37,9 +37,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// Sites have numbers; the first is 1.
 pub(crate) const FIRST_SITE: u16 = 1;
+/// How long a stop waits for transfers to slow clients.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// Questions of operators that may wait for the commit.
 const INQUIRIES_WAITING_MAX: usize = 64;
 
@@ -270,7 +273,8 @@ impl Node {
         self.sockets.into_iter().for_each(|thread| join("udp", thread));
         join("commit", self.committing);
         self.sealing.into_iter().for_each(|thread| join("ledger", thread));
-        self.runtime.shutdown_background();
+        // Its listeners must be gone before another start in this process.
+        self.runtime.shutdown_timeout(STOP_PATIENCE);
     }
 }
 

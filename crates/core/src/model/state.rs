@@ -356,6 +356,7 @@ impl State {
             Body::Withdrawal { lost } => _ = self.withdrawn.insert((*lost, origin)),
             Body::Takeover { lost, end, .. } => {
                 self.close(*lost, Closed { end: *end, successor: origin })?;
+                self.rehome_zones();
                 self.reach_points_waiting_for(*lost, u64::MAX, effects);
             }
             Body::Leftover { .. } => self.leftovers.push(at),
@@ -405,10 +406,28 @@ impl State {
             Ok(())
         });
         folded.unwrap_or(Ok(()))?;
+        let is_made = matches!(change.cause, Cause::ZoneLoad { .. } | Cause::Settings { .. });
+        if is_made && self.in_charge(at.origin) != at.origin {
+            self.rehome_zones();
+        }
         if let Cause::Settings { .. } = change.cause {
             effects.steps.push(Step { zone: change.zone.clone(), kind: StepKind::Configured });
         }
         Ok(())
+    }
+
+    /// Gives zones whose home was taken over to whoever does now what it did, so that readers of
+    /// zones need not know of takeovers.
+    fn rehome_zones(&mut self) {
+        let moved: Vec<(Name, Origin)> = (self.zones.iter())
+            .map(|zone| (zone.apex.clone(), self.in_charge(zone.home), zone.home))
+            .filter(|(_, now, before)| now != before)
+            .map(|(apex, now, _)| (apex, now))
+            .collect();
+        for (apex, home) in moved {
+            let key = apex.canonical_key();
+            self.zones.0.modify(key.as_ref(), |zone| Arc::make_mut(zone).home = home);
+        }
     }
 
     fn fold_point(
