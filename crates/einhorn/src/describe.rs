@@ -1,6 +1,8 @@
 //! Ledger entries for people and as JSON.
 
-use einhorn_core::model::entry::{Assembler, Body, Cause, Change, Entry, NameChange, Previous, SitesChange};
+use einhorn_core::model::entry::{
+    Assembler, Body, Cause, Change, Entry, NameChange, Previous, SitesChange,
+};
 use einhorn_core::model::settings::{Prefix, Remote, Role, Settings};
 use einhorn_core::model::{Position, RrSet};
 use einhorn_wire::rdata;
@@ -117,7 +119,8 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
         }
         Body::Takeover { lost, end, endorsers, is_attested } => {
             let endorsers: Vec<_> = endorsers.iter().map(ToString::to_string).collect();
-            let attested = if *is_attested { "; an operator vouches that it has stopped" } else { "" };
+            let attested =
+                if *is_attested { "; an operator vouches that it has stopped" } else { "" };
             _ = writeln!(
                 out,
                 "  this log goes on for log {lost}, of which {end} entries count; endorsed by {}{attested}",
@@ -125,7 +128,11 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
             );
         }
         Body::Leftover { position: at, octets } => {
-            _ = writeln!(out, "  entry {} was in no other site's copy and does not count:", position(*at));
+            _ = writeln!(
+                out,
+                "  entry {} was in no other site's copy and does not count:",
+                position(*at)
+            );
             if let Ok(Some(lost)) = Assembler::default().next(octets) {
                 text(at.index, &lost).lines().for_each(|line| _ = writeln!(out, "    {line}"));
             }

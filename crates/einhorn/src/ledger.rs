@@ -3,8 +3,8 @@
 use crate::source::{self, Ledger, ask};
 use crate::{Failure, Outcome, complete, confirm, describe, print};
 use einhorn_core::ledger::{SignerKey, TlogProof, VerifierKey, checkpoint};
-use einhorn_core::model::{Effects, Origin, State};
 use einhorn_core::model::entry::{Assembler, Body, Entry};
+use einhorn_core::model::{Effects, Origin, State};
 use einhorn_ingress::control;
 use einhorn_store::engine::{EngineReader, LogId, SqliteReader};
 use einhorn_store::ledger::map::MapChecker;
@@ -126,8 +126,12 @@ fn verify_all(source: &source::Arguments, replay: bool, cosigners: &confirm::Arg
     let ledger = source.open()?;
     let mut cosigned = confirm::Check::open(cosigners, &*ledger.files, &ledger.key)?;
     let started = Instant::now();
-    let mut replayed =
-        Replay { state: State::empty(Origin::NONE), assembler: Assembler::default(), parts: 0, problem: None };
+    let mut replayed = Replay {
+        state: State::empty(Origin::NONE),
+        assembler: Assembler::default(),
+        parts: 0,
+        problem: None,
+    };
     let mut engine = source.data.as_deref().map(EngineCopy::open);
     let scratch = complete::scratch()?;
     let maps = MapChecker::new(scratch.path(), ledger.key.name());
@@ -244,9 +248,7 @@ impl Replay {
             _ => {}
         }
         let (origin, mut effects) = (self.state.origin, Effects::default());
-        self.state
-            .fold(origin, entry, self.parts, &mut effects)
-            .map_err(|error| error.to_string())
+        self.state.fold(origin, entry, self.parts, &mut effects).map_err(|error| error.to_string())
     }
 }
 

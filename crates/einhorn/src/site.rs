@@ -84,8 +84,12 @@ pub(crate) fn run(command: Command) -> Outcome {
             (node, SiteCommand::Add { card })
         }
         Command::Remove { site, node } => (node, SiteCommand::Remove { site }),
-        Command::Suspend { site, node } => (node, SiteCommand::Suspend { site, is_suspended: true }),
-        Command::Resume { site, node } => (node, SiteCommand::Suspend { site, is_suspended: false }),
+        Command::Suspend { site, node } => {
+            (node, SiteCommand::Suspend { site, is_suspended: true })
+        }
+        Command::Resume { site, node } => {
+            (node, SiteCommand::Suspend { site, is_suspended: false })
+        }
         Command::Failover { site: Some(site), attest_stopped, node, .. } => {
             (node, SiteCommand::FailOver { site, is_attested: attest_stopped })
         }

@@ -110,7 +110,8 @@ fn site_text(site: &SiteLine) -> String {
 }
 
 fn zone_text(zone: &ZoneHomes) -> String {
-    let names: Vec<_> = zone.names.iter().map(|(site, count)| format!("{count} at {site}")).collect();
+    let names: Vec<_> =
+        zone.names.iter().map(|(site, count)| format!("{count} at {site}")).collect();
     let names = if names.is_empty() { "no names".to_owned() } else { names.join(", ") };
     format!(
         "  {} serial {}, ack {}, home {}; names at home: {names}\n",

@@ -28,8 +28,7 @@ impl KeyFiles {
 }
 
 /// The key that signs the log.
-pub const LEDGER_KEY: KeyFiles =
-    KeyFiles::new("ledger.key", "ledger.vkey", Algorithm::Ed25519);
+pub const LEDGER_KEY: KeyFiles = KeyFiles::new("ledger.key", "ledger.vkey", Algorithm::Ed25519);
 /// The key that cosigns the logs of other sites.
 pub const MIRROR_KEY: KeyFiles =
     KeyFiles::new("mirror.key", "mirror.vkey", Algorithm::CosignatureV1);

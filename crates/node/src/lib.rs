@@ -4,8 +4,8 @@
 //! store, snapshots from the commit to `serve`, and this crate carries them.
 
 pub mod config;
-pub mod files;
 mod copies;
+pub mod files;
 mod keeper;
 mod links;
 mod operate;

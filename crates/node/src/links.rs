@@ -77,11 +77,11 @@ impl LinkSide {
     ) -> Result<LinkSide, LinksError> {
         let LinkStart { identity, listener, seed, join, reader } = start;
         let (send, events) = bounded(EVENTS_WAITING_MAX);
-        const VERSIONS: VersionRange =
-            match VersionRange::new(link::VERSION_MIN, link::VERSION_MAX) {
-                Some(versions) => versions,
-                None => panic!("the lowest version is above the highest"),
-            };
+        const VERSIONS: VersionRange = match VersionRange::new(link::VERSION_MIN, link::VERSION_MAX)
+        {
+            Some(versions) => versions,
+            None => panic!("the lowest version is above the highest"),
+        };
         let links = Links::start(identity, Some(listener), VERSIONS, seed, send, runtime)?;
         let links = Arc::new(links);
         let (streams, wanted) = unbounded();

@@ -13,8 +13,8 @@ use einhorn_core::rules::rollback::{Plan, Planner, Target};
 use einhorn_ingress::control::{Answer, Command, Control, ZoneSettings};
 use einhorn_ingress::reply::Reply;
 use einhorn_ingress::{Ingress, Submission, now_ms};
-use einhorn_serve::transfer;
 use einhorn_links::Links;
+use einhorn_serve::transfer;
 use einhorn_store::engine::{EngineReader, LogId};
 use einhorn_wire::{Name, rdata, zonefile};
 use sha2::{Digest, Sha256};
@@ -216,9 +216,8 @@ impl Operator {
 
     fn audit(&self, index: u64) -> Result<Answer, String> {
         let log = self.own_log()?;
-        let audit = self.with_reader(|reader| {
-            reader.audit(log, index).map_err(|error| error.to_string())
-        })?;
+        let audit =
+            self.with_reader(|reader| reader.audit(log, index).map_err(|error| error.to_string()))?;
         let audit =
             audit.filter(|audit| audit.len() > SALT_OCTETS).ok_or("none is kept for this entry")?;
         done(String::from_utf8_lossy(&audit[SALT_OCTETS..]))

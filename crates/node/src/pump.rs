@@ -185,7 +185,11 @@ impl Pump {
             }
             heard += 1;
             let goes_on = heard < BATCH_REQUESTS_MAX && !self.batch_is_full();
-            next = self.links.as_ref().filter(|_| goes_on).and_then(|links| links.events.try_recv().ok());
+            next = self
+                .links
+                .as_ref()
+                .filter(|_| goes_on)
+                .and_then(|links| links.events.try_recv().ok());
         }
     }
 

@@ -5,8 +5,8 @@
 //! found and acknowledges nothing.
 
 use crate::files::FolderError;
-use einhorn_core::ledger::note::VerifierKey;
 use crate::start::FIRST_SITE;
+use einhorn_core::ledger::note::VerifierKey;
 use einhorn_core::model::entry::{self, Assembler, Body, Cause, Change, Entry, part_number};
 use einhorn_core::model::{Closed, Effects, Origin, Retrace, State, Step, snapshot};
 use einhorn_store::engine::{EngineError, EngineReader, LogId};
@@ -128,7 +128,9 @@ fn fold_all(
     }
     // Takeovers first: what came after the end of a lost log must not be folded at all.
     if !close_lost_logs(reader, &ends, &mut folded.state)? {
-        tracing::warn!("a log was taken over before where it was folded to; folding everything anew");
+        tracing::warn!(
+            "a log was taken over before where it was folded to; folding everything anew"
+        );
         folded.state = State::empty(own);
         close_lost_logs(reader, &ends, &mut folded.state)?;
     }
@@ -150,10 +152,7 @@ fn fold_all(
 }
 
 /// The newest snapshot, if it can be used.
-fn latest_snapshot(
-    reader: &mut dyn EngineReader,
-    own: Origin,
-) -> Result<Option<State>, LogError> {
+fn latest_snapshot(reader: &mut dyn EngineReader, own: Origin) -> Result<Option<State>, LogError> {
     let mut decoder = snapshot::Decoder::default();
     let Some(tag) = reader.latest_snapshot(&mut |octets| decoder.push(octets))? else {
         return Ok(None);

@@ -8,8 +8,8 @@ use crate::pump::Inquiry;
 use crate::zones;
 use crossbeam_channel::bounded;
 use einhorn_core::commit::Report;
-use einhorn_core::ledger::note::SignerKey;
 use einhorn_core::ledger::VerifierKey;
+use einhorn_core::ledger::note::SignerKey;
 use einhorn_core::model::registry::{Failover, RegistryChange};
 use einhorn_core::model::request::Action;
 use einhorn_core::model::tree::Live;
@@ -167,7 +167,9 @@ impl Sites {
         if report.is_home_of_registry {
             zones::apply(config, &operator.ingress).map_err(|error| error.to_string())?;
         } else if !config.zones.is_empty() {
-            tracing::warn!("zones are made where the sites are decided on: those in this site's configuration count for nothing");
+            tracing::warn!(
+                "zones are made where the sites are decided on: those in this site's configuration count for nothing"
+            );
         }
         *are_zones_applied = true;
         Ok(())
@@ -272,7 +274,9 @@ impl Operator {
                 done(format!("only the newest keys of site {site} are believed now"), index)
             }
             SiteCommand::FailOver { site, is_attested } => self.fail_over(&site, is_attested),
-            SiteCommand::Renew => Err("restart the node: it tells the others of its new keys".to_owned()),
+            SiteCommand::Renew => {
+                Err("restart the node: it tells the others of its new keys".to_owned())
+            }
         }
     }
 
@@ -406,7 +410,9 @@ fn lags(report: &Report, own: &str) -> Vec<LagLine> {
     for copy in &report.copies {
         let known = copy.closed.map_or(copy.known.max(copy.durable), |(_, end)| end);
         let problem = copy.fork.map(|size| {
-            format!("differs from what its site signed, below entry {size}; nothing more is taken of it")
+            format!(
+                "differs from what its site signed, below entry {size}; nothing more is taken of it"
+            )
         });
         line(copy.origin, own.to_owned(), copy.durable.min(known), known, problem);
     }
@@ -414,7 +420,8 @@ fn lags(report: &Report, own: &str) -> Vec<LagLine> {
         let known_here = report.copies.iter().map(|copy| (copy.origin, copy.durable));
         let logs = known_here.chain([(report.origin, report.durable)]);
         for (origin, durable) in logs.filter(|(origin, _)| origin.site != peer.site) {
-            let held = peer.held.iter().find(|(log, _)| *log == origin).map_or(0, |(_, held)| *held);
+            let held =
+                peer.held.iter().find(|(log, _)| *log == origin).map_or(0, |(_, held)| *held);
             line(origin, registry.name_of(peer.site), held, durable.max(held), None);
         }
     }

@@ -1,11 +1,11 @@
 //! Starting and stopping a node.
 
 use crate::config::Config;
+use crate::copies::CopyFiles;
 use crate::files::{self, FolderError, LEDGER_FOLDER};
 use crate::keeper::{self, Changes, Keeper};
-use crate::operate::Operator;
-use crate::copies::CopyFiles;
 use crate::links::{LinkSide, LinkStart};
+use crate::operate::Operator;
 use crate::pump::{Appender, Inquiry, Joining, Pump, SNAPSHOT_ENTRIES_MIN};
 use crate::recover::{self, Folded, Folder, LogError, log_id, log_name};
 use crate::sealing::{self, Sealing, SealingError, Task};
@@ -177,7 +177,9 @@ impl Node {
                 let start = LinkStart {
                     identity: &sites.identity,
                     listener,
-                    seed: u64::from_be_bytes(ingress.seed("links")[..8].try_into().unwrap_or_default()),
+                    seed: u64::from_be_bytes(
+                        ingress.seed("links")[..8].try_into().unwrap_or_default(),
+                    ),
                     join: sites.join.as_ref(),
                     reader: engine.reader()?,
                 };
@@ -468,9 +470,7 @@ pub(crate) fn open_from(
         _ => Vec::new(),
     };
     let begin = match (&engine, &read_only) {
-        (Some(engine), None) if is_new => {
-            begin(&mut *engine.reader()?, &state, place, generation)?
-        }
+        (Some(engine), None) if is_new => begin(&mut *engine.reader()?, &state, place, generation)?,
         _ => None,
     };
     Ok(Opened {
@@ -582,11 +582,12 @@ fn start_writers(
         sealing = Some(ledger);
     }
     let agent = Box::new(Rules);
-    let joining = (opened.state.origin == Origin::NONE && opened.begin.is_none()).then(|| Joining {
-        site: config.site.clone(),
-        log: config.ledger_name.clone(),
-        key: opened.signer.verifier().to_string(),
-    });
+    let joining =
+        (opened.state.origin == Origin::NONE && opened.begin.is_none()).then(|| Joining {
+            site: config.site.clone(),
+            log: config.ledger_name.clone(),
+            key: opened.signer.verifier().to_string(),
+        });
     let mut commit: Commit<Reply> = match opened.read_only {
         None => Commit::with_sites(opened.state, agent, setup),
         Some(reason) => Commit::read_only(opened.state, agent, reason),

@@ -208,8 +208,7 @@ pub fn verify_parsed(history: &History, keys: &[VerifierKey]) -> Result<Complete
     let (events, beyond) = in_order(events, &logs)?;
     let last = events.iter().rev().find_map(|event| Some((event.position, event.change()?)));
     let home_elsewhere = last.map(|(_, change)| change.home);
-    let home_elsewhere =
-        home_elsewhere.filter(|home| logs.iter().all(|log| log.origin != *home));
+    let home_elsewhere = home_elsewhere.filter(|home| logs.iter().all(|log| log.origin != *home));
     let (zone, owner) = (history.zone.clone(), history.owner.clone());
     Ok(Complete { zone, owner, logs, events, beyond, home_elsewhere })
 }

@@ -336,7 +336,10 @@ fn a_history_is_gathered_from_two_sealed_logs() {
     let nobody = history(&sources, owner(899));
     assert_eq!(verify_parsed(&nobody, &keys).expect("complete").events, []);
     let alone = history(&sources[..1], owner(5));
-    assert_eq!(verify_parsed(&alone, &keys).expect("complete").home_elsewhere, Some(Origin { site: 2, generation: 1 }));
+    assert_eq!(
+        verify_parsed(&alone, &keys).expect("complete").home_elsewhere,
+        Some(Origin { site: 2, generation: 1 })
+    );
 }
 
 #[test]
