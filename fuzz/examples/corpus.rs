@@ -7,17 +7,25 @@ use einhorn_core::ledger::map::{
 };
 use einhorn_core::ledger::tile::{append_entry, encode_tile};
 use einhorn_core::ledger::tree::{complete_subtrees, inclusion_proof, subtree_root};
-use einhorn_core::ledger::witness::Request;
+use einhorn_core::ledger::witness;
 use einhorn_core::ledger::{
     Algorithm, Checkpoint, Cosignatures, EMPTY_ROOT, Hash, SignerKey, Tile, leaf_hash,
 };
-use einhorn_core::model::entry::{Assembler, Entry};
+use einhorn_core::link::Message;
+use einhorn_core::model::entry::{Assembler, Body, Entry, Previous, SitesChange};
+use einhorn_core::model::registry::{Failover, RegistryChange};
+use einhorn_core::model::request::{
+    Action, Commitment, Identity, Operation, Outcome, PlannedName, Prerequisite, ReplaceReason,
+    Request, RequestId,
+};
+use einhorn_core::model::settings::{Level, Settings};
+use einhorn_core::model::{Origin, Position, Registry, RrSet, Site};
 use einhorn_fuzz::{LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT, snapshot_octets, stored_entries};
 use einhorn_links::VersionRange;
 use einhorn_links::card::Card;
 use einhorn_links::frame::Frame;
 use einhorn_links::preface::Preface;
-use einhorn_wire::message::Opcode;
+use einhorn_wire::message::{Opcode, Rcode};
 use einhorn_wire::writer::{Section, Writer};
 use einhorn_wire::{Class, Name, RecordType};
 use std::convert::Infallible;
@@ -36,6 +44,7 @@ fn main() -> Anyhow {
     messages()?;
     texts()?;
     links()?;
+    link_messages()?;
     ledger()
 }
 
@@ -193,6 +202,145 @@ fn links() -> Anyhow {
     Ok(())
 }
 
+fn origin(site: u16) -> Origin {
+    Origin { site, generation: 1 }
+}
+
+fn site(number: u16) -> Site {
+    Site {
+        name: format!("site{number}"),
+        addresses: vec![format!("site{number}.example:5301")],
+        logs: [(1, format!("einhorn/site{number}"))].into(),
+        mirror_keys: vec![format!("einhorn/site{number}/mirror")],
+        certificates: vec![[number as u8; 32]],
+        is_suspended: number == 2,
+    }
+}
+
+fn request(number: u8, action: Action) -> Result<Request, Box<dyn Error>> {
+    Ok(Request {
+        id: RequestId([number; 32]),
+        remember_until_seconds: 1_700_000_600,
+        who: Identity::Key("phone.".parse()?),
+        zone: "fleet.example.".parse()?,
+        action,
+        entered_site: 2,
+        audit_commitment: Commitment([number; 32]),
+        audit: vec![number; 5],
+    })
+}
+
+fn link_messages() -> Anyhow {
+    let position = Position { origin: origin(1), index: 7 };
+    let note = "a note\n".to_owned();
+    let state = Message::State {
+        origin: origin(2),
+        held: vec![(origin(1), 8), (origin(2), 3)],
+        time_ms: 1_700_000_000_000,
+        waiting: 2,
+        oldest_ms: 40,
+    };
+    let entries = Message::Entries { origin: origin(1), first: 0, entries: stored_entries() };
+    let cosignature =
+        Message::Cosignature { origin: origin(1), size: 8, root: EMPTY_ROOT, line: note.clone() };
+    let done = Message::Answer { ticket: 3, outcome: Outcome::Done { at: position } };
+    let outcome = Outcome::Refused { rcode: Rcode::SERVFAIL, reason: "no".to_owned() };
+    for (name, message) in [
+        ("state", state),
+        ("follow", Message::Follow { origin: origin(1), from: 7 }),
+        ("entries", entries),
+        ("have", Message::Have { origin: origin(1), next: 8 }),
+        ("checkpoint", Message::Checkpoint { origin: origin(1), note }),
+        ("cosignature", cosignature),
+        ("done", done),
+        ("refused", Message::Answer { ticket: 3, outcome }),
+        ("propose", Message::Propose { lost: origin(1), successor: origin(2) }),
+        ("fork", Message::Fork { origin: origin(1), size: 8 }),
+    ] {
+        write("link_message", name, &message.encode())?;
+    }
+    for (number, (name, action)) in (1..).zip(actions()?) {
+        let request = Box::new(request(number, action)?);
+        let (ticket, seen) = (u64::from(number), vec![position]);
+        let message = Message::Forward { ticket, hops: 1, seen, budget_ms: 3_000, request };
+        write("link_message", &format!("forward-{name}"), &message.encode())?;
+    }
+    Ok(())
+}
+
+/// One of everything that can be asked for.
+fn actions() -> Result<Vec<(&'static str, Action)>, Box<dyn Error>> {
+    let owner: Name = "host.fleet.example.".parse()?;
+    let (rtype, rdata) = (RecordType::A, vec![192, 0, 2, 7]);
+    let set = RrSet::new(rtype, 60, [&rdata[..]]).ok_or("no records")?;
+    let prerequisites = vec![
+        Prerequisite::NameInUse(owner.clone()),
+        Prerequisite::NameNotInUse("new.fleet.example.".parse()?),
+        Prerequisite::RrSetExists(owner.clone(), rtype),
+        Prerequisite::RrSetAbsent(owner.clone(), RecordType::TXT),
+        Prerequisite::RrSetEquals(owner.clone(), set.clone()),
+    ];
+    let rdata = rdata.into_boxed_slice();
+    let operations = vec![
+        Operation::DeleteRrSet(owner.clone(), rtype),
+        Operation::DeleteName(owner.clone()),
+        Operation::DeleteRecord { owner: owner.clone(), rtype, rdata: rdata.clone() },
+        Operation::Add { owner: owner.clone(), rtype, ttl: 60, rdata },
+    ];
+    let names = vec![PlannedName { owner: owner.clone(), version: 2, after: vec![set.clone()] }];
+    let reason = ReplaceReason::Transfer { from: Some(1), to: 2 };
+    let settings = Settings {
+        level: Level::Majority,
+        primaries: vec!["192.0.2.1".parse()?],
+        notify: vec!["[2001:db8::1]:5353 key phone.".parse()?],
+        ..Settings::default()
+    };
+    Ok(vec![
+        ("update", Action::Update { prerequisites, operations }),
+        ("load", Action::LoadZone { names: vec![(owner, vec![set])], source: [9; 32] }),
+        ("replace", Action::Replace { reason, names }),
+        ("remove", Action::RemoveZone),
+        ("configure", Action::Configure(settings)),
+        ("put-site", Action::Sites(RegistryChange::Put { site: site(3) })),
+    ])
+}
+
+/// A log with one entry of each kind that tells of other sites.
+fn of_sites() -> Result<Vec<u8>, Box<dyn Error>> {
+    let at = Position { origin: origin(2), index: 4 };
+    let sites = [1, 2].map(|number| (number, site(number))).into();
+    let failover = Failover::Auto { after_ms: 30_000 };
+    let registry = Registry { version: 3, home: Some(origin(1)), failover, sites };
+    let root = [7; 32];
+    let bodies = [
+        Body::Genesis {
+            origin: Origin { site: 1, generation: 2 },
+            name: "einhorn/fuzz/2".to_owned(),
+            previous: Some(Previous { origin: origin(1), entries: 9, root }),
+        },
+        Body::Sites(SitesChange {
+            request: RequestId([3; 32]),
+            remember_until_seconds: 1_700_000_600,
+            who: Identity::Site(2),
+            registry,
+        }),
+        Body::Endorsement { lost: origin(2), successor: origin(1), held: 5 },
+        Body::Withdrawal { lost: origin(3) },
+        Body::Takeover { lost: origin(2), end: 5, endorsers: vec![origin(1)], is_attested: true },
+        Body::Leftover { position: at, octets: vec![3, 1, 4] },
+        Body::MapRoot { at: 6, names: 0, root },
+    ];
+    let mut framed = Vec::new();
+    for body in bodies {
+        let mut written = Ok(());
+        Entry { time_ms: 1, body }.encode(&mut Vec::new(), |part| {
+            written = append_entry(&mut framed, part);
+        });
+        written?;
+    }
+    Ok(framed)
+}
+
 fn ledger() -> Anyhow {
     let entries = stored_entries();
     let mut framed = Vec::new();
@@ -203,9 +351,10 @@ fn ledger() -> Anyhow {
     let (first, second) = longest[1..].split_at(longest.len() / 2);
     let mut parts = Vec::new();
     for (number, piece) in [(0, first), (1, second)] {
-        append_entry(&mut parts, &[&[2, 0, number, 0, 2], piece].concat())?;
+        append_entry(&mut parts, &[&[4, 0, number, 0, 2], piece].concat())?;
     }
     write("entry", "parts", &parts)?;
+    write("entry", "sites", &of_sites()?)?;
     write("snapshot", "zone", &snapshot_octets())?;
     let mut bundle = vec![entries.len() as u8 - 1];
     bundle.extend_from_slice(&framed);
@@ -233,9 +382,9 @@ fn ledger() -> Anyhow {
     let note = &signed.note;
     let proof = format!("c2sp.org/tlog-proof@v1\nextra YQ==\nindex 7\n{hash}\n{hash}\n\n{note}");
     write("proof", "two-hashes", proof.as_bytes())?;
-    let request = Request { old_size: 0, proof: Vec::new(), note };
+    let request = witness::Request { old_size: 0, proof: Vec::new(), note };
     write("add_checkpoint", "first", request.encode().as_bytes())?;
-    let request = Request { old_size: 7, proof: vec![Hash([6; 32]); 3], note };
+    let request = witness::Request { old_size: 7, proof: vec![Hash([6; 32]); 3], note };
     write("add_checkpoint", "three-hashes", request.encode().as_bytes())?;
     let mut known = Cosignatures::new("einhorn/fuzz");
     for (name, time) in [("paris", 1), ("rome", 1_800_000_000)] {
