@@ -157,16 +157,15 @@ impl Pump {
                         self.commit.streamed(to, origin, next, &mut out);
                     }
                 }
-                recv(self.sealed) -> checkpoint => {
-                    if let Ok(checkpoint) = checkpoint {
-                        self.commit.sealed(checkpoint, &mut out);
-                    }
-                }
-                recv(self.inquiries) -> inquiry => {
-                    if let Ok(inquiry) = inquiry {
-                        self.inquire(inquiry, &mut out);
-                    }
-                }
+                recv(self.sealed) -> checkpoint => match checkpoint {
+                    Ok(checkpoint) => self.commit.sealed(checkpoint, &mut out),
+                    // Nothing is sealed any more, which is told by other means.
+                    Err(_) => self.sealed = never(),
+                },
+                recv(self.inquiries) -> inquiry => match inquiry {
+                    Ok(inquiry) => self.inquire(inquiry, &mut out),
+                    Err(_) => self.inquiries = never(),
+                },
                 default(patience) => {
                     if lingers {
                         self.take_waiting(&mut out);
