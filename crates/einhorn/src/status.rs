@@ -45,9 +45,13 @@ fn text(status: &SiteStatus) -> String {
         oldest(status.oldest_waiting_ms),
         status.queued
     );
+    let budget = status.disk_budget_octets.map_or_else(String::new, |budget| {
+        let percent = status.disk_used_octets * 100 / budget.max(1);
+        format!(" of a budget of {} ({percent} %)", octets(budget))
+    });
     _ = writeln!(
         out,
-        "disk: {} used, {} free",
+        "disk: {} used{budget}, {} free",
         octets(status.disk_used_octets),
         octets(status.disk_free_octets)
     );

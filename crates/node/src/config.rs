@@ -53,6 +53,8 @@ pub struct Config {
     pub witnesses: Vec<OutsideWitness>,
     /// Whose logs we cosign, besides the other sites'.
     pub witnessed_logs: Vec<WitnessedLog>,
+    /// Octets that the data folder may hold before operators are warned.
+    pub disk_budget: Option<u64>,
     /// How long there is no other map root in the log after one.
     pub map_interval: Duration,
     /// Where this came from, to read keys and grants again.
@@ -122,6 +124,7 @@ struct RawConfig {
     limits: answer::RawLimits,
     link: Option<link::RawLink>,
     map_interval_seconds: Option<u64>,
+    disk_budget_mb: Option<u64>,
     #[serde(default, rename = "witness")]
     witnesses: Vec<witness::RawWitness>,
     #[serde(default, rename = "witness-for")]
@@ -222,6 +225,7 @@ impl Config {
                 .iter()
                 .map(|log| checker.witnessed_log(log))
                 .collect::<Result<_, _>>()?,
+            disk_budget: raw.disk_budget_mb.map(|megabytes| megabytes.saturating_mul(1_000_000)),
             map_interval: raw.map_interval_seconds.map_or(MAP_INTERVAL, Duration::from_secs),
             path: Some(path.to_owned()),
         };

@@ -1,4 +1,4 @@
-//! The thread that makes map roots: what all names of a log come to, so that somebody can prove
+//! The thread for what nobody waits for: it looks at the disk budget and makes map roots: what all names of a log come to, so that somebody can prove
 //! that he shows every change of a name. Those of the own log are logged; those of other logs are
 //! made again from the copies and compared, since a site that lies about its names is not to be
 //! cosigned.
@@ -11,6 +11,7 @@ use crate::files;
 use crate::operate::Operator;
 use crate::pump::Inquiry;
 use crate::recover::{log_id, read_entries};
+use crate::sites;
 use einhorn_core::ledger::map::is_due;
 use einhorn_core::model::{MapRootLogged, Origin};
 use einhorn_ingress::now_ms;
@@ -25,6 +26,10 @@ use std::time::Duration;
 
 /// How often the thread looks whether something is due.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often, of these times, it looks at the disk: that reads all folders.
+const LOOKS_PER_DISK: u32 = 300;
+/// Operators are warned when so many percent of the disk budget are used.
+const DISK_WARNING_PERCENT: u64 = 80;
 /// Folder of maps beside a log's files.
 const FOLDER: &str = "map";
 
@@ -64,14 +69,28 @@ impl Maps {
             checked: BTreeMap::new(),
         };
         thread::Builder::new().name("maps".to_owned()).spawn(move || {
+            let mut looks = 0;
             while !maps.operator.is_stopping() {
                 thread::sleep(LOOK_INTERVAL);
+                if looks % LOOKS_PER_DISK == 0 {
+                    maps.look_at_disk();
+                }
+                looks += 1;
                 if let Err(error) = maps.look() {
                     tracing::warn!(%error, "no map of the log was made");
                 }
             }
         })?;
         Ok(())
+    }
+
+    /// Warns long before the disk is full.
+    fn look_at_disk(&self) {
+        let Some(budget) = self.operator.disk_budget else { return };
+        let (used, free) = sites::disk(&self.operator.data);
+        if used.saturating_mul(100) >= budget.saturating_mul(DISK_WARNING_PERCENT) {
+            tracing::warn!(used, budget, free, "the data folder nears its disk budget");
+        }
     }
 
     fn look(&mut self) -> Result<(), NoMap> {

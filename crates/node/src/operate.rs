@@ -46,6 +46,8 @@ pub(crate) struct Operator {
     pub(crate) removed_folder: PathBuf,
     /// The data folder.
     pub(crate) data: PathBuf,
+    /// Octets that it may hold before operators are warned.
+    pub(crate) disk_budget: Option<u64>,
     /// What this site is called.
     pub(crate) site: String,
     /// The way to the commit for questions about itself.

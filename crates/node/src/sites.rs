@@ -375,6 +375,7 @@ impl Operator {
                 Failover::Auto { after_ms } => format!("after {} s", after_ms / 1_000),
             },
             disk_used_octets,
+            disk_budget_octets: self.disk_budget,
             disk_free_octets,
             lags: lags(&report, site),
             zones: self.homes(&report),
@@ -440,7 +441,7 @@ fn lags(report: &Report, own: &str) -> Vec<LagLine> {
 }
 
 /// Octets used below a folder, and free where it lies; 0 where that cannot be told.
-fn disk(folder: &Path) -> (u64, u64) {
+pub(crate) fn disk(folder: &Path) -> (u64, u64) {
     let free = rustix::fs::statvfs(folder).map_or(0, |disk| disk.f_bavail * disk.f_frsize);
     (used(folder), free)
 }

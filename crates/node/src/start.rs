@@ -190,6 +190,7 @@ impl Node {
             config_path: config.path.clone(),
             removed_folder: config.data.join("removed"),
             data: config.data.clone(),
+            disk_budget: config.disk_budget,
             site: config.site.clone(),
             stop: Arc::clone(&stop),
             inquiries: inquire,

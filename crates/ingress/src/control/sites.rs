@@ -87,6 +87,8 @@ pub struct SiteStatus {
     pub failover: String,
     /// Octets that the data folder holds.
     pub disk_used_octets: u64,
+    /// Octets that it may hold before operators are warned, if that was said.
+    pub disk_budget_octets: Option<u64>,
     /// Octets that are free where it lies.
     pub disk_free_octets: u64,
     /// All sites, this one among them.
