@@ -26,6 +26,7 @@ mod query;
 mod report;
 mod sheet;
 mod statistics;
+mod sync;
 mod targets;
 mod tcp;
 mod threads;
@@ -91,6 +92,7 @@ fn run_one(benchmark: Benchmark, options: &Options, arguments: &[String]) -> Res
         Benchmark::Query => with_markdown(query::measure(options, command_line)?),
         Benchmark::Memory => with_markdown(memory::measure(options, command_line)?),
         Benchmark::Transfer => with_markdown(transfer::measure(options, command_line)?),
+        Benchmark::Sync => with_markdown(sync::measure(options, command_line)?),
         Benchmark::Instructions => with_markdown(instructions::measure(options, command_line)?),
     };
     println!("{text}");

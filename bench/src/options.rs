@@ -18,6 +18,8 @@ Measures Einhorn and its peers on this machine.
   memory        a million names: memory, time to load, time to start again
   transfer      a million names out of each server by AXFR, and a change of them by IXFR
   update        durable, signed RFC 2136 updates
+  sync          from the acknowledgement at one server until another one shows the change, and
+                what waiting for other sites costs
   instructions  instructions for each query and update of Einhorn's (needs valgrind)
   all           all of them, one after the other
   html          only makes the page again from the figures that are there
@@ -27,7 +29,8 @@ Figures go to FOLDER/BENCHMARK.md and .json, and together to FOLDER/report.html.
   --quick                     one round, short phases, small zones: for a look, not for a claim
   --only SERVER[,SERVER]      choose from einhorn, nsd, knot, bind, powerdns
   --rounds COUNT              rounds of which the median is taken (default 3)
-  --duration-seconds SECONDS  measured time of each phase (default 5, with --quick less)
+  --duration-seconds SECONDS  measured time of each phase (default 5, with --quick less);
+                              of `sync` at 200 updates/s, and eight times that at 5 updates/s
   --hosts COUNT               hosts in the zone: of `query` (default 100000, with --quick 10000), of
                               `instructions` (10000 and 1000), of `memory` and `transfer` (default 1000000, with --quick 20000)
   --einhorn PATH              the einhorn binary (default: beside this program)
@@ -60,16 +63,18 @@ pub(crate) enum Benchmark {
     Transfer,
     Update,
     Instructions,
+    Sync,
 }
 
 impl Benchmark {
     /// In the order in which they run and are reported.
-    pub(crate) const ALL: [Benchmark; 5] = [
+    pub(crate) const ALL: [Benchmark; 6] = [
         Benchmark::Query,
         Benchmark::Memory,
         Benchmark::Transfer,
         Benchmark::Instructions,
         Benchmark::Update,
+        Benchmark::Sync,
     ];
 
     /// Its name on the command line.
@@ -80,6 +85,7 @@ impl Benchmark {
             Benchmark::Transfer => "transfer",
             Benchmark::Update => "update",
             Benchmark::Instructions => "instructions",
+            Benchmark::Sync => "sync",
         }
     }
 }
@@ -117,11 +123,15 @@ impl Options {
 
     /// Those of `peers` that were chosen.
     pub(crate) fn choose(&self, peers: &'static [Peer]) -> Vec<&'static Peer> {
-        let chosen = |peer: &&Peer| match &self.only {
+        peers.iter().filter(|peer| self.includes(peer)).collect()
+    }
+
+    /// Whether a server takes part.
+    pub(crate) fn includes(&self, peer: &Peer) -> bool {
+        match &self.only {
             None => true,
             Some(names) => names.iter().any(|name| name.eq_ignore_ascii_case(peer.name)),
-        };
-        peers.iter().filter(chosen).collect()
+        }
     }
 
     /// Measured time of a phase; `quick` is that of a quick run.

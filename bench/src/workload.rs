@@ -27,10 +27,15 @@ pub(crate) const TTL_SECONDS: u32 = 300;
 
 /// The zone as the servers load it at the start.
 pub(crate) fn zone_file() -> String {
+    zone_file_with(3600, HOSTS)
+}
+
+/// The same with another refresh interval, in seconds, and fewer hosts.
+pub(crate) fn zone_file_with(refresh_seconds: u32, hosts: u32) -> String {
     let mut text = format!(
-        "$ORIGIN {ZONE}\n$TTL {TTL_SECONDS}\n@ IN SOA ns1 hostmaster 1 3600 600 86400 60\n@ IN NS ns1\nns1 IN A 127.0.0.1\n"
+        "$ORIGIN {ZONE}\n$TTL {TTL_SECONDS}\n@ IN SOA ns1 hostmaster 1 {refresh_seconds} 600 86400 60\n@ IN NS ns1\nns1 IN A 127.0.0.1\n"
     );
-    for host in 0..HOSTS {
+    for host in 0..hosts {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "h{host:05} IN A 192.0.2.1");
     }
@@ -91,6 +96,11 @@ impl Workload {
     /// The name of a host.
     pub(crate) fn host(&self, host: u32) -> &Name {
         &self.hosts[host as usize]
+    }
+
+    /// The sequence number of the next update.
+    pub(crate) fn next_sequence(&self) -> u32 {
+        self.next_sequence
     }
 
     /// Passes over one sequence number.

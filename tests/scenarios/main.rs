@@ -6,5 +6,6 @@ mod crash;
 mod disk;
 mod ledger_commands;
 mod load;
+mod sites;
 mod tlog;
 mod verifier;

@@ -55,6 +55,11 @@ pub(crate) static ANSWERING: [Peer; 5] =
 pub(crate) static TRANSFERRING: [Peer; 5] =
     [einhorn::PEER, nsd::PEER, knot::TRANSFERRING, bind::PEER, powerdns::ANSWERING];
 
+/// The servers that are measured in groups, each with a setup of its own there.
+pub(crate) static EINHORN: Peer = einhorn::PEER;
+pub(crate) static BIND: Peer = bind::PEER;
+pub(crate) static KNOT: Peer = knot::PEER;
+
 /// The name of the server that the others are compared with.
 pub(crate) const OURS: &str = einhorn::PEER.name;
 
@@ -182,7 +187,7 @@ impl Site {
 }
 
 /// A port on 127.0.0.1 that nothing uses, for UDP or TCP, at this moment.
-fn free_port() -> Result<u16, String> {
+pub(crate) fn free_port() -> Result<u16, String> {
     for _ in 0..PORT_ATTEMPTS {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let address = listener

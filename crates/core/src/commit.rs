@@ -23,12 +23,14 @@ mod proof;
 mod report;
 mod route;
 mod sites;
+pub mod start;
 mod takeover;
 mod tombstones;
 
 pub use batch::{Append, Batch};
 pub use copies::CopyStart;
 pub use report::{CopyReport, PeerReport, Report};
+pub use start::Begin;
 
 use crate::agent::{Advice, Agent};
 use crate::ledger::SignedCheckpoint;
@@ -111,6 +113,10 @@ pub struct Setup {
     pub deadline_ms: u64,
     /// Whether the data may be an old copy, so that the other sites must be asked first.
     pub must_prove: bool,
+    /// The site's log before the one that it begins now, if that is not closed yet.
+    pub take_over: Option<Origin>,
+    /// The log to begin, once it is proven that there is nothing of it.
+    pub begin: Option<Begin>,
 }
 
 /// How long a request may wait if nothing else is said, in milliseconds.
@@ -125,6 +131,8 @@ impl Default for Setup {
             cosigned: Vec::new(),
             deadline_ms: DEADLINE_MS,
             must_prove: false,
+            take_over: None,
+            begin: None,
         }
     }
 }
@@ -162,6 +170,14 @@ impl<R> Open<R> {
     }
 }
 
+/// Why the state must be folded anew, and pieces of copies that say so: they are made durable
+/// first, else the next start would know no more than this one.
+struct Rebuild {
+    reason: String,
+    copies: BTreeMap<Origin, Batch>,
+    is_appending: bool,
+}
+
 /// An append on its way to the disk.
 struct InFlight<R> {
     append: Arc<Append>,
@@ -177,10 +193,14 @@ pub struct Commit<R> {
     agent: Box<dyn Agent>,
     /// Why nothing is acknowledged any more.
     failure: Option<String>,
+    /// What is still to be made durable before the state is folded anew.
+    rebuild: Option<Rebuild>,
     in_flight: Option<InFlight<R>>,
     open: Open<R>,
     /// Zones that need a publication point, with when at the latest, in milliseconds.
     unpublished: Vec<(Name, u64)>,
+    /// The log that is to be begun before anything else is appended.
+    begin: Option<Begin>,
     /// Entries of this site's log that are durable.
     durable: u64,
     /// The registry that was last said outside.
@@ -208,6 +228,8 @@ impl<R> Commit<R> {
 
     /// A commit that goes on from `state`, among other sites.
     pub fn with_sites(state: State, agent: Box<dyn Agent>, setup: Setup) -> Commit<R> {
+        // Where no other site was ever heard of there is nobody to ask.
+        let must_prove = setup.must_prove && !state.registry.is_alone();
         let mut commit = Commit {
             open: Open::new(Batch::starting_at(state.next_index())),
             durable: state.next_index(),
@@ -215,8 +237,10 @@ impl<R> Commit<R> {
             state,
             agent,
             failure: None,
+            rebuild: None,
             in_flight: None,
             unpublished: Vec::new(),
+            begin: setup.begin,
             scratch: Vec::new(),
             deadline_ms: setup.deadline_ms,
             mirror: setup.mirror,
@@ -226,11 +250,11 @@ impl<R> Commit<R> {
             followers: followers::Followers::default(),
             forwarding: Forwarding::default(),
             levels: level::Levels::new(setup.cosigned),
-            proof: proof::Proof::new(setup.must_prove),
-            takeovers: takeover::Takeovers::default(),
+            proof: proof::Proof::new(must_prove),
+            takeovers: takeover::Takeovers::wanting(setup.take_over),
             tombstones: tombstones::Tombstones::default(),
         };
-        commit.note_unpublished(0);
+        commit.note_all_unpublished(0);
         commit
     }
 
@@ -295,9 +319,39 @@ impl<R> Commit<R> {
         self.stage(now_ms, Body::Genesis { origin, name, previous }, &[]);
     }
 
+    /// Cosigns other logs with this key from now on.
+    pub fn set_mirror(&mut self, mirror: SignerKey) {
+        self.mirror = Some(mirror);
+    }
+
+    /// Logs what all names that this log touched so far come to: the map of its first `at` entries.
+    /// Does nothing if the log has another map root behind that, or is not to be added to.
+    pub fn log_map_root(&mut self, now_ms: u64, at: u64, names: u64, root: [u8; 32]) {
+        let log = self.state.log(self.state.origin);
+        let last = log.and_then(|log| log.map_root).map_or(0, |last| last.at);
+        if self.failure.is_none() && self.may_append() && at >= last && at <= self.durable {
+            self.stage(now_ms, Body::MapRoot { at, names, root }, &[]);
+        }
+    }
+
+    /// Begins the log that was said at the start, if nobody has anything of it.
+    fn begin_if_proven(&mut self, now_ms: u64) {
+        if !self.proof.is_given() {
+            return;
+        }
+        let Some(Begin { name, previous, leftovers }) = self.begin.take() else { return };
+        if self.state.next_index() == 0 {
+            self.begin_log(now_ms, self.state.origin, name, previous);
+            for (position, octets) in leftovers {
+                self.keep_leftover(now_ms, position, octets);
+            }
+        }
+    }
+
     /// Takes a request into the open batch, sends it to the site that decides, or answers it at
     /// once.
     pub fn request(&mut self, now_ms: u64, request: Request, reply: R, out: &mut Vec<Output<R>>) {
+        self.begin_if_proven(now_ms);
         let deadline_ms = now_ms + self.deadline_ms;
         self.take(now_ms, request, Asker::Here { reply, deadline_ms }, 0, out);
     }
@@ -373,6 +427,15 @@ impl<R> Commit<R> {
         self.unpublished.extend(zones.map(|zone| (zone, due_ms)));
     }
 
+    /// Notes every zone that something is unpublished of, whoever noted it before: it may have
+    /// come from before a restart, or be at home here only now.
+    fn note_all_unpublished(&mut self, due_ms: u64) {
+        let zones = self.state.zones.iter().filter(|zone| zone.is_unpublished());
+        let new = zones.filter(|zone| self.unpublished.iter().all(|(apex, _)| *apex != zone.apex));
+        let new: Vec<_> = new.map(|zone| (zone.apex.clone(), due_ms)).collect();
+        self.unpublished.extend(new);
+    }
+
     /// Logs a publication point for each zone at home here that needs one by now.
     fn stage_points(&mut self, now_ms: u64) {
         if self.unpublished.is_empty() || !self.may_append() {
@@ -390,7 +453,7 @@ impl<R> Commit<R> {
                 continue;
             }
             let (serial, incarnation) = (zone.next_serial(), zone.incarnation);
-            let covers = self.state.positions();
+            let covers = zone.covers_after(self.state.positions());
             self.stage(now_ms, Body::Publication { zone: apex, incarnation, serial, covers }, &[]);
         }
     }
@@ -398,8 +461,11 @@ impl<R> Commit<R> {
     /// Closes the open batch, with the publication points that are due. Does nothing while
     /// another batch is on its way, or when there is nothing to append.
     pub fn flush(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
-        if self.in_flight.is_some() || self.failure.is_some() {
+        if self.in_flight.is_some() {
             return;
+        }
+        if self.failure.is_some() {
+            return self.keep_before_rebuild(out);
         }
         self.stage_points(now_ms);
         if self.open.is_empty() {
@@ -420,11 +486,29 @@ impl<R> Commit<R> {
         self.in_flight = Some(InFlight { append, publication, answers: open.answers });
     }
 
+    /// Appends what made it necessary to fold anew.
+    fn keep_before_rebuild(&mut self, out: &mut Vec<Output<R>>) {
+        let Some(rebuild) = &mut self.rebuild else { return };
+        rebuild.is_appending = true;
+        let append = Arc::new(Append {
+            origin: self.state.origin,
+            copies: std::mem::take(&mut rebuild.copies).into_iter().collect(),
+            ..Append::default()
+        });
+        out.push(Output::Append(Arc::clone(&append)));
+        // Never published: it is not what counts.
+        let publication = Publication { zones: self.state.zones.clone(), steps: Vec::new() };
+        self.in_flight = Some(InFlight { append, publication, answers: Vec::new() });
+    }
+
     /// The batch is durable: publishes it, tells the other sites, and answers.
     pub fn appended(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
         let Some(InFlight { append, publication, answers }) = self.in_flight.take() else {
             unreachable!("no batch was being written")
         };
+        if let Some(rebuild) = self.rebuild.take_if(|rebuild| rebuild.is_appending) {
+            return out.push(Output::Rebuild(rebuild.reason));
+        }
         out.push(Output::Publish(publication));
         if !append.own.is_empty() {
             self.durable = append.own.end();
@@ -474,6 +558,7 @@ impl<R> Commit<R> {
     fn may_append(&self) -> bool {
         self.state.origin != Origin::NONE
             && self.proof.is_given()
+            && self.begin.is_none()
             && self.state.log(self.state.origin).is_none_or(|log| log.closed.is_none())
     }
 

@@ -14,7 +14,7 @@
 //! | 5 | [`Message::Checkpoint`] | origin; text |
 //! | 6 | [`Message::Cosignature`] | origin; u64 size; 32 octets root; text |
 //! | 7 | [`Message::Forward`] | u64 ticket; u8 hops; list of positions; u64 milliseconds left; request |
-//! | 8 | [`Message::Answer`] | u64 ticket; outcome |
+//! | 8 | [`Message::Answer`] | u64 ticket; 32 octets request id; outcome |
 //! | 9 | [`Message::Propose`] | origin lost; origin successor |
 //! | 10 | [`Message::Fork`] | origin; u64 size |
 //!
@@ -25,7 +25,7 @@ mod request;
 
 use crate::ledger::Hash;
 use crate::model::codec::{Malformed, Put, Take};
-use crate::model::request::{Outcome, Request};
+use crate::model::request::{Outcome, Request, RequestId};
 use crate::model::{Origin, Position};
 use einhorn_wire::message::Rcode;
 
@@ -111,6 +111,8 @@ pub enum Message {
     Answer {
         /// The number that came with it.
         ticket: u64,
+        /// Its id: numbers begin anew when their sender restarts.
+        request: RequestId,
         /// What became of it.
         outcome: Outcome,
     },
@@ -187,9 +189,10 @@ impl Message {
                 put.u64(*budget_ms);
                 request::put_request(put, request);
             }
-            Message::Answer { ticket, outcome } => {
+            Message::Answer { ticket, request, outcome } => {
                 put.u8(8);
                 put.u64(*ticket);
+                put.bytes(&request.0);
                 match outcome {
                     Outcome::Done { at } => {
                         put.u8(1);
@@ -258,6 +261,7 @@ impl Message {
             },
             8 => Message::Answer {
                 ticket: take.u64()?,
+                request: RequestId(take.array()?),
                 outcome: match take.u8()? {
                     1 => Outcome::Done { at: take.position()? },
                     2 => Outcome::Refused { rcode: Rcode(take.u16()?), reason: take.text()? },

@@ -111,6 +111,7 @@ impl Demo {
             link: None,
             witnesses: Vec::new(),
             witnessed_logs: Vec::new(),
+            map_interval: einhorn_node::config::MAP_INTERVAL,
             path: None,
         };
         let node = Node::start(&config).map_err(Failure::finding)?;

@@ -7,14 +7,14 @@ use einhorn_links::identity::{CERTIFICATE_FILE, KEY_FILE};
 use einhorn_links::preface::is_site_name;
 use einhorn_links::secret_file::write_public;
 use einhorn_node::config::ledger_name;
-use einhorn_node::files::{KeyFiles, LEDGER_KEY, MIRROR_KEY, make_key};
+use einhorn_node::files::{KeyFiles, LEDGER_FOLDER, LEDGER_KEY, MIRROR_KEY, make_key};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// The configuration in a site's folder.
 const CONFIG_FILE: &str = "einhorn.toml";
-/// The folder of the log in a site's folder, which an older site would have.
+/// The log in a site's folder, which a site that has run would have.
 const LOG_FILE: &str = "log.db";
 
 /// Subcommands of `einhorn init`.
@@ -110,7 +110,7 @@ impl<'a> Site<'a> {
         let joined = self.join.as_ref().map(|card| card_file(&card.name));
         let card_file = self.card_file();
         let files = [LEDGER_KEY.secret, LEDGER_KEY.public, MIRROR_KEY.secret, MIRROR_KEY.public];
-        let more = [KEY_FILE, CERTIFICATE_FILE, &card_file, CONFIG_FILE, LOG_FILE];
+        let more = [KEY_FILE, CERTIFICATE_FILE, &card_file, CONFIG_FILE, LOG_FILE, LEDGER_FOLDER];
         for file in files.iter().map(AsRef::as_ref).chain(more).chain(joined.as_deref()) {
             // A link to nowhere is something too.
             if self.path(file).symlink_metadata().is_ok() {

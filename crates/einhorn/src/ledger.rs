@@ -241,10 +241,10 @@ impl Replay {
                 self.state.origin = *origin;
                 if origin.site > 1 {
                     // What the first site made is in its log, not in this one.
-                    self.state.expect_log(Origin::NONE);
+                    self.state.expect(Origin::NONE);
                 }
             }
-            Body::Sites(_) => self.state.expect_log(Origin::NONE),
+            Body::Sites(_) => self.state.expect(Origin::NONE),
             _ => {}
         }
         let (origin, mut effects) = (self.state.origin, Effects::default());

@@ -194,6 +194,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         link: None,
         witnesses: Vec::new(),
         witnessed_logs: Vec::new(),
+        map_interval: einhorn_node::config::MAP_INTERVAL,
         path: None,
     })
 }

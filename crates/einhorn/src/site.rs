@@ -3,7 +3,7 @@
 use crate::source::ask;
 use crate::status;
 use crate::{Failure, Outcome, print};
-use einhorn_ingress::control::{self, SiteCommand};
+use einhorn_ingress::control::{self, SiteCommand, SiteKey};
 use std::path::PathBuf;
 
 /// Where the node is.
@@ -65,6 +65,21 @@ pub(crate) enum Command {
         #[command(flatten)]
         node: NodeArguments,
     },
+    /// Give the site of this node a new key: the others are told first, and the old one stays good
+    /// until it is retired.
+    Renew {
+        /// link (its certificate), mirror (cosigns other logs) or ledger (signs its log; the site
+        /// begins its next log).
+        key: Key,
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+    /// Vouch that this site's data is the newest there is, when it has just started and not all of
+    /// the others can be asked. Never after a backup was put back.
+    Vouch {
+        #[command(flatten)]
+        node: NodeArguments,
+    },
     /// Believe no certificate and no cosigning key of a site but its newest.
     Retire {
         /// Its name.
@@ -72,6 +87,17 @@ pub(crate) enum Command {
         #[command(flatten)]
         node: NodeArguments,
     },
+}
+
+/// A key of a site.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Key {
+    /// What its links show.
+    Link,
+    /// What it cosigns other logs with.
+    Mirror,
+    /// What it signs its log with.
+    Ledger,
 }
 
 /// Runs a subcommand.
@@ -96,6 +122,15 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Failover { auto, node, .. } => {
             (node, SiteCommand::FailoverPolicy { after_seconds: auto })
         }
+        Command::Renew { key, node } => {
+            let key = match key {
+                Key::Link => SiteKey::Link,
+                Key::Mirror => SiteKey::Mirror,
+                Key::Ledger => SiteKey::Ledger,
+            };
+            (node, SiteCommand::Renew { key })
+        }
+        Command::Vouch { node } => (node, SiteCommand::Vouch),
         Command::Retire { site, node } => (node, SiteCommand::Retire { site }),
     };
     print(ask(&node.data, &control::Command::Site(command))?)

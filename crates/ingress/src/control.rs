@@ -5,7 +5,7 @@
 
 mod sites;
 
-pub use sites::{LagLine, SiteCommand, SiteLine, SiteStatus, ZoneHomes};
+pub use sites::{LagLine, SiteCommand, SiteKey, SiteLine, SiteStatus, ZoneHomes};
 
 use serde::{Deserialize, Serialize};
 use std::fs::File;

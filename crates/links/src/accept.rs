@@ -13,12 +13,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 /// Connections that may be in their handshake at one time; more are closed at once.
 const HANDSHAKES_MAX: usize = 64;
+/// Of these, from one address: so that one who only knocks leaves room for others.
+const HANDSHAKES_PER_ADDRESS_MAX: usize = 16;
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// An address is named in the log at most once in this time.
@@ -28,7 +29,7 @@ const COMPLAINTS_MAX: usize = 1024;
 
 /// Accepts connections; aborted when the links end.
 pub(crate) async fn run(table: Arc<Table>, listener: TcpListener) {
-    let room = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let guests = Arc::new(Guests::default());
     let complaints = Arc::new(Mutex::new(Complaints::default()));
     loop {
         let (stream, address) = match listener.accept().await {
@@ -39,11 +40,11 @@ pub(crate) async fn run(table: Arc<Table>, listener: TcpListener) {
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let Some(guest) = Guests::admit(&guests, address.ip()) else { continue };
         let (table, complaints) = (Arc::clone(&table), Arc::clone(&complaints));
         tokio::spawn(async move {
             let outcome = timeout(HANDSHAKE_TIME_MAX, greet(&table, stream, address)).await;
-            drop(permit);
+            drop(guest);
             let refused = outcome.unwrap_or_else(|_| Err("no greeting in time".to_owned()));
             if let Err(reason) = refused {
                 let mut complaints = complaints.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,6 +94,44 @@ async fn greet(table: &Arc<Table>, stream: TcpStream, address: SocketAddr) -> Re
     Ok(())
 }
 
+/// Who is in a handshake, counted by address.
+#[derive(Debug, Default)]
+struct Guests {
+    counts: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Guests {
+    /// Lets one more in if there is room, until the value is dropped.
+    fn admit(guests: &Arc<Guests>, address: IpAddr) -> Option<Guest> {
+        let mut counts = guests.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = counts.get(&address).copied().unwrap_or(0);
+        if same >= HANDSHAKES_PER_ADDRESS_MAX || counts.values().sum::<usize>() >= HANDSHAKES_MAX {
+            return None;
+        }
+        counts.insert(address, same + 1);
+        Some(Guest { guests: Arc::clone(guests), address })
+    }
+}
+
+/// One who is in a handshake.
+#[derive(Debug)]
+struct Guest {
+    guests: Arc<Guests>,
+    address: IpAddr,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut counts = self.guests.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
 /// Which addresses have been named in the log lately.
 #[derive(Debug, Default)]
 struct Complaints {
@@ -120,6 +159,25 @@ impl Complaints {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_takes_all_the_room() {
+        let guests = Arc::new(Guests::default());
+        let address = |number: u32| IpAddr::from(number.to_be_bytes());
+        let admit = |number| Guests::admit(&guests, address(number));
+        let mut inside: Vec<Guest> = std::iter::from_fn(|| admit(1)).take(1000).collect();
+        assert_eq!(inside.len(), HANDSHAKES_PER_ADDRESS_MAX);
+        inside.extend((2..1000).filter_map(admit));
+        assert_eq!(inside.len(), HANDSHAKES_MAX);
+        drop(inside.remove(0));
+        inside.extend(admit(1));
+        assert_eq!(
+            (inside.len(), admit(1).is_some(), admit(5000).is_some()),
+            (HANDSHAKES_MAX, false, false)
+        );
+        drop(inside);
+        assert!(guests.counts.lock().expect("a lock").is_empty());
+    }
 
     #[test]
     fn an_address_is_named_once_a_minute() {

@@ -21,6 +21,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 /// How unlike a known key a misspelt one may be to be suggested for it, 1 being the same.
 const SUGGESTION_LIKENESS_MIN: f64 = 0.6;
@@ -52,6 +53,8 @@ pub struct Config {
     pub witnesses: Vec<OutsideWitness>,
     /// Whose logs we cosign, besides the other sites'.
     pub witnessed_logs: Vec<WitnessedLog>,
+    /// How long there is no other map root in the log after one.
+    pub map_interval: Duration,
     /// Where this came from, to read keys and grants again.
     pub path: Option<PathBuf>,
 }
@@ -118,11 +121,15 @@ struct RawConfig {
     #[serde(default)]
     limits: answer::RawLimits,
     link: Option<link::RawLink>,
+    map_interval_seconds: Option<u64>,
     #[serde(default, rename = "witness")]
     witnesses: Vec<witness::RawWitness>,
     #[serde(default, rename = "witness-for")]
     witnessed_logs: Vec<witness::RawWitnessedLog>,
 }
+
+/// How long there is no other map root after one if nothing else is configured.
+pub const MAP_INTERVAL: Duration = Duration::from_millis(einhorn_core::ledger::map::INTERVAL_MS);
 
 fn default_site() -> String {
     "site".to_owned()
@@ -215,6 +222,7 @@ impl Config {
                 .iter()
                 .map(|log| checker.witnessed_log(log))
                 .collect::<Result<_, _>>()?,
+            map_interval: raw.map_interval_seconds.map_or(MAP_INTERVAL, Duration::from_secs),
             path: Some(path.to_owned()),
         };
         checker.references(&config)?;

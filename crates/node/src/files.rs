@@ -133,16 +133,30 @@ pub(crate) fn witness_signer(folder: &Path, name: &str) -> Result<SignerKey, Fol
     }
 }
 
+/// The name of the key that cosigns other logs.
+pub(crate) fn mirror_name(folder: &Path) -> Result<String, FolderError> {
+    Ok(read_key(&folder.join(&*MIRROR_KEY.secret))?.verifier().name().to_owned())
+}
+
+/// The name of a site's first or a later log.
+pub(crate) fn ledger_name_of(folder: &Path, generation: u16) -> Result<String, FolderError> {
+    let key = read_key(&folder.join(&*ledger_key(generation).secret))?;
+    Ok(key.verifier().name().to_owned())
+}
+
+fn read_key(path: &Path) -> Result<SignerKey, FolderError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| FolderError::Unusable { path: path.into(), source })?;
+    SignerKey::parse(text.trim())
+        .map_err(|error| FolderError::Key { path: path.into(), reason: error.to_string() })
+}
+
 /// The verifier key of a site's first or a later log, as text.
 ///
 /// # Errors
 /// [`FolderError`].
 pub(crate) fn ledger_verifier(folder: &Path, generation: u16) -> Result<String, FolderError> {
-    let path = folder.join(&*ledger_key(generation).secret);
-    let text = fs::read_to_string(&path)
-        .map_err(|source| FolderError::Unusable { path: path.clone(), source })?;
-    let key = SignerKey::parse(text.trim())
-        .map_err(|error| FolderError::Key { path, reason: error.to_string() })?;
+    let key = read_key(&folder.join(&*ledger_key(generation).secret))?;
     Ok(key.verifier().to_string())
 }
 

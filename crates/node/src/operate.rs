@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -53,6 +53,8 @@ pub(crate) struct Operator {
     /// The connections to other sites.
     pub(crate) links: Option<Arc<Links>>,
     pub(crate) stop: Arc<AtomicBool>,
+    /// Set when everything must be folded anew.
+    pub(crate) rebuild: Arc<OnceLock<String>>,
 }
 
 impl Control for Operator {

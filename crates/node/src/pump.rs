@@ -8,7 +8,7 @@ use crate::recover::log_id;
 use crate::sealing::{Task, Wakes};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use einhorn_core::commit::{Append, Batch, Commit, Output, Report};
-use einhorn_core::ledger::SignedCheckpoint;
+use einhorn_core::ledger::{SignedCheckpoint, SignerKey};
 use einhorn_core::model::request::Outcome;
 use einhorn_core::model::{Origin, Registry, snapshot};
 use einhorn_ingress::reply::Reply;
@@ -49,6 +49,26 @@ pub(crate) enum Inquiry {
         is_attested: bool,
         /// Takes why not, if so.
         reply: Sender<Result<(), String>>,
+    },
+    /// Other logs are cosigned with this key from now on.
+    Mirror(Box<SignerKey>),
+    /// An operator vouches that this data is the newest there is of it.
+    Vouch,
+    /// The map of the own log's first `at` entries.
+    MapRoot {
+        /// Entries.
+        at: u64,
+        /// Names that they touched.
+        names: u64,
+        /// The root.
+        root: [u8; 32],
+    },
+    /// The map root that covers this log's first `at` entries is false.
+    FalseMap {
+        /// The log.
+        origin: Origin,
+        /// Entries.
+        at: u64,
     },
 }
 
@@ -200,6 +220,12 @@ impl Pump {
             Inquiry::FailOver { site, is_attested, reply } => {
                 _ = reply.send(self.commit.fail_over(now_ms(), site, is_attested, out));
             }
+            Inquiry::Mirror(key) => self.commit.set_mirror(*key),
+            Inquiry::Vouch => self.commit.vouch(now_ms(), out),
+            Inquiry::MapRoot { at, names, root } => {
+                self.commit.log_map_root(now_ms(), at, names, root);
+            }
+            Inquiry::FalseMap { origin, at } => self.commit.distrust(origin, at, out),
         }
     }
 

@@ -135,7 +135,7 @@ fn fold_all(
         close_lost_logs(reader, &ends, &mut folded.state)?;
     }
     for (log, _) in &ends {
-        folded.state.expect_log(origin_of(*log));
+        folded.state.expect(origin_of(*log));
     }
     for (log, _) in ends {
         let origin = origin_of(log);

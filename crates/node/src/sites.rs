@@ -210,7 +210,12 @@ impl Operator {
         answer.recv().map_err(stopping)
     }
 
-    fn change_sites(&self, change: RegistryChange) -> Result<u64, String> {
+    /// Tells the commit something.
+    pub(crate) fn tell(&self, inquiry: Inquiry) -> Result<(), String> {
+        self.inquiries.send(inquiry).map_err(|_| "the node is stopping".to_owned())
+    }
+
+    pub(crate) fn change_sites(&self, change: RegistryChange) -> Result<u64, String> {
         submit(&self.ingress, operator_request(&self.ingress, Name::root(), Action::Sites(change))?)
     }
 
@@ -274,9 +279,12 @@ impl Operator {
                 done(format!("only the newest keys of site {site} are believed now"), index)
             }
             SiteCommand::FailOver { site, is_attested } => self.fail_over(&site, is_attested),
-            SiteCommand::Renew => {
-                Err("restart the node: it tells the others of its new keys".to_owned())
+            SiteCommand::Vouch => {
+                self.tell(Inquiry::Vouch)?;
+                let text = "this site goes on with its log without having asked all others";
+                Ok(Answer::Done { text: text.to_owned(), index: None })
             }
+            SiteCommand::Renew { key } => self.renew(key),
         }
     }
 
@@ -285,11 +293,14 @@ impl Operator {
         const PATIENCE: Duration = Duration::from_secs(20);
         const NAP: Duration = Duration::from_millis(50);
         let number = self.number_of(site)?;
+        let logs = self.report()?.registry.sites.get(&number).map(|site| site.logs.clone());
+        let generation = logs.and_then(|logs| logs.keys().next_back().copied()).unwrap_or(1);
+        let lost = Origin { site: number, generation };
         self.inquire(|reply| Inquiry::FailOver { site: number, is_attested, reply })??;
         let begun = std::time::Instant::now();
         while begun.elapsed() < PATIENCE {
             let report = self.report()?;
-            let taken = report.copies.iter().find(|copy| copy.origin.site == number);
+            let taken = report.copies.iter().find(|copy| copy.origin == lost);
             if let Some((successor, end)) = taken.and_then(|copy| copy.closed) {
                 let by = report.registry.name_of(successor.site);
                 let text = format!(

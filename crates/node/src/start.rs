@@ -5,6 +5,7 @@ use crate::copies::CopyFiles;
 use crate::files::{self, FolderError, LEDGER_FOLDER};
 use crate::keeper::{self, Changes, Keeper};
 use crate::links::{LinkSide, LinkStart};
+use crate::maps::Maps;
 use crate::operate::Operator;
 use crate::pump::{Appender, Inquiry, Joining, Pump, SNAPSHOT_ENTRIES_MIN};
 use crate::recover::{self, Folded, Folder, LogError, log_id, log_name};
@@ -14,7 +15,7 @@ use crate::witnessing::{self, Asked};
 use crate::zones::{self, ZoneRefused};
 use arc_swap::ArcSwap;
 use einhorn_core::agent::Rules;
-use einhorn_core::commit::{Commit, CopyStart, Setup};
+use einhorn_core::commit::{Begin, Commit, CopyStart, Setup};
 use einhorn_core::ledger::note::SignerKey;
 use einhorn_core::ledger::{Frontier, leaf_hash, tile};
 use einhorn_core::model::entry::Previous;
@@ -24,7 +25,7 @@ use einhorn_ingress::rate_limit::LimitCounters;
 use einhorn_ingress::reply::Reply;
 use einhorn_ingress::{
     Ingress, ListenError, NOTIFICATIONS_WAITING_MAX, SUBMISSIONS_WAITING_MAX, cookie_secret, http,
-    now_ms, tcp, udp,
+    tcp, udp,
 };
 use einhorn_serve::publish::Published;
 use einhorn_store::engine::{Engine, EngineError, EngineReader, SqliteEngine};
@@ -116,18 +117,8 @@ pub(crate) struct Opened {
     pub(crate) steps: Vec<Step>,
     /// The half entry at the end of each log, if any.
     folders: BTreeMap<Origin, Folder>,
-    /// The log to begin, if this site's is at its end or there is none.
-    pub(crate) begin: Option<Begin>,
-}
-
-/// A log to begin.
-pub(crate) struct Begin {
-    pub(crate) origin: Origin,
-    pub(crate) name: String,
-    /// The log before it.
-    pub(crate) previous: Option<Previous>,
-    /// Entries of the log before it that do not count any more.
-    pub(crate) leftovers: Vec<(Position, Vec<u8>)>,
+    /// The log to begin, with its origin, if this site's is at its end or there is none.
+    pub(crate) begin: Option<(Origin, Begin)>,
 }
 
 impl Node {
@@ -149,7 +140,7 @@ impl Node {
         let (notified, notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
         let mut audit_secret = [0; 32];
         files::random(&mut audit_secret)?;
-        let site = opened.begin.as_ref().map_or(opened.state.origin, |begin| begin.origin).site;
+        let site = opened.begin.as_ref().map_or(opened.state.origin, |(origin, _)| *origin).site;
         let ingress = Arc::new(Ingress {
             zones: Published::default(),
             access: ArcSwap::from_pointee(config.access()),
@@ -166,6 +157,7 @@ impl Node {
             steps: std::mem::take(&mut opened.steps),
         });
         let reader = opened.engine.as_ref().map(|engine| engine.reader()).transpose()?;
+        let maps_reader = opened.engine.as_ref().map(|engine| engine.reader()).transpose()?;
         let (changes, changed) = keeper::channel();
         let (keeper, questions) = keeper::questions();
         let (inquire, inquiries) = crossbeam_channel::bounded(INQUIRIES_WAITING_MAX);
@@ -198,6 +190,7 @@ impl Node {
             site: config.site.clone(),
             stop: Arc::clone(&stop),
             inquiries: inquire,
+            rebuild: Arc::clone(&rebuild),
             links: links.as_ref().map(LinkSide::links),
         });
 
@@ -207,6 +200,9 @@ impl Node {
         let (committing, sealing) =
             start_writers(config, sites_ref, opened, &ingress, inlets, &rebuild, &stop)?;
         let sealing = sealing.map(|sealing| start_sealing(config, sealing)).transpose()?;
+        if let (None, Some(reader)) = (&read_only, maps_reader) {
+            Maps::start(Arc::clone(&operator), reader, config.map_interval)?;
+        }
         if read_only.is_none() {
             match sites {
                 // What the others decide on may take until they can be reached.
@@ -428,8 +424,11 @@ pub(crate) fn open_from(
     problems.extend(outcome.err().map(|error| error.to_string()));
     let Folded { mut state, entries: folded, folders } = folded;
 
-    // A log that another one went on for is at its end: this site begins its next one.
+    // A log that another one went on for is at its end, and so is one whose key was renewed: this
+    // site begins its next one.
     let is_closed = state.log(own).is_some_and(|log| log.closed.is_some());
+    let next = Origin { generation: own.generation + 1, ..own };
+    let is_closed = is_closed || own != Origin::NONE && state.registry.log_key(next).is_some();
     let generation = own.generation.max(1) + u16::from(is_closed);
     let is_new = (own == Origin::NONE || is_closed) && engine.is_some() && problems.is_empty();
     let signer = (place.signer)(generation, is_new)?;
@@ -493,18 +492,19 @@ fn begin(
     state: &State,
     place: &Place<'_>,
     generation: u16,
-) -> Result<Option<Begin>, StartError> {
+) -> Result<Option<(Origin, Begin)>, StartError> {
     let own = state.origin;
     let name = log_name(place.ledger_name, generation);
-    let Some(closed) = state.log(own).and_then(|log| log.closed) else {
+    if own == Origin::NONE {
         let origin = Origin { site: FIRST_SITE, generation: 1 };
-        let first = Begin { origin, name, previous: None, leftovers: Vec::new() };
-        return Ok((!place.joins).then_some(first));
-    };
+        let first = Begin { name, previous: None, leftovers: Vec::new() };
+        return Ok((!place.joins).then_some((origin, first)));
+    }
+    let end = state.log(own).and_then(|log| log.closed).map_or(u64::MAX, |closed| closed.end);
     let mut tree = Frontier::new();
     let mut leftovers = Vec::new();
     recover::read_entries(reader, log_id(own), 0, &mut |index, octets| {
-        if index < closed.end {
+        if index < end {
             tree.push(leaf_hash(octets), |_, _| {});
         } else {
             leftovers.push((Position { origin: own, index }, octets.to_vec()));
@@ -512,12 +512,9 @@ fn begin(
         Ok(())
     })?;
     let root = tree.root().0;
-    Ok(Some(Begin {
-        origin: Origin { site: own.site, generation },
-        name,
-        previous: Some(Previous { origin: own, entries: tree.size(), root }),
-        leftovers,
-    }))
+    let previous = Some(Previous { origin: own, entries: tree.size(), root });
+    let origin = Origin { site: own.site, generation };
+    Ok(Some((origin, Begin { name, previous, leftovers })))
 }
 
 type Writers = (JoinHandle<()>, Option<Sealing>);
@@ -551,13 +548,18 @@ fn start_writers(
     let mut setup = Setup {
         mirror: sites.map(|sites| sites.mirror.clone()),
         must_prove: registry.sites.len() > 1,
+        take_over: (opened.begin.as_ref())
+            .and_then(|(_, begin)| begin.previous)
+            .map(|previous| previous.origin)
+            .filter(|origin| opened.state.log(*origin).is_some_and(|log| log.closed.is_none())),
         ..Setup::default()
     };
     let has_log = opened.begin.is_none() && opened.state.origin != Origin::NONE;
     if let (None, Some(sealer), Some(engine)) = (&opened.read_only, opened.sealer, &opened.engine) {
         let mut reader = engine.reader()?;
-        setup.copies = copy_starts(&mut *reader, &opened.state, opened.folders, &mut copies)?;
-        let origin = opened.begin.as_ref().map_or(opened.state.origin, |begin| begin.origin);
+        let appended = if has_log { opened.state.origin } else { Origin::NONE };
+        setup.copies = copy_starts(&mut *reader, appended, opened.folders, &mut copies)?;
+        let origin = opened.begin.as_ref().map_or(opened.state.origin, |(origin, _)| *origin);
         let asked = Asked::start(config, Arc::clone(&opened.ledger), &sealer)?;
         let mut ledger = Sealing {
             origin,
@@ -588,16 +590,15 @@ fn start_writers(
             log: config.ledger_name.clone(),
             key: opened.signer.verifier().to_string(),
         });
-    let mut commit: Commit<Reply> = match opened.read_only {
-        None => Commit::with_sites(opened.state, agent, setup),
-        Some(reason) => Commit::read_only(opened.state, agent, reason),
-    };
-    if let Some(begin) = opened.begin {
-        commit.begin_log(now_ms(), begin.origin, begin.name, begin.previous);
-        for (position, octets) in begin.leftovers {
-            commit.keep_leftover(now_ms(), position, octets);
-        }
+    let mut state = opened.state;
+    if let Some((origin, begin)) = opened.begin {
+        state.origin = origin;
+        setup.begin = Some(begin);
     }
+    let commit: Commit<Reply> = match opened.read_only {
+        None => Commit::with_sites(state, agent, setup),
+        Some(reason) => Commit::read_only(state, agent, reason),
+    };
     let pump = Pump {
         commit,
         ingress: Arc::clone(ingress),
@@ -623,13 +624,13 @@ fn start_writers(
 /// What the commit needs to go on with each copy.
 fn copy_starts(
     reader: &mut dyn EngineReader,
-    state: &State,
+    own: Origin,
     folders: BTreeMap<Origin, Folder>,
     files: &mut CopyFiles,
 ) -> Result<BTreeMap<Origin, CopyStart>, StartError> {
     let mut starts = BTreeMap::new();
     for (origin, folder) in folders {
-        if origin == state.origin {
+        if origin == own {
             continue;
         }
         let next = reader.next_index(log_id(origin))?;

@@ -86,9 +86,17 @@ impl Client {
     /// # Panics
     /// When there are no sockets.
     pub fn udp(&self, octets: &[u8]) -> Option<Vec<u8>> {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        self.udp_within(octets, TIMEOUT)
+    }
+
+    /// [`Client::udp`] with a time of its own.
+    ///
+    /// # Panics
+    /// When there are no sockets.
+    pub fn udp_within(&self, octets: &[u8], patience: Duration) -> Option<Vec<u8>> {
+        let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
         socket.connect(self.server).expect("an address");
-        socket.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
+        socket.set_read_timeout(Some(patience)).expect("a timeout");
         socket.send(octets).ok()?;
         let mut answer = vec![0; 65_535];
         let length = socket.recv(&mut answer).ok()?;
@@ -150,4 +158,51 @@ fn read_frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut message = vec![0; u16::from_be_bytes(length).into()];
     stream.read_exact(&mut message)?;
     Ok(message)
+}
+
+/// The records of [`ZONE`](crate::ZONE) as a server transfers it (AXFR, RFC 5936), sorted, with
+/// the SOA once; and its serial.
+///
+/// # Panics
+/// When it gives no whole zone.
+pub fn transfer(server: SocketAddr) -> (u32, Vec<String>) {
+    try_transfer(server).unwrap_or_else(|error| panic!("no transfer from {server}: {error}"))
+}
+
+/// [`transfer`], from a server that may be away.
+///
+/// # Errors
+/// What happened instead.
+pub fn try_transfer(server: SocketAddr) -> std::io::Result<(u32, Vec<String>)> {
+    let wrong = |what: String| std::io::Error::other(what);
+    let zone: Name = crate::ZONE.parse().expect("a name");
+    let mut octets = Vec::new();
+    let mut writer = Writer::new(&mut octets, 9, 512);
+    writer.question(zone.as_wire(), RecordType::AXFR, Class::IN).expect("room");
+    crate::key().sign_request(&mut octets, 0, now_seconds());
+    let mut stream = TcpStream::connect_timeout(&server, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.write_all(&crate::framed(&octets))?;
+    let mut records = Vec::new();
+    let (mut serial, mut authorities) = (0, 0);
+    while authorities < 2 {
+        let reply = Reply::parse(read_frame(&mut stream)?);
+        if reply.rcode != Rcode::NOERROR || reply.answers.is_empty() {
+            return Err(wrong(format!("{}", reply.rcode)));
+        }
+        for record in reply.answers {
+            if record.rtype == RecordType::SOA {
+                authorities += 1;
+                let at = record.rdata.len() - 20;
+                serial = u32::from_be_bytes(record.rdata[at..at + 4].try_into().expect("4 octets"));
+                if authorities == 2 {
+                    break;
+                }
+            }
+            let Record { owner, rtype, ttl, rdata, .. } = record;
+            records.push(format!("{owner} {ttl} {rtype} {rdata:02x?}"));
+        }
+    }
+    records.sort();
+    Ok((serial, records))
 }

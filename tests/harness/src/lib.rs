@@ -4,13 +4,17 @@
 //! be a dependency of anything that ships.
 
 mod client;
+mod fleet;
+mod network;
 mod peers;
 mod raw;
 mod run;
 mod servers;
 mod store;
 
-pub use client::{Client, Reply, update_message};
+pub use client::{Client, Reply, transfer, try_transfer, update_message};
+pub use fleet::{Fleet, FleetStart, SITES};
+pub use network::Network;
 pub use peers::{optional_peer, output, peer};
 pub use raw::{
     SignedRequest, Tsig, address, burst, framed, message_with_updates, now_seconds,

@@ -81,7 +81,7 @@ fn a_site_runs_as_it_was_made() {
 #[test]
 fn nothing_is_ever_overwritten() {
     let scratch = scratch();
-    for name in MADE.iter().chain(&["log.db"]) {
+    for name in MADE.iter().chain(&["log.db", "ledger"]) {
         let folder = scratch.path().join(name.replace('.', "-"));
         fs::create_dir(&folder).expect("made");
         fs::write(folder.join(name), "mine").expect("written");

@@ -5,7 +5,7 @@
 //! here sees them. Once a checkpoint does not fit, nothing of that log is taken or cosigned any
 //! more: one of the two histories is false, and a person must look.
 
-use super::{Append, Batch, Commit, Cosignature, Output};
+use super::{Append, Batch, Commit, Cosignature, Output, Rebuild};
 use crate::ledger::{
     Checkpoint, Frontier, Hash, Note, SignedCheckpoint, VerifierKey, checkpoint, leaf_hash,
 };
@@ -29,6 +29,14 @@ pub struct CopyStart {
     pub leaves: VecDeque<Hash>,
     /// Entries that this site has cosigned.
     pub cosigned: u64,
+}
+
+/// Why nothing goes on with the state as it is.
+enum Stop {
+    /// Another site sent what cannot be.
+    Wrong(String),
+    /// A takeover came after entries that it does not count, or ended this site's log.
+    Overtaken(String),
 }
 
 /// A copy of a log.
@@ -108,6 +116,7 @@ impl<R> Commit<R> {
         logs.sort_unstable();
         logs.dedup();
         for origin in logs {
+            self.state.expect(origin);
             self.choose_source(origin, out);
         }
     }
@@ -175,8 +184,8 @@ impl<R> Commit<R> {
             if end.is_some_and(|end| self.copies.get_mut(origin).next >= end) {
                 break;
             }
-            if let Err(reason) = self.take_copied(now_ms, origin, octets, is_own) {
-                self.stop(reason, out);
+            if let Err(stop) = self.take_copied(now_ms, origin, octets, is_own) {
+                self.stop(stop, out);
                 return;
             }
         }
@@ -190,11 +199,13 @@ impl<R> Commit<R> {
         origin: Origin,
         octets: &[u8],
         is_own: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Stop> {
         let copy = self.copies.get_mut(origin);
         let index = copy.next;
         let wrong = |what: String| {
-            format!("entry {index} of log {origin}, as another site sent it, is wrong: {what}")
+            Stop::Wrong(format!(
+                "entry {index} of log {origin}, as another site sent it, is wrong: {what}"
+            ))
         };
         let batches = &mut self.open.copies;
         let batch = batches.entry(origin).or_insert_with(|| Batch::starting_at(index));
@@ -207,23 +218,38 @@ impl<R> Commit<R> {
         let parts = std::mem::take(&mut copy.parts);
         match self.state.fold(origin, &entry, parts, &mut self.open.effects) {
             Ok(()) => {}
-            Err(error @ FoldError::Overtaken { .. }) => return Err(error.to_string()),
+            Err(error @ FoldError::Overtaken { .. }) => {
+                return Err(Stop::Overtaken(error.to_string()));
+            }
             Err(error) => return Err(wrong(error.to_string())),
         }
         self.note_unpublished(now_ms);
         if is_own {
             self.open.batch.first_index = self.state.next_index();
         }
-        if let Body::Takeover { .. } = entry.body {
+        if let Body::Takeover { lost, .. } = entry.body {
             self.takeovers.note_folded();
+            if lost == self.state.origin {
+                return Err(Stop::Overtaken(self.why_not_append()));
+            }
         }
         Ok(())
     }
 
-    /// Nothing goes on in this process: what is durable must be folded anew.
-    pub(super) fn stop(&mut self, reason: String, out: &mut Vec<Output<R>>) {
-        self.refuse_from_now_on(&reason, out);
-        out.push(Output::Rebuild(reason));
+    /// Nothing goes on in this process: what is durable must be folded anew. What has come of
+    /// other logs is kept first where that is why.
+    fn stop(&mut self, stop: Stop, out: &mut Vec<Output<R>>) {
+        let copies = std::mem::take(&mut self.open.copies);
+        match stop {
+            Stop::Wrong(reason) => {
+                self.refuse_from_now_on(&reason, out);
+                out.push(Output::Rebuild(reason));
+            }
+            Stop::Overtaken(reason) => {
+                self.refuse_from_now_on(&reason, out);
+                self.rebuild = Some(Rebuild { reason, copies, is_appending: false });
+            }
+        }
     }
 
     /// Pieces of copies are durable and visible: says so, and cosigns.
@@ -342,6 +368,13 @@ impl<R> Commit<R> {
             out.push(Output::Cosignature(Cosignature { origin, site, size, note }));
             self.release_levels(out);
         }
+    }
+
+    /// A map root that a log's site logged is not the map of its entries: nothing more of that log
+    /// is taken or cosigned.
+    pub fn distrust(&mut self, origin: Origin, at: u64, out: &mut Vec<Output<R>>) {
+        self.copies.get_mut(origin).fork = Some(at);
+        out.push(Output::Send(origin.site, Message::Fork { origin, size: at }.encode()));
     }
 
     /// A site holds something else than what this site signed.

@@ -12,7 +12,7 @@ use crate::model::request::{Outcome, Request, RequestId};
 use crate::model::settings::Level;
 use crate::model::{Origin, Position};
 use einhorn_wire::message::Rcode;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Requests that may wait here for other sites; more are answered SERVFAIL at once.
 const FORWARDED_MAX: usize = 65_536;
@@ -35,6 +35,8 @@ pub(super) enum Asker<R> {
         site: u16,
         /// Its number for the request.
         ticket: u64,
+        /// The request.
+        id: RequestId,
         /// When to give up, in milliseconds since 1970.
         deadline_ms: u64,
     },
@@ -58,7 +60,13 @@ struct Forwarded<R> {
     /// All who asked for the same.
     askers: Vec<Asker<R>>,
     since_ms: u64,
-    deadline_ms: u64,
+}
+
+impl<R> Forwarded<R> {
+    /// When the first who asked gives up.
+    fn deadline_ms(&self) -> u64 {
+        self.askers.iter().map(Asker::deadline_ms).min().unwrap_or(0)
+    }
 }
 
 /// A request that waits until more has been seen here.
@@ -75,6 +83,8 @@ pub(super) struct Forwarding<R> {
     next_ticket: u64,
     tickets: BTreeMap<u64, Forwarded<R>>,
     by_id: HashMap<RequestId, u64>,
+    /// When each ticket's first asker gives up.
+    deadlines: BTreeSet<(u64, u64)>,
     parked: Vec<Parked<R>>,
 }
 
@@ -84,6 +94,7 @@ impl<R> Default for Forwarding<R> {
             next_ticket: 1,
             tickets: BTreeMap::new(),
             by_id: HashMap::new(),
+            deadlines: BTreeSet::new(),
             parked: Vec::new(),
         }
     }
@@ -101,10 +112,22 @@ impl<R> Forwarding<R> {
         sent.chain(self.parked.iter().map(|parked| parked.since_ms)).min()
     }
 
+    fn insert(&mut self, ticket: u64, forwarded: Forwarded<R>) {
+        self.by_id.insert(forwarded.request.id, ticket);
+        self.deadlines.insert((forwarded.deadline_ms(), ticket));
+        self.tickets.insert(ticket, forwarded);
+    }
+
+    fn remove(&mut self, ticket: u64) -> Option<Forwarded<R>> {
+        let forwarded = self.tickets.remove(&ticket)?;
+        self.by_id.remove(&forwarded.request.id);
+        self.deadlines.remove(&(forwarded.deadline_ms(), ticket));
+        Some(forwarded)
+    }
+
     /// When the first of them gives up.
     pub(super) fn next_deadline_ms(&self) -> Option<u64> {
-        // Tickets are numbered in the order of their time, near enough.
-        let sent = self.tickets.values().next().map(|forwarded| forwarded.deadline_ms);
+        let sent = self.deadlines.first().map(|(deadline_ms, _)| *deadline_ms);
         sent.into_iter().chain(self.parked.iter().map(|parked| parked.asker.deadline_ms())).min()
     }
 }
@@ -134,8 +157,11 @@ impl<R> Commit<R> {
             Route::To(home, _) if home == self.state.origin && self.may_append() => {
                 self.decide_here(now_ms, request, asker, out);
             }
-            // Not yet known whether the log may go on: until then nothing is decided.
-            Route::To(home, seen) if home == self.state.origin || home == Origin::NONE => {
+            // Not yet known whether the log may go on, or goes on in the site's next one: until
+            // then nothing is decided.
+            Route::To(home, seen)
+                if home.site == self.state.origin.site || home == Origin::NONE =>
+            {
                 self.park(now_ms, Parked { request, seen, hops, asker, since_ms: now_ms }, out);
             }
             Route::To(home, seen) => self.forward(now_ms, request, (home, seen), hops, asker, out),
@@ -168,11 +194,10 @@ impl<R> Commit<R> {
             return;
         }
         // A retry joins the wait for the first.
-        if let Some(forwarded) =
-            self.forwarding.by_id.get(&request.id).and_then(|t| self.forwarding.tickets.get_mut(t))
-        {
+        let ticket = self.forwarding.by_id.get(&request.id).copied();
+        if let Some(mut forwarded) = ticket.and_then(|ticket| self.forwarding.remove(ticket)) {
             forwarded.askers.push(asker);
-            return;
+            return self.forwarding.insert(ticket.unwrap_or(0), forwarded);
         }
         let name = self.state.registry.name_of(home.site);
         if self.forwarding.count() >= FORWARDED_MAX {
@@ -187,21 +212,12 @@ impl<R> Commit<R> {
         }
         let ticket = self.forwarding.next_ticket;
         self.forwarding.next_ticket += 1;
-        self.forwarding.by_id.insert(request.id, ticket);
-        let deadline_ms = asker.deadline_ms();
-        let forwarded = Forwarded {
-            request,
-            home,
-            seen,
-            hops,
-            askers: vec![asker],
-            since_ms: now_ms,
-            deadline_ms,
-        };
+        let askers = vec![asker];
+        let forwarded = Forwarded { request, home, seen, hops, askers, since_ms: now_ms };
         if self.peers.is_up(home.site) {
             out.push(send_forward(ticket, &forwarded, now_ms));
         }
-        self.forwarding.tickets.insert(ticket, forwarded);
+        self.forwarding.insert(ticket, forwarded);
     }
 
     /// Another site sent a request here.
@@ -214,18 +230,12 @@ impl<R> Commit<R> {
         hops: u8,
         out: &mut Vec<Output<R>>,
     ) {
-        if seen.iter().all(|at| self.has_seen(*at)) {
+        if seen.iter().all(|at| self.state.has_seen(*at)) {
             self.take(now_ms, request, asker, hops + 1, out);
         } else {
             let hops = hops + 1;
             self.park(now_ms, Parked { request, seen, hops, asker, since_ms: now_ms }, out);
         }
-    }
-
-    /// Whether the entry there is folded, or does not count any more.
-    fn has_seen(&self, at: Position) -> bool {
-        let is_over = |origin| self.state.log(origin).and_then(|log| log.closed);
-        self.state.has(at) || is_over(at.origin).is_some_and(|closed| at.index >= closed.end)
     }
 
     fn park(&mut self, _now_ms: u64, parked: Parked<R>, out: &mut Vec<Output<R>>) {
@@ -247,7 +257,7 @@ impl<R> Commit<R> {
             return;
         }
         for parked in std::mem::take(&mut self.forwarding.parked) {
-            if !parked.seen.iter().all(|at| self.has_seen(*at)) {
+            if !parked.seen.iter().all(|at| self.state.has_seen(*at)) {
                 self.forwarding.parked.push(parked);
                 continue;
             }
@@ -257,9 +267,19 @@ impl<R> Commit<R> {
     }
 
     /// The site that a request was sent to has answered.
-    pub(super) fn answered(&mut self, ticket: u64, outcome: Outcome, out: &mut Vec<Output<R>>) {
-        let Some(forwarded) = self.forwarding.tickets.remove(&ticket) else { return };
-        self.forwarding.by_id.remove(&forwarded.request.id);
+    pub(super) fn answered(
+        &mut self,
+        ticket: u64,
+        id: RequestId,
+        outcome: Outcome,
+        out: &mut Vec<Output<R>>,
+    ) {
+        // After a restart tickets begin anew: an answer may be meant for one from before.
+        let is_ours = |forwarded: &Forwarded<R>| forwarded.request.id == id;
+        if !self.forwarding.tickets.get(&ticket).is_some_and(is_ours) {
+            return;
+        }
+        let Some(forwarded) = self.forwarding.remove(ticket) else { return };
         let level = self.level_of(&forwarded.request.zone);
         for asker in forwarded.askers {
             let outcome = outcome.clone();
@@ -281,8 +301,7 @@ impl<R> Commit<R> {
             .map(|(ticket, _)| *ticket)
             .collect();
         for ticket in lost {
-            let Some(forwarded) = self.forwarding.tickets.remove(&ticket) else { continue };
-            self.forwarding.by_id.remove(&forwarded.request.id);
+            let Some(forwarded) = self.forwarding.remove(ticket) else { continue };
             for asker in forwarded.askers {
                 self.take(now_ms, forwarded.request.clone(), asker, forwarded.hops, out);
             }
@@ -291,17 +310,22 @@ impl<R> Commit<R> {
 
     /// Gives up on what has waited too long.
     pub(super) fn give_up_forwarded(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
-        while let Some(entry) = self.forwarding.tickets.first_entry()
-            && entry.get().deadline_ms <= now_ms
+        while let Some((deadline_ms, ticket)) = self.forwarding.deadlines.first().copied()
+            && deadline_ms <= now_ms
+            && let Some(mut forwarded) = self.forwarding.remove(ticket)
         {
-            let forwarded = entry.remove();
-            self.forwarding.by_id.remove(&forwarded.request.id);
             let name = self.state.registry.name_of(forwarded.home.site);
             let reason = format!(
                 "site {name} decides on this and has not answered in time; it may still be done, and a retry finds out"
             );
-            for asker in forwarded.askers {
+            let (over, rest): (Vec<_>, Vec<_>) =
+                forwarded.askers.into_iter().partition(|asker| asker.deadline_ms() <= now_ms);
+            for asker in over {
                 Self::tell(asker, servfail(reason.clone()), None, out);
+            }
+            forwarded.askers = rest;
+            if !forwarded.askers.is_empty() {
+                self.forwarding.insert(ticket, forwarded);
             }
         }
         let is_over = |parked: &Parked<R>| parked.asker.deadline_ms() <= now_ms;
@@ -338,8 +362,8 @@ impl<R> Commit<R> {
     ) {
         out.push(match asker {
             Asker::Here { reply, .. } => Output::Answer(reply, outcome, advice),
-            Asker::There { site, ticket, .. } => {
-                Output::Send(site, Message::Answer { ticket, outcome }.encode())
+            Asker::There { site, ticket, id, .. } => {
+                Output::Send(site, Message::Answer { ticket, request: id, outcome }.encode())
             }
         });
     }
@@ -350,7 +374,7 @@ fn send_forward<R>(ticket: u64, forwarded: &Forwarded<R>, now_ms: u64) -> Output
         ticket,
         hops: forwarded.hops,
         seen: forwarded.seen.clone(),
-        budget_ms: forwarded.deadline_ms.saturating_sub(now_ms),
+        budget_ms: forwarded.deadline_ms().saturating_sub(now_ms),
         request: Box::new(forwarded.request.clone()),
     };
     Output::Send(forwarded.home.site, message.encode())

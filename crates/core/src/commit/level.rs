@@ -10,21 +10,22 @@ use crate::agent::Advice;
 use crate::model::request::Outcome;
 use crate::model::settings::Level;
 use crate::model::{Origin, Position};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An answer that waits for its level.
 struct Held<R> {
     reply: R,
     advice: Option<Advice>,
     level: Level,
+    deadline_ms: u64,
 }
 
 /// Answers that wait for their level, and what is known of who holds what.
 pub(super) struct Levels<R> {
     /// By log, index, and a number of its own.
     waiting: BTreeMap<(Origin, u64, u64), Held<R>>,
-    /// In the order of their deadlines, with those that are no longer waiting among them.
-    deadlines: VecDeque<(u64, (Origin, u64, u64))>,
+    /// In the order of their deadlines: what was decided elsewhere comes here late.
+    deadlines: BTreeSet<(u64, (Origin, u64, u64))>,
     next_number: u64,
     /// Entries of a log that a site confirmed by a cosignature.
     cosigned: BTreeMap<(Origin, u16), u64>,
@@ -35,7 +36,7 @@ impl<R> Levels<R> {
         let cosigned = cosigned.into_iter().map(|(origin, site, size)| ((origin, site), size));
         Levels {
             waiting: BTreeMap::new(),
-            deadlines: VecDeque::new(),
+            deadlines: BTreeSet::new(),
             next_number: 0,
             cosigned: cosigned.collect(),
         }
@@ -61,7 +62,7 @@ impl<R> Levels<R> {
 
     /// When the first of them is given up.
     pub(super) fn next_deadline_ms(&self) -> Option<u64> {
-        self.deadlines.front().map(|(deadline_ms, _)| *deadline_ms)
+        self.deadlines.first().map(|(deadline_ms, _)| *deadline_ms)
     }
 }
 
@@ -80,8 +81,8 @@ impl<R> Commit<R> {
         if let Asker::Here { reply, deadline_ms } = asker {
             let key = (at.origin, at.index, self.levels.next_number);
             self.levels.next_number += 1;
-            self.levels.waiting.insert(key, Held { reply, advice, level });
-            self.levels.deadlines.push_back((deadline_ms, key));
+            self.levels.waiting.insert(key, Held { reply, advice, level, deadline_ms });
+            self.levels.deadlines.insert((deadline_ms, key));
         }
     }
 
@@ -149,6 +150,7 @@ impl<R> Commit<R> {
                 .collect();
             for key in reached {
                 if let Some(held) = self.levels.waiting.remove(&key) {
+                    self.levels.deadlines.remove(&(held.deadline_ms, key));
                     let at = Position { origin, index: key.1 };
                     out.push(Output::Answer(held.reply, Outcome::Done { at }, held.advice));
                 }
@@ -158,12 +160,10 @@ impl<R> Commit<R> {
 
     /// Gives up on what has waited too long. The change stands; a retry waits again.
     pub(super) fn give_up_levels(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
-        while let Some((deadline_ms, key)) = self.levels.deadlines.front().copied() {
-            let is_gone = !self.levels.waiting.contains_key(&key);
-            if !is_gone && deadline_ms > now_ms {
-                return;
-            }
-            self.levels.deadlines.pop_front();
+        while let Some((deadline_ms, key)) = self.levels.deadlines.first().copied()
+            && deadline_ms <= now_ms
+        {
+            self.levels.deadlines.pop_first();
             let Some(held) = self.levels.waiting.remove(&key) else { continue };
             let at = Position { origin: key.0, index: key.1 };
             let missing = self.missing(at);

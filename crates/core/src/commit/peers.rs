@@ -128,10 +128,12 @@ impl<R> Commit<R> {
             }
             Message::Forward { ticket, hops, seen, budget_ms, request } => {
                 let deadline_ms = now_ms + budget_ms.min(self.deadline_ms);
-                let asker = Asker::There { site, ticket, deadline_ms };
+                let asker = Asker::There { site, ticket, id: request.id, deadline_ms };
                 self.forwarded_here(now_ms, asker, *request, seen, hops, out);
             }
-            Message::Answer { ticket, outcome } => self.answered(ticket, outcome, out),
+            Message::Answer { ticket, request, outcome } => {
+                self.answered(ticket, request, outcome, out);
+            }
             Message::Propose { lost, successor } => {
                 self.proposed(now_ms, site, lost, successor, out);
             }
@@ -151,6 +153,7 @@ impl<R> Commit<R> {
     /// site was lost. To be called about every [`Commit::next_wake_ms`].
     pub fn tick(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
         self.peers.started_ms.get_or_insert(now_ms);
+        self.begin_if_proven(now_ms);
         self.give_up_forwarded(now_ms, out);
         self.give_up_levels(now_ms, out);
         if self.is_alone() {
@@ -169,10 +172,12 @@ impl<R> Commit<R> {
     /// When [`Commit::tick`] or [`Commit::flush`] has something to do, in milliseconds since 1970;
     /// `None` if nothing but inputs brings anything about.
     pub fn next_wake_ms(&self) -> Option<u64> {
-        let point = self.unpublished.iter().map(|(_, due_ms)| *due_ms).min();
+        let points = self.unpublished.iter().map(|(_, due_ms)| *due_ms);
+        let point = points.min().filter(|_| self.may_append());
         let state = (!self.is_alone()).then_some(self.peers.said_ms + STATE_INTERVAL_MS);
+        let begin = self.begin.as_ref().filter(|_| self.proof.is_given()).map(|_| 0);
         let waits = [self.forwarding.next_deadline_ms(), self.levels.next_deadline_ms()];
-        point.into_iter().chain(state).chain(waits.into_iter().flatten()).min()
+        point.into_iter().chain(begin).chain(state).chain(waits.into_iter().flatten()).min()
     }
 
     fn own_state(&self, now_ms: u64) -> Message {

@@ -44,10 +44,22 @@ impl<R> Commit<R> {
         // Of any majority that this site was once part of, one at least must be among those asked.
         let enough = counted.len() + 1 - (self.state.registry.majority() - 1);
         if own == Origin::NONE || proven >= enough.min(counted.len()) {
-            self.proof.is_wanted = false;
-            self.open.batch.first_index = self.state.next_index();
-            self.unpark(now_ms, out);
+            self.give_proof(now_ms, out);
         }
+    }
+
+    /// An operator vouches that this data is the newest there is: nobody need be asked.
+    pub fn vouch(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        if !self.proof.is_given() {
+            self.give_proof(now_ms, out);
+        }
+    }
+
+    fn give_proof(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        self.proof.is_wanted = false;
+        self.open.batch.first_index = self.state.next_index();
+        self.begin_if_proven(now_ms);
+        self.unpark(now_ms, out);
     }
 
     /// More of this log has come from other sites.

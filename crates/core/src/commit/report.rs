@@ -1,7 +1,7 @@
 //! How this site sees the others, for operators.
 
 use super::Commit;
-use crate::model::{Origin, Position, Registry};
+use crate::model::{MapRootLogged, Origin, Position, Registry};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ pub struct Report {
     pub in_charge: BTreeMap<Origin, Origin>,
     /// Entries that keep what a lost log had and nobody else.
     pub leftovers: Vec<Position>,
+    /// The last map root of each log.
+    pub map_roots: BTreeMap<Origin, MapRootLogged>,
 }
 
 /// What a site knows of another one.
@@ -96,6 +98,9 @@ impl<R> Commit<R> {
                 .map(|(origin, _)| (origin, self.state.in_charge(origin)))
                 .collect(),
             leftovers: self.state.leftovers().to_vec(),
+            map_roots: (self.state.logs())
+                .filter_map(|(origin, log)| Some((origin, log.map_root?)))
+                .collect(),
         }
     }
 

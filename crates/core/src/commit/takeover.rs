@@ -37,6 +37,13 @@ pub(super) struct Takeovers {
 }
 
 impl Takeovers {
+    /// This site goes on for that log, its own before this one.
+    pub(super) fn wanting(lost: Option<Origin>) -> Takeovers {
+        let wanted = || Wanted { is_attested: false, proposed_ms: 0 };
+        let wanted = lost.map(|lost| (lost, wanted()));
+        Takeovers { wanted: wanted.into_iter().collect(), ..Takeovers::default() }
+    }
+
     /// Whether this site is about to go on for that log.
     pub(super) fn is_mine(&self, lost: Origin) -> bool {
         self.wanted.contains_key(&lost)
@@ -97,7 +104,6 @@ impl<R> Commit<R> {
     ) {
         let wanted = Wanted { is_attested, proposed_ms: 0 };
         self.takeovers.wanted.insert(lost, wanted);
-        self.endorse(now_ms, lost, self.state.origin);
         self.watch_takeovers(now_ms, out);
     }
 
@@ -164,7 +170,7 @@ impl<R> Commit<R> {
     /// Looks how far takeovers are, and whether one is called for.
     pub(super) fn watch_takeovers(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
         if std::mem::take(&mut self.takeovers.is_folded) {
-            self.note_zones_taken_over(now_ms);
+            self.note_all_unpublished(now_ms);
             self.choose_sources(out);
             self.reroute(now_ms, out);
         }
@@ -196,6 +202,7 @@ impl<R> Commit<R> {
             self.choose_sources(out);
         }
         let own = self.state.origin;
+        self.endorse(now_ms, lost, own);
         let counted: Vec<u16> = self.state.registry.counted().collect();
         let endorsed: Vec<_> = (self.state.endorsements(lost))
             .filter(|(endorser, endorsed)| {
@@ -218,19 +225,8 @@ impl<R> Commit<R> {
         if !is_attested {
             self.takeovers.unconfirmed = Some(Position { origin: own, index });
         }
-        self.note_zones_taken_over(now_ms);
+        self.note_all_unpublished(now_ms);
         self.reroute(now_ms, out);
-    }
-
-    /// Zones may be at home here now that were not before: they need points.
-    fn note_zones_taken_over(&mut self, now_ms: u64) {
-        let zones = self.state.zones.iter().filter(|zone| zone.is_unpublished());
-        let zones: Vec<_> = zones.map(|zone| (zone.apex.clone(), now_ms)).collect();
-        for zone in zones {
-            if !self.unpublished.iter().any(|(apex, _)| *apex == zone.0) {
-                self.unpublished.push(zone);
-            }
-        }
     }
 
     /// With automatic failover the first of the sites that see each other goes on for one that has

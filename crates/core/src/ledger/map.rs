@@ -46,9 +46,6 @@ pub use proof::{Found, MapProof, MapProofError, prove};
 
 /// Octets of a leaf.
 pub const LEAF_OCTETS: usize = Hash::LENGTH + 3 * 8;
-/// Shortest time between two map roots of a log, in milliseconds.
-pub const INTERVAL_MS_MIN: u64 = 10 * 60 * 1000;
-
 const LEAF_PREFIX: u8 = 0x02;
 const ROOT_PREFIX: u8 = 0x03;
 const KEY_PREFIX: u8 = 0x04;
@@ -245,7 +242,10 @@ impl RootBuilder {
     }
 }
 
-/// Whether a log of `size` entries is due for another map root: when at least ten minutes have
+/// How long there is no other map root after one, in milliseconds, if nothing else is said.
+pub const INTERVAL_MS: u64 = 600_000;
+
+/// Whether a log of `size` entries is due for another map root: when at least `interval_ms` have
 /// passed since the last one, and at least as many entries were logged since as its map has
 /// `names`, at least one of them something else than that map root. So maps cost an entry no
 /// more than a constant, and a log where nothing happens does not grow.
@@ -253,11 +253,17 @@ impl RootBuilder {
 /// `last_at` is the size of the last map and the time of its entry in milliseconds since 1970;
 /// without one, a log is due once it has entries.
 #[must_use]
-pub fn is_due(last_at: Option<(u64, u64)>, size: u64, names: u64, now_ms: u64) -> bool {
+pub fn is_due(
+    interval_ms: u64,
+    last_at: Option<(u64, u64)>,
+    size: u64,
+    names: u64,
+    now_ms: u64,
+) -> bool {
     let Some((at, time_ms)) = last_at else { return size > 0 };
     // Its own entry does not count.
     let since = size.saturating_sub(at).saturating_sub(1);
-    now_ms.saturating_sub(time_ms) >= INTERVAL_MS_MIN && since >= names.max(1)
+    now_ms.saturating_sub(time_ms) >= interval_ms && since >= names.max(1)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod requests;
 mod rrset;
 pub mod settings;
 pub mod snapshot;
-mod state;
+pub(crate) mod state;
 mod step;
 pub mod tree;
 mod zone;
@@ -18,7 +18,7 @@ mod zone;
 pub use record::{History, NameRecord, RrSets, WriterTag};
 pub use registry::{Registry, Site};
 pub use rrset::{RrSet, RrSetRef, borrowed, find};
-pub use state::{Closed, Effects, FoldError, Log, State};
+pub use state::{Closed, Effects, FoldError, Log, MapRootLogged, State};
 pub use step::{Changed, Publication, Retrace, Step, StepKind};
 pub use zone::{Zone, Zones};
 

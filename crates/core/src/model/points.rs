@@ -9,9 +9,9 @@
 use super::step::{Changed, STEP_NAMES_MAX};
 use super::tree::Tree;
 use super::zone::set_soa_serial;
-use super::{NameRecord, Position, RrSetRef, RrSets, StepKind, Zone};
+use super::{History, NameRecord, Origin, Position, RrSetRef, RrSets, StepKind, Zone};
 use einhorn_wire::RecordType;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Points that wait to be reached; when there are more the oldest are passed over, since a later
 /// one says as much.
@@ -20,6 +20,8 @@ const POINTS_WAITING_MAX: usize = 4_096;
 /// A point that is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Point {
+    /// Where it is logged.
+    pub(super) at: Position,
     pub(super) serial: u32,
     /// For each log, the last entry that counts.
     pub(super) covers: Vec<Position>,
@@ -43,12 +45,24 @@ pub(super) struct Points {
 }
 
 impl Points {
-    /// Takes a point that was logged.
+    /// Takes a point that was logged. Those of a home that was taken over may come after those of
+    /// its successor, which cover them.
     pub(super) fn logged(&mut self, point: Point) {
         if self.waiting.len() >= POINTS_WAITING_MAX {
             self.waiting.pop_front();
         }
-        self.waiting.push_back(point);
+        let after = self.waiting.iter().position(|later| later.covers(point.at));
+        self.waiting.insert(after.unwrap_or(self.waiting.len()), point);
+    }
+
+    /// The serial of the last point that is logged but not reached.
+    pub(super) fn last_serial(&self) -> Option<u32> {
+        self.waiting.back().map(|point| point.serial)
+    }
+
+    /// Whether the last point has something newer of a name than this.
+    pub(super) fn has_passed(&self, key: &[u8], history: &History) -> bool {
+        self.names.get(key).is_some_and(|record| record.history().rank() >= history.rank())
     }
 }
 
@@ -61,6 +75,18 @@ impl Zone {
     /// The positions that the next point wants.
     pub(super) fn wanted(&self) -> Option<&[Position]> {
         self.points.waiting.front().map(|point| &point.covers[..])
+    }
+
+    /// What a point logged now covers: all `positions`, and whatever points before it do, so that
+    /// content never goes back from one serial to the next.
+    pub(crate) fn covers_after(&self, positions: Vec<Position>) -> Vec<Position> {
+        let Some(last) = self.points.waiting.back() else { return positions };
+        let mut covers: BTreeMap<Origin, u64> = BTreeMap::new();
+        for at in positions.iter().chain(&last.covers) {
+            let index = covers.entry(at.origin).or_default();
+            *index = (*index).max(at.index);
+        }
+        covers.into_iter().map(|(origin, index)| Position { origin, index }).collect()
     }
 
     /// The zone as of its serial: what transfers send. The zone itself may be newer.

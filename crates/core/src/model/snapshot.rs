@@ -3,23 +3,24 @@
 //! A snapshot is a cache: the logs alone are the truth, and a snapshot that cannot be read is
 //! skipped. Form 3, with the words of [`super::entry`]: u8 version; origin that this site appends
 //! to; list of logs (origin, text, u64 next index, u64 last time, option of u64 end and origin of
-//! the successor, option of u64 entries and u64 time of the last map root); octets of the registry; list of
+//! the successor, option of the last map root (u64
+//! entries, u64 names, 32 octets, u64 time)); octets of the registry; list of
 //! endorsements (origin lost, origin endorser, origin successor, u64 held); list of withdrawals (two
 //! origins); list of positions of leftovers; list of removed zones (name, u32 incarnation); list of
 //! zones; u64 latest second until which forgotten requests were remembered; list of remembered
 //! requests (16 octets id, u64 until, position).
 //!
 //! Zone: name apex, u32 incarnation, origin home, u32 serial, u64 and octets settings, list of
-//! waiting points (u32 serial, list of positions), list of names as of the serial where they
+//! waiting points (position, u32 serial, list of positions), list of names as of the serial where they
 //! differ (octets key, option of octets record), list of octets of uncovered records, list of
 //! names (octets record). A record is as it lies in memory.
 
 use super::codec::{Malformed, Put, TOO_SHORT, Take};
 use super::points::Point;
 use super::settings::Settings;
-use super::state::{Closed, Endorsed, Log};
+use super::state::{Closed, Endorsed, Log, MapRootLogged};
 use super::tree::Tree;
-use super::{NameRecord, Origin, Registry, State, Zone};
+use super::{Effects, NameRecord, Origin, Registry, State, Zone};
 use std::sync::Arc;
 
 const VERSION: u8 = 3;
@@ -56,9 +57,11 @@ fn put_head(put: &mut Put<'_>, state: &State) {
             put.u64(closed.end);
             put.origin(closed.successor);
         });
-        put.option(log.map_root, |put, (at, time_ms)| {
-            put.u64(at);
-            put.u64(time_ms);
+        put.option(log.map_root, |put, map| {
+            put.u64(map.at);
+            put.u64(map.names);
+            put.bytes(&map.root);
+            put.u64(map.time_ms);
         });
     }
     let mut registry = Vec::new();
@@ -96,6 +99,7 @@ fn put_zone(put: &mut Put<'_>, zone: &Zone) {
     put.octets(&settings);
     put.count(zone.points.waiting.len());
     for point in &zone.points.waiting {
+        put.position(point.at);
         put.u32(point.serial);
         put.count(point.covers.len());
         point.covers.iter().for_each(|at| put.position(*at));
@@ -197,7 +201,7 @@ impl Decoder {
         match (self.problem, &self.due) {
             (Some(problem), _) => Err(problem),
             (None, Due::Nothing) if self.rest.is_empty() => {
-                self.state.wait_for_points();
+                self.state.wait_for_points(&mut Effects::default());
                 Ok(self.state)
             }
             (None, _) => Err(TOO_SHORT),
@@ -290,7 +294,8 @@ fn take_zone(take: &mut Take<'_>) -> Result<(Zone, usize, AtSerial), Malformed> 
     zone.settings_version = take.u64()?;
     zone.settings = Arc::new(Settings::take(&mut Take { rest: take_octets(take)? })?);
     let point = |take: &mut Take<'_>| {
-        Ok(Point { serial: take.u32()?, covers: take_list(take, Take::position)? })
+        let (at, serial) = (take.position()?, take.u32()?);
+        Ok(Point { at, serial, covers: take_list(take, Take::position)? })
     };
     zone.points.waiting = take_list(take, point)?.into();
     let record = |take: &mut Take<'_>| NameRecord::from_octets(take_octets(take)?);
@@ -313,7 +318,10 @@ fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<usize, Malformed>
         let (next_index, last_time_ms) = (take.u64()?, take.u64()?);
         let closed =
             take.option(|take| Ok(Closed { end: take.u64()?, successor: take.origin()? }))?;
-        let map_root = take.option(|take| Ok((take.u64()?, take.u64()?)))?;
+        let map_root = take.option(|take| {
+            let (at, names, root) = (take.u64()?, take.u64()?, take.array()?);
+            Ok(MapRootLogged { at, names, root, time_ms: take.u64()? })
+        })?;
         Ok((origin, Log { name, next_index, last_time_ms, closed, map_root }))
     })?;
     state.logs = logs.into_iter().collect();

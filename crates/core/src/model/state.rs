@@ -69,8 +69,21 @@ pub struct Log {
     pub last_time_ms: u64,
     /// Set when another log went on for it.
     pub closed: Option<Closed>,
-    /// Entries and time of its last map root.
-    pub map_root: Option<(u64, u64)>,
+    /// Its last map root.
+    pub map_root: Option<MapRootLogged>,
+}
+
+/// A map root, as its log has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MapRootLogged {
+    /// Entries that it covers.
+    pub at: u64,
+    /// Names that they touched.
+    pub names: u64,
+    /// The root.
+    pub root: [u8; 32],
+    /// When it was logged, in milliseconds since 1970.
+    pub time_ms: u64,
 }
 
 /// The end of a log.
@@ -176,6 +189,12 @@ impl State {
         self.next_of(at.origin) > at.index
     }
 
+    /// Whether the entry there is folded, or does not count.
+    pub fn has_seen(&self, at: Position) -> bool {
+        let closed = self.logs.get(&at.origin).and_then(|log| log.closed);
+        self.has(at) || closed.is_some_and(|closed| at.index >= closed.end)
+    }
+
     /// The last entry of each log.
     pub fn positions(&self) -> Vec<Position> {
         let last = |(origin, log): (&Origin, &Log)| {
@@ -266,12 +285,6 @@ impl State {
         &self.leftovers
     }
 
-    /// Says that there is such a log, before anything of it is folded: what the others tell may rest
-    /// on it.
-    pub fn expect_log(&mut self, origin: Origin) {
-        self.logs.entry(origin).or_default();
-    }
-
     /// Says that a log has ended, before anything of it is folded that does not count.
     ///
     /// # Errors
@@ -284,6 +297,12 @@ impl State {
         }
         log.closed = Some(closed);
         Ok(())
+    }
+
+    /// Says that there is such a log, before anything of it is folded: entries of other logs may
+    /// then rest on what is not folded yet.
+    pub fn expect(&mut self, origin: Origin) {
+        self.logs.entry(origin).or_default();
     }
 
     /// Folds the next entry of a log, stored in `parts` parts. Entries that come after the log's
@@ -311,11 +330,14 @@ impl State {
         let at = Position { origin, index };
         match &entry.body {
             Body::Genesis { name, .. } => log.name.clone_from(name),
-            Body::MapRoot { at, .. } => log.map_root = Some((*at, entry.time_ms)),
+            Body::MapRoot { at, names, root } => {
+                let (at, names, root, time_ms) = (*at, *names, *root, entry.time_ms);
+                log.map_root = Some(MapRootLogged { at, names, root, time_ms });
+            }
             Body::Change(change) => self.fold_change(change, entry.time_ms, at, effects)?,
             Body::Publication { zone, incarnation, serial, covers } => {
-                let point = Point { serial: *serial, covers: covers.clone() };
-                self.fold_point(zone, *incarnation, point, at, effects)?;
+                let point = Point { at, serial: *serial, covers: covers.clone() };
+                self.fold_point(zone, *incarnation, point, effects)?;
             }
             Body::Sites(sites) => {
                 if sites.registry.version > self.registry.version {
@@ -334,10 +356,11 @@ impl State {
             Body::Withdrawal { lost } => _ = self.withdrawn.insert((*lost, origin)),
             Body::Takeover { lost, end, .. } => {
                 self.close(*lost, Closed { end: *end, successor: origin })?;
+                self.reach_points_waiting_for(*lost, u64::MAX, effects);
             }
             Body::Leftover { .. } => self.leftovers.push(at),
         }
-        self.reach_points_waiting_for(origin, effects);
+        self.reach_points_waiting_for(origin, self.next_of(origin), effects);
         Ok(())
     }
 
@@ -370,7 +393,7 @@ impl State {
         }
         let folded = self.zones.0.modify(key, |zone| {
             let zone = Arc::make_mut(zone);
-            zone.be_incarnation(change.incarnation);
+            zone.begin_incarnation(change.incarnation);
             if change.incarnation < zone.incarnation {
                 return Ok(());
             }
@@ -393,23 +416,22 @@ impl State {
         apex: &Name,
         incarnation: u32,
         point: Point,
-        at: Position,
         effects: &mut Effects,
     ) -> Result<(), FoldError> {
+        // The zone was removed by now, or in a log that was folded first.
         if self.removed.get(apex).is_some_and(|removed| incarnation <= *removed) {
             return Ok(());
         }
-        let key = apex.canonical_key();
+        let (key, index) = (apex.canonical_key(), point.at.index);
         if self.zones.0.get(key.as_ref()).is_none() {
-            // Another log may have begun the zone.
             if self.logs.len() == 1 {
-                return Err(FoldError::NoZone { index: at.index, zone: apex.clone() });
+                return Err(FoldError::NoZone { index, zone: apex.clone() });
             }
             self.zones.0.insert(key.as_ref(), Arc::new(Zone::empty(apex.clone())));
         }
         self.zones.0.modify(key.as_ref(), |zone| {
             let zone = Arc::make_mut(zone);
-            zone.be_incarnation(incarnation);
+            zone.begin_incarnation(incarnation);
             if zone.incarnation == incarnation {
                 zone.points.logged(point);
             }
@@ -423,8 +445,13 @@ impl State {
         let key = apex.canonical_key();
         loop {
             let Some(zone) = self.zones.0.get(key.as_ref()) else { return };
-            let Some(wanted) = zone.wanted() else { return };
-            if let Some(missing) = wanted.iter().find(|at| !self.has(**at)) {
+            let Some(wanted) = zone.wanted() else {
+                if zone.is_unpublished() && !effects.unpublished.contains(apex) {
+                    effects.unpublished.push(apex.clone());
+                }
+                return;
+            };
+            if let Some(missing) = wanted.iter().find(|at| !self.has_seen(**at)) {
                 let waiting = self.waiting.entry((missing.origin, missing.index)).or_default();
                 if !waiting.contains(apex) {
                     waiting.push(apex.clone());
@@ -438,20 +465,17 @@ impl State {
         }
     }
 
-    /// Notes what each zone's next point waits for.
-    pub(super) fn wait_for_points(&mut self) {
+    /// Notes what each zone's next point waits for, and reaches those that can be reached now.
+    pub(crate) fn wait_for_points(&mut self, effects: &mut Effects) {
         let apexes: Vec<Name> = self.zones.iter().map(|zone| zone.apex.clone()).collect();
-        let mut effects = Effects::default();
-        apexes.iter().for_each(|apex| self.reach_points(apex, &mut effects));
-        debug_assert!(effects.steps.is_empty(), "a snapshot with a point that could be reached");
+        apexes.iter().for_each(|apex| self.reach_points(apex, effects));
     }
 
-    fn reach_points_waiting_for(&mut self, origin: Origin, effects: &mut Effects) {
-        let next = self.next_of(origin);
-        while let Some((key, _)) = self.waiting.range((origin, 0)..(origin, next)).next()
-            && let key = *key
-            && let Some(zones) = self.waiting.remove(&key)
-        {
+    /// Looks again at zones whose next point waits for an entry of a log before that one.
+    fn reach_points_waiting_for(&mut self, origin: Origin, before: u64, effects: &mut Effects) {
+        let due = self.waiting.range((origin, 0)..(origin, before)).map(|(key, _)| *key);
+        for key in due.collect::<Vec<_>>() {
+            let zones = self.waiting.remove(&key).unwrap_or_default();
             zones.iter().for_each(|zone| self.reach_points(zone, effects));
         }
     }

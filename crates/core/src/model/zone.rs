@@ -62,8 +62,8 @@ impl Zone {
         }
     }
 
-    /// Becomes a later zone of the same apex, empty, if that is what it is about.
-    pub(super) fn be_incarnation(&mut self, incarnation: u32) {
+    /// Begins anew if this is a later one of the zones that had this apex.
+    pub(super) fn begin_incarnation(&mut self, incarnation: u32) {
         if incarnation > self.incarnation {
             *self = Zone { incarnation, ..Zone::empty(self.apex.clone()) };
         }
@@ -125,10 +125,6 @@ impl Zone {
                 actual: name.sequence,
             });
         }
-        // Entries of other logs may come before what led to them.
-        if before.is_some_and(|old| old.rank() >= (name.epoch, name.version)) {
-            return Ok(());
-        }
         let used_at = change.entered_site;
         let in_a_row = before.filter(|old| old.used_at == used_at).map_or(0, |old| old.used_times);
         let history = History {
@@ -144,8 +140,15 @@ impl Zone {
         };
         let owner = old.map_or(name.owner.borrowed(), NameRecord::owner);
         let record = NameRecord::new(owner, &history, borrowed(&name.after));
-        self.names.insert(key.as_ref(), record.clone());
-        self.points.uncovered.push(record);
+        // Entries of other logs may come before what led to them. A point may still stand between
+        // the two, and want the older one.
+        let is_newest = before.is_none_or(|old| old.rank() < history.rank());
+        if is_newest || !self.points.has_passed(key.as_ref(), &history) {
+            self.points.uncovered.push(record.clone());
+        }
+        if is_newest {
+            self.names.insert(key.as_ref(), record);
+        }
         Ok(())
     }
 
@@ -154,10 +157,11 @@ impl Zone {
     /// primary's.
     pub(crate) fn next_serial(&self) -> u32 {
         let soa = self.soa().and_then(|set| soa_numbers(set.rdatas().next()?));
+        let last = self.points.last_serial().unwrap_or(self.serial);
         match soa {
             Some(soa) if self.settings.is_followed() => soa.serial,
-            Some(soa) if serial_greater(soa.serial, self.serial) => soa.serial,
-            _ => self.serial.wrapping_add(1).max(1),
+            Some(soa) if serial_greater(soa.serial, last) => soa.serial,
+            _ => last.wrapping_add(1).max(1),
         }
     }
 

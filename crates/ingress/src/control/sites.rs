@@ -41,9 +41,26 @@ pub enum SiteCommand {
         /// Its name.
         site: String,
     },
-    /// This site shows a new certificate, or cosigns with a new key, made a moment ago in its
-    /// folder.
-    Renew,
+    /// The operator vouches that this site's data is the newest there is, though not all other
+    /// sites can be asked.
+    Vouch,
+    /// This site gets a new key.
+    Renew {
+        /// Which.
+        key: SiteKey,
+    },
+}
+
+/// A key of a site.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum SiteKey {
+    /// What its links show: a certificate.
+    Link,
+    /// What it cosigns other logs with.
+    Mirror,
+    /// What it signs its log with; a log has one key for ever, so the site begins its next log.
+    Ledger,
 }
 
 /// How a site sees itself and the others.

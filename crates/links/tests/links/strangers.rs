@@ -90,7 +90,7 @@ fn knock(address: std::net::SocketAddr, octets: &[u8]) -> Duration {
 fn what_is_not_tls_is_hung_up_on_and_harms_nobody() {
     let (berlin, tokyo) = (site(1, "berlin"), site(2, "tokyo"));
     let (_, connection) = connect(&tokyo, &berlin);
-    let noise: Vec<u8> = (0..100_000u32).map(|at| (at * at >> 5) as u8).collect();
+    let noise: Vec<u8> = (0..100_000u32).map(|at| (at.wrapping_mul(at) >> 5) as u8).collect();
     // The beginning of a TLS record that promises more than comes.
     let half = [22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
     for octets in [&b"GET / HTTP/1.1\r\n\r\n"[..], &noise, &[0; 5], &[22, 3, 1, 0, 0]] {
@@ -99,9 +99,10 @@ fn what_is_not_tls_is_hung_up_on_and_harms_nobody() {
     }
     // Many that say nothing at all, or only begin.
     let silent: Vec<TcpStream> =
-        (0..30).map(|_| TcpStream::connect(berlin.address()).expect("it listens")).collect();
+        (0..10).map(|_| TcpStream::connect(berlin.address()).expect("it listens")).collect();
     let took = knock(berlin.address(), &half);
-    assert!(took < Duration::from_secs(6), "the time limit of handshakes: {took:?}");
+    let limit = Duration::from_secs(2)..Duration::from_secs(6);
+    assert!(limit.contains(&took), "the time limit of handshakes: {took:?}");
     drop(silent);
     berlin.links.send(2, connection, b"still here".to_vec()).expect("taken");
     assert_eq!(tokyo.frame(), b"still here");

@@ -70,7 +70,7 @@ fn the_root_names_the_number_of_leaves() {
 
 #[test]
 fn a_map_is_due_when_time_and_entries_have_passed() {
-    let ten = INTERVAL_MS_MIN;
+    let ten = INTERVAL_MS;
     for (last, size, names, now_ms, due) in [
         (None, 0, 0, ten, false),
         (None, 1, 0, 0, true),
@@ -83,7 +83,11 @@ fn a_map_is_due_when_time_and_entries_have_passed() {
         (Some((5, 1000)), 6, 0, u64::MAX, false),
         (Some((5, 1000)), 7, 0, u64::MAX, true),
     ] {
-        assert_eq!(is_due(last, size, names, now_ms), due, "{last:?} {size} {names} {now_ms}");
+        assert_eq!(
+            is_due(INTERVAL_MS, last, size, names, now_ms),
+            due,
+            "{last:?} {size} {names} {now_ms}"
+        );
     }
 }
 

@@ -1,0 +1,231 @@
+//! What must hold at the end, when all sites have been left in peace: nothing acknowledged is lost,
+//! each name has one history, and every site has the same.
+
+use crate::clients::owner_text;
+use crate::disk::{Stored, entries};
+use crate::operators::{ZONES, name};
+use crate::world::World;
+use einhorn_core::commit::start::{ended, find_takeover};
+use einhorn_core::model::entry::{Body, Change, NameChange};
+use einhorn_core::model::request::RequestId;
+use einhorn_core::model::settings::Level;
+use einhorn_core::model::{Origin, Position, RrSet};
+use einhorn_wire::RecordType;
+use std::collections::BTreeMap;
+
+/// What the logs say that counts.
+#[derive(Default)]
+struct Counted {
+    /// The entry of each request.
+    requests: BTreeMap<RequestId, Position>,
+    /// Changes of each name in each incarnation of its zone, by epoch and version.
+    names: BTreeMap<(String, u32), BTreeMap<(u32, u64), Changed>>,
+    leftovers: Vec<Position>,
+}
+
+struct Changed {
+    at: Position,
+    request: RequestId,
+    change: NameChange,
+}
+
+impl World {
+    pub(crate) fn check_all(&mut self) -> Result<(), String> {
+        let logs = self.same_logs()?;
+        let counted = self.counted(&logs)?;
+        self.check_kept(&counted)?;
+        self.check_names(&counted)?;
+        self.check_order(&counted)?;
+        self.check_converged()
+    }
+
+    /// The longest copy of each log; all others must begin as it does.
+    fn same_logs(&self) -> Result<BTreeMap<Origin, Vec<Stored>>, String> {
+        let mut logs: BTreeMap<Origin, Vec<Stored>> = BTreeMap::new();
+        for site in &self.sites {
+            for (origin, log) in &site.disk.logs {
+                let longest = logs.entry(*origin).or_default();
+                if let Some(at) = longest.iter().zip(log).position(|(one, other)| one != other) {
+                    return Err(format!(
+                        "s{} has another entry {origin}:{at} than a site before it",
+                        site.number
+                    ));
+                }
+                if log.len() > longest.len() {
+                    longest.clone_from(log);
+                }
+            }
+        }
+        Ok(logs)
+    }
+
+    fn counted(&self, logs: &BTreeMap<Origin, Vec<Stored>>) -> Result<Counted, String> {
+        let read: BTreeMap<Origin, _> =
+            logs.iter().map(|(origin, log)| (*origin, entries(log))).collect();
+        let found: Vec<_> = read
+            .iter()
+            .flat_map(|(origin, entries)| {
+                entries.iter().map(|(index, entry)| (*origin, *index, entry))
+            })
+            .filter_map(|(origin, index, entry)| find_takeover(Position { origin, index }, entry))
+            .collect();
+        let closed = ended(&found);
+        let mut counted = Counted::default();
+        for (origin, entries) in read {
+            let end = closed.get(&origin).map_or(u64::MAX, |closed| closed.end);
+            for (index, entry) in entries.into_iter().filter(|(index, _)| *index < end) {
+                let at = Position { origin, index };
+                match entry.body {
+                    Body::Change(change) => counted.add(at, change)?,
+                    Body::Leftover { position, .. } => counted.leftovers.push(position),
+                    _ => {}
+                }
+            }
+        }
+        Ok(counted)
+    }
+
+    /// Nothing acknowledged is lost, as far as was promised.
+    fn check_kept(&self, counted: &Counted) -> Result<(), String> {
+        for (number, operation) in self.operations.iter().enumerate() {
+            let level = self.plan.levels[operation.zone];
+            for (_, site, at) in &operation.done {
+                let stands = counted.requests.get(&operation.request.id) == Some(at);
+                let set_back = self.set_back.get(&at.origin);
+                let may_be_lost = set_back.is_some_and(|length| at.index >= *length);
+                let is_left_over = level == Level::Local && counted.leftovers.contains(at);
+                if !stands && !is_left_over && !(may_be_lost && level == Level::Local) {
+                    return Err(format!(
+                        "operation {number}, acknowledged by s{site} as {at} at level {level}, is lost"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Each change of a name follows from the one before it.
+    fn check_names(&self, counted: &Counted) -> Result<(), String> {
+        if self.has_lost_tails() {
+            return Ok(());
+        }
+        for ((owner, _), changes) in &counted.names {
+            let mut content: BTreeMap<RecordType, RrSet> = BTreeMap::new();
+            for (rank, changed) in changes {
+                for (rtype, before) in &changed.change.before {
+                    let had = content.get(rtype).filter(|_| *rtype != RecordType::SOA);
+                    if *rtype != RecordType::SOA && had != before.as_ref() {
+                        return Err(format!(
+                            "{owner} at {rank:?}, entry {}: it had {had:?}, the entry says {before:?}",
+                            changed.at
+                        ));
+                    }
+                }
+                content = changed.change.after.iter().map(|s| (s.rtype, s.clone())).collect();
+            }
+        }
+        Ok(())
+    }
+
+    /// What was acknowledged before another request was sent comes before it.
+    fn check_order(&self, counted: &Counted) -> Result<(), String> {
+        let mut by_request = BTreeMap::new();
+        for (number, operation) in self.operations.iter().enumerate() {
+            by_request.insert(operation.request.id, number);
+        }
+        for ((owner, _), changes) in &counted.names {
+            // The latest sending of any change so far: none later may have been acknowledged before.
+            let mut latest: Option<(u64, usize)> = None;
+            for (rank, changed) in changes {
+                let Some(number) = by_request.get(&changed.request).copied() else { continue };
+                let operation = &self.operations[number];
+                let acknowledged = operation.done.iter().map(|done| done.0).min();
+                if let (Some(acknowledged), Some((sent_at, before))) = (acknowledged, latest)
+                    && acknowledged < sent_at
+                {
+                    return Err(format!(
+                        "{owner}: operation {number} at {rank:?} was acknowledged before operation {before} was sent, which comes before it"
+                    ));
+                }
+                if latest.is_none_or(|(sent_at, _)| operation.sent_at > sent_at) {
+                    latest = Some((operation.sent_at, number));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All sites have the same, and nobody waits.
+    fn check_converged(&mut self) -> Result<(), String> {
+        let situation = self.situation();
+        let wrong = |what: String| Err(format!("{what}, after {QUIET} s in peace{situation}"));
+        const QUIET: u64 = 20;
+        let now = self.now;
+        let mut first: Option<(u16, Vec<String>)> = None;
+        for site in &self.sites {
+            let number = site.number;
+            let Some(commit) = &site.commit else { return wrong(format!("s{number} is down")) };
+            let report = commit.report(site.clock(now));
+            if report.waiting > 0 || report.failure.is_some() || report.is_waiting_for.is_some() {
+                return wrong(format!("s{number} waits"));
+            }
+            if let Some(copy) = report.copies.iter().find(|copy| copy.fork.is_some()) {
+                return wrong(format!("s{number} sees a fork of {}", copy.origin));
+            }
+            let state = commit.state();
+            let mut facts = vec![format!("registry {:?}", state.registry)];
+            let ends = state.logs().filter(|(_, log)| log.next_index > 0);
+            facts.extend(ends.map(|(origin, log)| format!("log {origin} {}", log.next_index)));
+            for apex in ZONES {
+                let Some(zone) = site.zones.get(&name(apex)) else {
+                    return wrong(format!("s{number} does not serve {apex}"));
+                };
+                let (newest, at_serial) = (zone.state_root(), zone.at_serial().state_root());
+                if newest != at_serial {
+                    return wrong(format!("{apex} at s{number} has something unpublished"));
+                }
+                facts.push(format!("{apex} serial {} root {newest:02x?}", zone.serial));
+                for record in zone.names.iter() {
+                    let history = record.history();
+                    facts.push(format!(
+                        "{} home {} rank {:?}",
+                        record.owner(),
+                        state.in_charge(history.home),
+                        history.rank()
+                    ));
+                }
+            }
+            match &first {
+                None => first = Some((number, facts)),
+                Some((other, known)) => {
+                    let differ = known.iter().zip(&facts).find(|(one, other)| one != other);
+                    if let Some((one, two)) = differ {
+                        return wrong(format!("s{other} has {one}, s{number} has {two}"));
+                    }
+                    if known.len() != facts.len() {
+                        return wrong(format!("s{other} and s{number} have other things"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Counted {
+    fn add(&mut self, at: Position, change: Change) -> Result<(), String> {
+        if let Some(before) = self.requests.insert(change.request, at) {
+            return Err(format!("request {:?} is done in {before} and in {at}", change.request));
+        }
+        for name in change.names {
+            let rank = (name.epoch, name.version);
+            let owner = owner_text(&name.owner);
+            let names = self.names.entry((owner.clone(), change.incarnation)).or_default();
+            let changed = Changed { at, request: change.request, change: name };
+            if let Some(other) = names.insert(rank, changed) {
+                return Err(format!("{owner} has two changes {rank:?}: {} and {at}", other.at));
+            }
+        }
+        Ok(())
+    }
+}

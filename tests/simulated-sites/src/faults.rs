@@ -1,0 +1,203 @@
+//! What goes wrong, and that it is put right at the end.
+
+use crate::plan::Failovers;
+use crate::world::{Event, World};
+use einhorn_core::model::Origin;
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fault {
+    Crash {
+        site: u16,
+        for_ms: u64,
+    },
+    /// The disk is what it once was.
+    Restore {
+        site: u16,
+        for_ms: u64,
+    },
+    Pause {
+        site: u16,
+        for_ms: u64,
+    },
+    Reset {
+        a: u16,
+        b: u16,
+    },
+    /// This site and the others cannot talk, or only those after it.
+    Split {
+        site: u16,
+        is_whole: bool,
+        for_ms: u64,
+    },
+    Backup {
+        site: u16,
+    },
+    Suspend {
+        site: u16,
+        is_suspended: bool,
+    },
+    /// A site is down for long, and is taken over.
+    Lose {
+        site: u16,
+        for_ms: u64,
+    },
+}
+
+impl World {
+    /// Chooses the next fault.
+    pub(crate) fn fault(&mut self) -> Result<(), String> {
+        if !self.is_chaos {
+            return Ok(());
+        }
+        let interval = self.plan.fault_interval_ms;
+        let next = self.between(1, 2 * interval);
+        self.later(next, Event::Fault);
+        let site = 1 + self.random.below(self.plan.sites.into()) as u16;
+        let other =
+            1 + (site + self.random.below(u64::from(self.plan.sites) - 1) as u16) % self.plan.sites;
+        let short = self.between(10, 1_500);
+        let long = self.between(1_000, 8_000);
+        let for_ms = if self.random.one_in(2) { short } else { long };
+        let plan = self.plan;
+        let fault = match self.random.below(8) {
+            0 | 1 if plan.crashes => Fault::Crash { site, for_ms },
+            2 if plan.partitions => Fault::Reset { a: site, b: other },
+            3 if plan.partitions => {
+                let is_whole = self.random.one_in(2);
+                Fault::Split { site, is_whole, for_ms }
+            }
+            4 if plan.pauses => Fault::Pause { site, for_ms },
+            5 if plan.restores => Fault::Restore { site, for_ms },
+            6 if plan.restores => Fault::Backup { site },
+            6 if plan.suspensions => {
+                let is_suspended = self.random.one_in(2);
+                Fault::Suspend { site, is_suspended }
+            }
+            7 if plan.failover != Failovers::None => {
+                let for_ms = self.between(3_000, 12_000);
+                Fault::Lose { site, for_ms }
+            }
+            _ => return Ok(()),
+        };
+        self.act(fault)
+    }
+
+    pub(crate) fn act(&mut self, fault: Fault) -> Result<(), String> {
+        self.note(|| format!("fault {fault:?}"));
+        match fault {
+            Fault::Crash { site, for_ms } if self.is_running(site) => self.crash(site, for_ms),
+            Fault::Restore { site, for_ms } if self.is_running(site) => self.restore(site, for_ms),
+            Fault::Pause { site, for_ms } if self.is_running(site) => {
+                let until = self.now + for_ms;
+                let here = self.site(site);
+                here.paused_until = until;
+                here.disturbed = until;
+                self.silence(site, for_ms);
+                Ok(())
+            }
+            Fault::Reset { a, b } => {
+                if let Some(connection) = self.site(a).links.get(&b).copied() {
+                    self.break_link(connection, 30);
+                }
+                Ok(())
+            }
+            Fault::Split { site, is_whole, for_ms } => {
+                let others: Vec<u16> = (1..=self.plan.sites).filter(|o| *o != site).collect();
+                for other in others.into_iter().filter(|other| is_whole || *other > site) {
+                    self.split(site, other, for_ms);
+                }
+                Ok(())
+            }
+            Fault::Backup { site } => {
+                let here = self.site(site);
+                let backup = here.disk.clone();
+                here.backups.push(backup);
+                Ok(())
+            }
+            Fault::Suspend { site, is_suspended } => {
+                // One at a time, so that any two majorities share a site.
+                let is_one =
+                    self.sites.iter().filter_map(|site| site.commit.as_ref()).all(|commit| {
+                        commit
+                            .state()
+                            .registry
+                            .sites
+                            .iter()
+                            .all(|(n, s)| !s.is_suspended || *n == site)
+                    });
+                if self.desk.suspend.is_none() && is_one {
+                    self.desk.suspend = Some((site, is_suspended));
+                }
+                Ok(())
+            }
+            Fault::Lose { site, for_ms } => self.lose(site, for_ms),
+            _ => Ok(()),
+        }
+    }
+
+    /// A site is down until it was taken over, or for so long.
+    fn lose(&mut self, site: u16, for_ms: u64) -> Result<(), String> {
+        let running = (1..=self.plan.sites).filter(|site| self.is_running(*site)).count();
+        if running < usize::from(self.plan.sites) || self.desk.lost.is_some() {
+            return Ok(());
+        }
+        if self.plan.failover == Failovers::Operator {
+            self.desk.lost = Some((site, self.now + 1_200));
+        }
+        // With two sites only the operator's word says that it stays down.
+        let for_ms = if self.plan.sites == 2 { 60_000 } else { for_ms };
+        self.crash(site, for_ms)
+    }
+
+    /// A lost site that was taken over comes back.
+    pub(crate) fn bring_back(&mut self) {
+        let Some((lost, _)) = self.desk.lost else { return };
+        if self.is_running(lost) {
+            self.desk.lost = None;
+        } else if self.is_taken_over(lost) {
+            self.desk.lost = None;
+            let life = self.site(lost).life;
+            let after = self.between(100, 3_000);
+            self.later(after, Event::Start { site: lost, life });
+        }
+    }
+
+    /// The disk of a site is what it once was.
+    fn restore(&mut self, number: u16, for_ms: u64) -> Result<(), String> {
+        let count = self.site(number).backups.len() as u64;
+        let Some(which) = count.checked_sub(1).map(|_| self.random.below(count)) else {
+            return self.crash(number, for_ms);
+        };
+        self.crash(number, for_ms)?;
+        let site = self.site(number);
+        let backup = site.backups[which as usize].clone();
+        let own: Vec<Origin> = site.disk.logs.keys().copied().collect();
+        let lengths: Vec<_> = own
+            .into_iter()
+            .filter(|origin| origin.site == number)
+            .map(|origin| (origin, backup.len(origin)))
+            .collect();
+        site.disk = backup;
+        for (origin, length) in lengths {
+            let known = self.set_back.entry(origin).or_insert(length);
+            *known = (*known).min(length);
+        }
+        Ok(())
+    }
+
+    /// Everything is put right.
+    pub(crate) fn heal(&mut self) -> Result<(), String> {
+        self.note(|| "everything is put right".to_owned());
+        self.is_chaos = false;
+        self.splits.clear();
+        self.desk.lost = None;
+        self.desk.is_healing = true;
+        for number in 1..=self.plan.sites {
+            if !self.is_running(number) {
+                self.start(number)?;
+            }
+        }
+        Ok(())
+    }
+}

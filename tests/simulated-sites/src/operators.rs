@@ -1,0 +1,231 @@
+//! What operators do: add the sites one after the other, make the zones, suspend and resume, and
+//! take over from a site that is really down.
+
+use crate::keys::{card, site_name};
+use crate::plan::Failovers;
+use crate::world::{Event, World};
+use einhorn_core::model::entry::Body;
+use einhorn_core::model::registry::{Failover, RegistryChange};
+use einhorn_core::model::request::{Action, Commitment, Identity, Outcome, Request, RequestId};
+use einhorn_core::model::settings::Settings;
+use einhorn_core::rules::zone::names_of_zone;
+use einhorn_wire::{Name, zonefile};
+use std::path::Path;
+
+/// The token of requests that sites make for themselves.
+pub(crate) const REGISTER: u64 = u64::MAX;
+/// The token of operators' requests.
+pub(crate) const DESK: u64 = u64::MAX - 1;
+/// How often an operator looks, in milliseconds.
+const LOOK_MS: u64 = 100;
+
+/// The zones.
+pub(crate) const ZONES: [&str; 2] = ["a.test.", "b.test."];
+
+/// What operators are about.
+#[derive(Default)]
+pub(crate) struct Desk {
+    /// How much of the setup is done.
+    done: usize,
+    /// The request that is not answered yet: its id, the site, and when to ask again.
+    asked: Option<(RequestId, u64)>,
+    /// The site that is to be taken over, and from when on.
+    pub(crate) lost: Option<(u16, u64)>,
+    /// Whether to suspend or resume a site.
+    pub(crate) suspend: Option<(u16, bool)>,
+    /// Whether everything is being put right.
+    pub(crate) is_healing: bool,
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    match text.parse() {
+        Ok(name) => name,
+        Err(_) => unreachable!("{text} is a name"),
+    }
+}
+
+impl World {
+    /// A request of a site or an operator.
+    pub(crate) fn own_request(&mut self, site: u16, action: Action) -> Request {
+        let mut id = [0; 32];
+        self.random.fill(&mut id);
+        let clock = self.now;
+        Request {
+            id: RequestId(id),
+            remember_until_seconds: clock / 1000 + 600,
+            who: Identity::Operator,
+            zone: name(ZONES[0]),
+            action,
+            entered_site: site,
+            audit_commitment: Commitment([0; 32]),
+            audit: Vec::new(),
+        }
+    }
+
+    /// The setup, in order.
+    fn setup(&self) -> Vec<(&'static str, Action)> {
+        let mut setup: Vec<(&str, Action)> = Vec::new();
+        for zone in ZONES {
+            setup.push((zone, load(zone)));
+        }
+        for site in 2..=self.plan.sites {
+            let change = RegistryChange::Put { site: card(site, 1) };
+            setup.push((ZONES[0], Action::Sites(change)));
+        }
+        for (zone, level) in ZONES.into_iter().zip(self.plan.levels) {
+            let settings = Settings { level, ..Settings::default() };
+            setup.push((zone, Action::Configure(settings)));
+        }
+        if self.plan.failover == Failovers::Auto {
+            let failover = Failover::Auto { after_ms: 2_500 };
+            setup.push((ZONES[0], Action::Sites(RegistryChange::Failover(failover))));
+        }
+        setup
+    }
+
+    /// An operator looks what is to be done.
+    pub(crate) fn desk(&mut self) -> Result<(), String> {
+        self.later(LOOK_MS, Event::Desk);
+        if self.is_chaos || self.desk.is_healing {
+            if self.desk.is_healing {
+                self.resume();
+            }
+            self.suspend()?;
+            self.bring_back();
+            return self.take_over();
+        }
+        let mut setup = self.setup();
+        if self.desk.done == setup.len() {
+            self.is_chaos = self.is_set_up();
+            return Ok(());
+        }
+        let commit = self.site(1).commit.as_ref();
+        let is_registered = commit.is_some_and(|commit| !commit.state().registry.sites.is_empty());
+        let is_asked = self.desk.asked.is_some_and(|(_, until)| self.now < until);
+        if !is_registered || is_asked {
+            return Ok(());
+        }
+        let (zone, action) = setup.swap_remove(self.desk.done);
+        let mut request = self.own_request(1, action);
+        request.zone = name(zone);
+        self.desk.asked = Some((request.id, self.now + 5_000));
+        self.with(1, |commit, clock, out| commit.request(clock, request, DESK, out))
+    }
+
+    /// An operator is answered.
+    pub(crate) fn desk_answered(&mut self, outcome: &Outcome) -> Result<(), String> {
+        let Outcome::Done { .. } = outcome else {
+            if self.is_chaos || self.desk.is_healing {
+                self.desk.asked = None;
+                return Ok(());
+            }
+            return Err(format!("the setup fails: {outcome:?}"));
+        };
+        if !self.is_chaos {
+            self.desk.asked = None;
+            self.desk.done += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether all sites have all that there is.
+    fn is_set_up(&self) -> bool {
+        let states: Vec<_> = self.sites.iter().filter_map(|site| site.commit.as_ref()).collect();
+        let Some(first) = states.first().map(|commit| commit.state().registry.version) else {
+            return false;
+        };
+        states.len() == self.sites.len()
+            && states.iter().all(|commit| {
+                let state = commit.state();
+                let levels = ZONES.iter().zip(self.plan.levels);
+                let zones = { levels }.all(|(zone, level)| {
+                    let zone = state.zones.get(&name(zone));
+                    zone.is_some_and(|zone| zone.settings.level == level)
+                });
+                state.registry.version == first && zones && state.next_index() > 0
+            })
+    }
+
+    /// Whatever is suspended is to count again.
+    fn resume(&mut self) {
+        let commits = self.sites.iter().filter_map(|site| site.commit.as_ref());
+        let mut sites = commits.flat_map(|commit| commit.state().registry.sites.iter());
+        let suspended = sites.find(|(_, site)| site.is_suspended).map(|(number, _)| *number);
+        self.desk.suspend = suspended.map(|site| (site, false));
+    }
+
+    /// Suspends a site or resumes it.
+    fn suspend(&mut self) -> Result<(), String> {
+        let Some((site, is_suspended)) = self.desk.suspend else { return Ok(()) };
+        let mut at: Vec<u16> = (1..=self.plan.sites).filter(|at| self.is_running(*at)).collect();
+        at.retain(|at| *at != site);
+        let Some(at) = at.first().copied() else { return Ok(()) };
+        let known = self
+            .site(at)
+            .commit
+            .as_ref()
+            .and_then(|commit| Some(commit.state().registry.sites.get(&site)?.is_suspended));
+        if known == Some(is_suspended) {
+            self.desk.suspend = None;
+            return Ok(());
+        }
+        if self.desk.asked.is_some_and(|(_, until)| self.now < until) {
+            return Ok(());
+        }
+        let change = RegistryChange::Suspend { site, is_suspended };
+        let request = self.own_request(at, Action::Sites(change));
+        self.desk.asked = Some((request.id, self.now + 1_500));
+        self.note(|| format!("an operator at s{at} suspends s{site}: {is_suspended}"));
+        self.with(at, |commit, clock, out| commit.request(clock, request, DESK, out))
+    }
+
+    /// Takes over from a site that is down.
+    fn take_over(&mut self) -> Result<(), String> {
+        let Some((lost, from)) = self.desk.lost.filter(|(_, from)| *from <= self.now) else {
+            return Ok(());
+        };
+        self.desk.lost = Some((lost, from.max(self.now) + 500));
+        let running: Vec<u16> = (1..=self.plan.sites).filter(|s| self.is_running(*s)).collect();
+        let Some(at) = running.first().copied().filter(|_| !running.contains(&lost)) else {
+            return Ok(());
+        };
+        let is_attested = self.plan.sites == 2;
+        self.note(|| format!("an operator at s{at} takes over from {}", site_name(lost)));
+        let result: Option<Result<(), String>> = self
+            .with(at, |commit, clock, out| Some(commit.fail_over(clock, lost, is_attested, out)))?;
+        self.note(|| format!("{result:?}"));
+        Ok(())
+    }
+
+    /// Whether a takeover of the site's newest log is known at a running site.
+    pub(crate) fn is_taken_over(&self, lost: u16) -> bool {
+        let states = self.sites.iter().filter_map(|site| Some(site.commit.as_ref()?.state()));
+        let mut closed = states.map(|state| {
+            let log = state.log_of_site(lost);
+            log.is_some_and(|log| state.in_charge(log) != log)
+        });
+        closed.any(|closed| closed)
+    }
+
+    /// Whether entries that clients or sites saw may have been cut off by a takeover or a restore.
+    pub(crate) fn has_lost_tails(&self) -> bool {
+        if self.plan.restores {
+            return !self.set_back.is_empty();
+        }
+        let logs = self.sites.iter().flat_map(|site| site.disk.logs.values());
+        let mut entries = logs.flat_map(|log| crate::disk::entries(log));
+        self.plan.failover != Failovers::None
+            && entries.any(|(_, entry)| matches!(entry.body, Body::Takeover { .. }))
+    }
+}
+
+fn load(zone: &str) -> Action {
+    let text = "@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n";
+    let apex = name(zone);
+    let records = zonefile::load(Path::new("z"), &apex, &mut |_| Ok(text.as_bytes().to_vec()));
+    let names = records.map(|records| names_of_zone(&apex, records));
+    match names {
+        Ok(Ok(names)) => Action::LoadZone { names, source: [9; 32] },
+        _ => unreachable!("the zone file is right"),
+    }
+}

@@ -1,0 +1,96 @@
+//! What kind of world a seed makes.
+
+use einhorn_core::model::settings::Level;
+use einhorn_sim::random::Random;
+
+/// What there is and what can go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Sites.
+    pub sites: u16,
+    /// Levels of the two zones.
+    pub levels: [Level; 2],
+    /// Whether sites crash.
+    pub crashes: bool,
+    /// Whether links break and the network divides.
+    pub partitions: bool,
+    /// Whether sites stop for a while and go on.
+    pub pauses: bool,
+    /// Whether disks are set back to old copies.
+    pub restores: bool,
+    /// Whether sites are suspended.
+    pub suspensions: bool,
+    /// Whether lost sites are taken over.
+    pub failover: Failovers,
+    /// Milliseconds between faults, about.
+    pub fault_interval_ms: u64,
+    /// How long faults go on, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// How lost sites are taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failovers {
+    /// Never.
+    None,
+    /// An operator does it when a site is really down.
+    Operator,
+    /// The sites do it by themselves.
+    Auto,
+}
+
+impl Plan {
+    /// The plan for a seed: the first seeds are the quietest.
+    pub(crate) fn new(seed: u64, random: &mut Random) -> Plan {
+        let level = |random: &mut Random| match random.below(3) {
+            0 => Level::Local,
+            1 => Level::Majority,
+            _ => Level::All,
+        };
+        let levels = [level(random), level(random)];
+        let sites = [2, 3, 3, 3, 4, 5][random.below(6) as usize];
+        let mut plan = Plan {
+            sites,
+            levels,
+            crashes: random.one_in(2),
+            partitions: random.one_in(2),
+            pauses: random.one_in(3),
+            restores: random.one_in(8),
+            suspensions: random.one_in(6),
+            failover: match random.below(6) {
+                0 => Failovers::Operator,
+                1 if sites >= 3 => Failovers::Auto,
+                _ => Failovers::None,
+            },
+            fault_interval_ms: 300 + random.below(4_000),
+            duration_ms: 10_000 + random.below(20_000),
+        };
+        if seed.is_multiple_of(8) {
+            plan.crashes = false;
+            plan.partitions = false;
+            plan.pauses = false;
+            plan.restores = false;
+            plan.suspensions = false;
+            plan.failover = Failovers::None;
+        }
+        // A disk that is set back is a lost one: what it had confirmed to others counts no more.
+        if plan.restores {
+            plan.failover = Failovers::None;
+            plan.suspensions = false;
+        }
+        if plan.failover != Failovers::None {
+            plan.suspensions = false;
+        }
+        plan
+    }
+
+    /// Whether anything goes wrong.
+    pub(crate) fn has_faults(&self) -> bool {
+        self.crashes
+            || self.partitions
+            || self.pauses
+            || self.restores
+            || self.suspensions
+            || self.failover != Failovers::None
+    }
+}
