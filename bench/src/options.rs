@@ -5,6 +5,7 @@
 use crate::instructions::Work;
 use crate::mode::{self, IN_FLIGHT_MAX, Mode};
 use crate::peers::{self, Peer};
+use crate::sync::Scene;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ Figures go to FOLDER/BENCHMARK.md and .json, and together to FOLDER/report.html.
   --einhorn PATH              the einhorn binary (default: beside this program)
   --results FOLDER            where figures go (default bench/results)
   --modes MODE[,MODE]         of `update`: udp:IN_FLIGHT and tcp:IN_FLIGHT:CONNECTIONS
+  --scenes SCENE[,SCENE]      of `sync`: home, forwarded, bind, knot, polling, one, majority, all
   --ledger-entries COUNT      of `update`: entries in the large log of the ledger's section (default
                               10 million, with --quick 200000, at least 100000); 0 leaves it out";
 
@@ -101,6 +103,8 @@ pub(crate) struct Options {
     duration: Option<Duration>,
     hosts: Option<u32>,
     pub(crate) einhorn: Option<PathBuf>,
+    /// Scenes of `sync`; all where nothing was said.
+    pub(crate) scenes: Option<Vec<Scene>>,
     /// 0 leaves out the ledger's section.
     pub(crate) ledger_entries: u64,
     pub(crate) results: PathBuf,
@@ -116,6 +120,7 @@ impl Options {
             duration: None,
             hosts: None,
             einhorn: None,
+            scenes: None,
             ledger_entries: LEDGER_ENTRIES,
             results: RESULTS.into(),
         }
@@ -205,6 +210,7 @@ fn parse_options<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Option<
             }
             "--hosts" => options.hosts = Some(number(word, value()?, HOSTS_MAX)? as u32),
             "--ledger-entries" => ledger_entries = Some(parse_ledger_entries(value()?)?),
+            "--scenes" => options.scenes = Some(parse_scenes(value()?)?),
             "--einhorn" => options.einhorn = Some(value()?.into()),
             "--results" => options.results = value()?.into(),
             other => return Err(format!("unknown option `{other}`")),
@@ -255,6 +261,17 @@ fn parse_peers(text: &str) -> Result<Vec<String>, String> {
         known.find(|known| known.eq_ignore_ascii_case(name)).map(str::to_owned).ok_or_else(|| {
             let known: Vec<&str> = peers::ANSWERING.iter().map(|peer| peer.name).collect();
             format!("unknown server `{name}`: choose from {}", known.join(", "))
+        })
+    };
+    text.split(',').map(find).collect()
+}
+
+fn parse_scenes(text: &str) -> Result<Vec<Scene>, String> {
+    let find = |word: &str| {
+        let scene = Scene::EVERY.into_iter().find(|scene| scene.word() == word);
+        scene.ok_or_else(|| {
+            let known: Vec<&str> = Scene::EVERY.iter().map(|scene| scene.word()).collect();
+            format!("unknown scene `{word}`: choose from {}", known.join(", "))
         })
     };
     text.split(',').map(find).collect()
@@ -332,6 +349,7 @@ mod tests {
             "update --fast",
             "update --ledger-entries 99",
             "query --hosts 0",
+            "sync --scenes nowhere",
             "repeat a",
             "repeat nothing 5 5",
         ];

@@ -48,7 +48,7 @@ const ONE: Mode = Mode::udp(1);
 
 /// Something that is measured in each round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scene {
+pub(crate) enum Scene {
     /// Updates enter where the names are at home.
     Home,
     /// Updates enter at a site, names are at home at another, a third is watched.
@@ -63,7 +63,7 @@ enum Scene {
 }
 
 impl Scene {
-    const EVERY: [Scene; 8] = [
+    pub(crate) const EVERY: [Scene; 8] = [
         Scene::Home,
         Scene::Forwarded,
         Scene::BindNotify,
@@ -73,6 +73,20 @@ impl Scene {
         Scene::Majority,
         Scene::All,
     ];
+
+    /// As on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Scene::Home => "home",
+            Scene::Forwarded => "forwarded",
+            Scene::BindNotify => "bind",
+            Scene::Knot => "knot",
+            Scene::BindPolling => "polling",
+            Scene::OneSite => "one",
+            Scene::Majority => "majority",
+            Scene::All => "all",
+        }
+    }
 
     /// As it is called in tables.
     fn name(self) -> &'static str {
@@ -152,7 +166,11 @@ pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, 
     let place = Place::new("sync")?;
     let conditions = Conditions::look();
     let sync_ns = machine::sync_nanoseconds(place.folder())?;
-    let chosen = Scene::EVERY.into_iter().filter(|scene| options.includes(scene.kind().peer()));
+    let is_chosen = |scene: &Scene| {
+        let named = options.scenes.as_ref().is_none_or(|scenes| scenes.contains(scene));
+        named && options.includes(scene.kind().peer())
+    };
+    let chosen = Scene::EVERY.into_iter().filter(is_chosen);
     let mut played: Vec<Played> = chosen.map(|scene| find(scene, options)).collect();
     let duration = options.duration(DURATION_QUICK);
     let count = played.len();
