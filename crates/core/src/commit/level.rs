@@ -117,7 +117,12 @@ impl<R> Commit<R> {
                 // A home sends only what it holds itself.
                 _ if site == origin.site && is_open => u64::MAX,
                 _ if site == self.state.origin.site => self.visible(origin),
-                _ => self.levels.cosigned(origin, site),
+                _ if is_open => self.levels.cosigned(origin, site),
+                // Nobody signs for a log that has ended: what sites say they hold of it counts.
+                _ => {
+                    let held = self.peers.get(site).and_then(|peer| peer.held.get(&origin));
+                    self.levels.cosigned(origin, site).max(held.copied().unwrap_or(0))
+                }
             })
             .collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
