@@ -243,7 +243,11 @@ fn link_messages() -> Anyhow {
     let entries = Message::Entries { origin: origin(1), first: 0, entries: stored_entries() };
     let cosignature =
         Message::Cosignature { origin: origin(1), size: 8, root: EMPTY_ROOT, line: note.clone() };
-    let done = Message::Answer { ticket: 3, outcome: Outcome::Done { at: position } };
+    let done = Message::Answer {
+        ticket: 3,
+        request: RequestId([3; 32]),
+        outcome: Outcome::Done { at: position },
+    };
     let outcome = Outcome::Refused { rcode: Rcode::SERVFAIL, reason: "no".to_owned() };
     for (name, message) in [
         ("state", state),
@@ -253,7 +257,7 @@ fn link_messages() -> Anyhow {
         ("checkpoint", Message::Checkpoint { origin: origin(1), note }),
         ("cosignature", cosignature),
         ("done", done),
-        ("refused", Message::Answer { ticket: 3, outcome }),
+        ("refused", Message::Answer { ticket: 3, request: RequestId([3; 32]), outcome }),
         ("propose", Message::Propose { lost: origin(1), successor: origin(2) }),
         ("fork", Message::Fork { origin: origin(1), size: 8 }),
     ] {

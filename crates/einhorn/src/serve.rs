@@ -195,7 +195,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         witnesses: Vec::new(),
         witnessed_logs: Vec::new(),
         disk_budget: None,
-            map_interval: einhorn_node::config::MAP_INTERVAL,
+        map_interval: einhorn_node::config::MAP_INTERVAL,
         path: None,
     })
 }
