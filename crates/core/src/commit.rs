@@ -18,10 +18,12 @@ mod decide;
 mod followers;
 mod forward;
 mod level;
+mod output;
 mod peers;
 mod proof;
 mod report;
 mod route;
+mod setup;
 mod sites;
 pub mod start;
 mod takeover;
@@ -29,7 +31,9 @@ mod tombstones;
 
 pub use batch::{Append, Batch};
 pub use copies::CopyStart;
+pub use output::{Cosignature, Output};
 pub use report::{CopyReport, PeerReport, Report};
+pub use setup::{DEADLINE_MS, Setup};
 pub use start::Begin;
 
 use crate::agent::{Advice, Agent};
@@ -54,88 +58,6 @@ pub const REQUESTS_REMEMBERED_MAX: usize = 16_000_000;
 /// How long after a change the home of its zone logs a publication point, in milliseconds, when
 /// there are other sites: many changes share one.
 const POINT_DELAY_MS: u64 = 20;
-
-/// What should happen next. `R` is whatever the caller needs to reach the one who asked.
-pub enum Output<R> {
-    /// Make this durable, then call [`Commit::appended`] or [`Commit::append_failed`].
-    Append(Arc<Append>),
-    /// Let every query see this.
-    Publish(Publication),
-    /// Tell the one who asked. The advice is there when the agent was asked.
-    Answer(R, Outcome, Option<Advice>),
-    /// Send this frame to that site, if it is connected.
-    Send(u16, Vec<u8>),
-    /// Send the durable entries of a log from there on to that site, some of them at least, then
-    /// call [`Commit::streamed`].
-    Stream {
-        /// The site.
-        to: u16,
-        /// The log.
-        origin: Origin,
-        /// The first entry.
-        from: u64,
-    },
-    /// A checkpoint of another site's log was found to be right: keep it beside the copy.
-    Checkpoint(Origin, SignedCheckpoint),
-    /// A cosignature was found to be right: keep it beside the log.
-    Cosignature(Cosignature),
-    /// The sites are these now.
-    Sites(Arc<Registry>),
-    /// The state must be folded anew from what is durable, for this reason. Nothing else happens
-    /// until then.
-    Rebuild(String),
-}
-
-/// A cosignature that verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cosignature {
-    /// The log.
-    pub origin: Origin,
-    /// The site that cosigned.
-    pub site: u16,
-    /// Entries in the checkpoint.
-    pub size: u64,
-    /// The checkpoint's text with the one signature line.
-    pub note: String,
-}
-
-/// What a site is told when it starts, beside its state.
-pub struct Setup {
-    /// Signs what this site holds of other logs; none for a site that is alone for good.
-    pub mirror: Option<SignerKey>,
-    /// What is durable of other logs.
-    pub copies: BTreeMap<Origin, CopyStart>,
-    /// The newest checkpoint of the own log.
-    pub checkpoint: Option<SignedCheckpoint>,
-    /// What is known of who holds how much.
-    pub cosigned: Vec<(Origin, u16, u64)>,
-    /// How long a request may wait, in milliseconds.
-    pub deadline_ms: u64,
-    /// Whether the data may be an old copy, so that the other sites must be asked first.
-    pub must_prove: bool,
-    /// The site's log before the one that it begins now, if that is not closed yet.
-    pub take_over: Option<Origin>,
-    /// The log to begin, once it is proven that there is nothing of it.
-    pub begin: Option<Begin>,
-}
-
-/// How long a request may wait if nothing else is said, in milliseconds.
-pub const DEADLINE_MS: u64 = 3_000;
-
-impl Default for Setup {
-    fn default() -> Setup {
-        Setup {
-            mirror: None,
-            copies: BTreeMap::new(),
-            checkpoint: None,
-            cosigned: Vec::new(),
-            deadline_ms: DEADLINE_MS,
-            must_prove: false,
-            take_over: None,
-            begin: None,
-        }
-    }
-}
 
 /// An answer that waits for a batch.
 struct Waiting<R> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod codec;
 pub mod entry;
+mod fold_error;
 mod points;
 mod record;
 pub mod registry;
@@ -15,10 +16,11 @@ mod step;
 pub mod tree;
 mod zone;
 
+pub use fold_error::FoldError;
 pub use record::{History, NameRecord, RrSets, WriterTag};
 pub use registry::{Registry, Site};
 pub use rrset::{RrSet, RrSetRef, borrowed, find};
-pub use state::{Closed, Effects, FoldError, Log, MapRootLogged, State};
+pub use state::{Closed, Effects, Log, MapRootLogged, State};
 pub use step::{Changed, Publication, Retrace, Step, StepKind};
 pub use zone::{Zone, Zones};
 

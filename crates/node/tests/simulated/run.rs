@@ -190,8 +190,9 @@ impl World {
         let published = state.zones.clone();
         let mut commit = Commit::new(state, Box::new(Rules));
         if let Some(begin) = begin {
-            assert_eq!((begin.origin, begin.name.as_str()), (ORIGIN, LOG_NAME));
-            commit.begin_log(self.now_ms, begin.origin, begin.name, begin.previous);
+            let (origin, begin) = begin;
+            assert_eq!((origin, begin.name.as_str()), (ORIGIN, LOG_NAME));
+            commit.begin_log(self.now_ms, origin, begin.name, begin.previous);
         }
         Ok(Node {
             commit,

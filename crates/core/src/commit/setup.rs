@@ -1,0 +1,45 @@
+//! What a commit is told when it starts.
+
+use super::{Begin, CopyStart};
+use crate::ledger::SignedCheckpoint;
+use crate::ledger::note::SignerKey;
+use crate::model::Origin;
+use std::collections::BTreeMap;
+
+/// What a site is told when it starts, beside its state.
+pub struct Setup {
+    /// Signs what this site holds of other logs; none for a site that is alone for good.
+    pub mirror: Option<SignerKey>,
+    /// What is durable of other logs.
+    pub copies: BTreeMap<Origin, CopyStart>,
+    /// The newest checkpoint of the own log.
+    pub checkpoint: Option<SignedCheckpoint>,
+    /// What is known of who holds how much.
+    pub cosigned: Vec<(Origin, u16, u64)>,
+    /// How long a request may wait, in milliseconds.
+    pub deadline_ms: u64,
+    /// Whether the data may be an old copy, so that the other sites must be asked first.
+    pub must_prove: bool,
+    /// The site's log before the one that it begins now, if that is not closed yet.
+    pub take_over: Option<Origin>,
+    /// The log to begin, once it is proven that there is nothing of it.
+    pub begin: Option<Begin>,
+}
+
+/// How long a request may wait if nothing else is said, in milliseconds.
+pub const DEADLINE_MS: u64 = 3_000;
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            mirror: None,
+            copies: BTreeMap::new(),
+            checkpoint: None,
+            cosigned: Vec::new(),
+            deadline_ms: DEADLINE_MS,
+            must_prove: false,
+            take_over: None,
+            begin: None,
+        }
+    }
+}

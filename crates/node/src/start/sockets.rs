@@ -1,0 +1,96 @@
+//! The sockets of a node: bound before anything else, served at the end.
+
+use super::StartError;
+use crate::config::Config;
+use crate::witnessing;
+use einhorn_core::ledger::tile;
+use einhorn_ingress::{Ingress, http, tcp, udp};
+use einhorn_store::ledger::Files;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::{self, JoinHandle};
+
+/// Sockets that are bound but not yet served.
+pub(super) struct Sockets {
+    tcp: Vec<std::net::TcpListener>,
+    udp: Vec<Arc<std::net::UdpSocket>>,
+    addresses: Vec<SocketAddr>,
+    http: Option<std::net::TcpListener>,
+    /// For other sites.
+    pub(super) link: Option<std::net::TcpListener>,
+}
+
+impl Sockets {
+    pub(super) fn bind(config: &Config) -> Result<Sockets, StartError> {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let mut sockets = Sockets {
+            tcp: Vec::new(),
+            udp: Vec::new(),
+            addresses: Vec::new(),
+            http: None,
+            link: None,
+        };
+        for address in &config.listen {
+            // TCP chooses the port where the configuration leaves it open, UDP follows.
+            let listener = tcp::bind(*address)?;
+            let address = listener.local_addr()?;
+            sockets.udp.extend(udp::bind(address, threads)?);
+            sockets.tcp.push(listener);
+            sockets.addresses.push(address);
+        }
+        sockets.http = config.http.map(http::bind).transpose()?;
+        let link = config.link.as_ref().map(|link| link.listen);
+        sockets.link = link.map(einhorn_ingress::bind_link).transpose()?;
+        Ok(sockets)
+    }
+
+    pub(super) fn dns(&self) -> Vec<SocketAddr> {
+        self.addresses.clone()
+    }
+
+    pub(super) fn http_address(&self) -> io::Result<Option<SocketAddr>> {
+        self.http.as_ref().map(std::net::TcpListener::local_addr).transpose()
+    }
+
+    pub(super) fn serve(
+        self,
+        config: &Config,
+        ingress: &Arc<Ingress>,
+        ledger: Arc<dyn Files>,
+        runtime: &tokio::runtime::Runtime,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Vec<JoinHandle<()>>, StartError> {
+        let _inside = runtime.enter();
+        for listener in self.tcp {
+            runtime.spawn(tcp::serve(
+                Arc::clone(ingress),
+                tokio::net::TcpListener::from_std(listener)?,
+            ));
+        }
+        if let Some(listener) = self.http {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let site = config.site.clone();
+            let read: http::ReadLedger = Arc::new(move |path: &str| {
+                // Only the log's own paths: everything else in the folder is not for the public.
+                let public = path == "cosignatures"
+                    || path == "checkpoint"
+                    || tile::Path::parse(path.as_bytes()).is_ok();
+                if public { ledger.read(path) } else { Ok(None) }
+            });
+            let witness = witnessing::witness(config)?.map(witnessing::answers);
+            runtime.spawn(async move {
+                if let Err(error) = http::serve(listener, &site, read, witness).await {
+                    tracing::error!(%error, "HTTP ended");
+                }
+            });
+        }
+        let shares = self.udp.len() / self.addresses.len().max(1);
+        self.udp
+            .into_iter()
+            .map(|socket| udp::serve(Arc::clone(ingress), socket, shares, Arc::clone(stop)))
+            .collect::<io::Result<_>>()
+            .map_err(StartError::System)
+    }
+}
