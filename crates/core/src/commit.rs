@@ -29,8 +29,8 @@ mod tombstones;
 
 pub use batch::{Append, Batch};
 pub use copies::CopyStart;
-pub use start::Begin;
 pub use report::{CopyReport, PeerReport, Report};
+pub use start::Begin;
 
 use crate::agent::{Advice, Agent};
 use crate::ledger::SignedCheckpoint;

@@ -64,7 +64,9 @@ impl World {
             logs.iter().map(|(origin, log)| (*origin, entries(log))).collect();
         let found: Vec<_> = read
             .iter()
-            .flat_map(|(origin, entries)| entries.iter().map(|(index, entry)| (*origin, *index, entry)))
+            .flat_map(|(origin, entries)| {
+                entries.iter().map(|(index, entry)| (*origin, *index, entry))
+            })
             .filter_map(|(origin, index, entry)| find_takeover(Position { origin, index }, entry))
             .collect();
         let closed = ended(&found);

@@ -7,17 +7,41 @@ use einhorn_core::model::Origin;
 /// Something that goes wrong.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
-    Crash { site: u16, for_ms: u64 },
+    Crash {
+        site: u16,
+        for_ms: u64,
+    },
     /// The disk is what it once was.
-    Restore { site: u16, for_ms: u64 },
-    Pause { site: u16, for_ms: u64 },
-    Reset { a: u16, b: u16 },
+    Restore {
+        site: u16,
+        for_ms: u64,
+    },
+    Pause {
+        site: u16,
+        for_ms: u64,
+    },
+    Reset {
+        a: u16,
+        b: u16,
+    },
     /// This site and the others cannot talk, or only those after it.
-    Split { site: u16, is_whole: bool, for_ms: u64 },
-    Backup { site: u16 },
-    Suspend { site: u16, is_suspended: bool },
+    Split {
+        site: u16,
+        is_whole: bool,
+        for_ms: u64,
+    },
+    Backup {
+        site: u16,
+    },
+    Suspend {
+        site: u16,
+        is_suspended: bool,
+    },
     /// A site is down for long, and is taken over.
-    Lose { site: u16, for_ms: u64 },
+    Lose {
+        site: u16,
+        for_ms: u64,
+    },
 }
 
 impl World {
@@ -30,7 +54,8 @@ impl World {
         let next = self.between(1, 2 * interval);
         self.later(next, Event::Fault);
         let site = 1 + self.random.below(self.plan.sites.into()) as u16;
-        let other = 1 + (site + self.random.below(u64::from(self.plan.sites) - 1) as u16) % self.plan.sites;
+        let other =
+            1 + (site + self.random.below(u64::from(self.plan.sites) - 1) as u16) % self.plan.sites;
         let short = self.between(10, 1_500);
         let long = self.between(1_000, 8_000);
         let for_ms = if self.random.one_in(2) { short } else { long };
@@ -92,9 +117,15 @@ impl World {
             }
             Fault::Suspend { site, is_suspended } => {
                 // One at a time, so that any two majorities share a site.
-                let is_one = self.sites.iter().filter_map(|site| site.commit.as_ref()).all(|commit| {
-                    commit.state().registry.sites.iter().all(|(n, s)| !s.is_suspended || *n == site)
-                });
+                let is_one =
+                    self.sites.iter().filter_map(|site| site.commit.as_ref()).all(|commit| {
+                        commit
+                            .state()
+                            .registry
+                            .sites
+                            .iter()
+                            .all(|(n, s)| !s.is_suspended || *n == site)
+                    });
                 if self.desk.suspend.is_none() && is_one {
                     self.desk.suspend = Some((site, is_suspended));
                 }

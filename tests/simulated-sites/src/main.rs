@@ -3,8 +3,8 @@
 #![allow(clippy::print_stdout, reason = "a command line tool: standard output is its interface")]
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -60,7 +60,11 @@ fn run_many(from: u64, count: u64) -> ExitCode {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let failed = failures.lock().map_or(0, |failures: std::sync::MutexGuard<'_, Vec<String>>| failures.len());
+                    let failed = failures
+                        .lock()
+                        .map_or(0, |failures: std::sync::MutexGuard<'_, Vec<String>>| {
+                            failures.len()
+                        });
                     if seed >= from + count || failed >= FAILURES_MAX {
                         return;
                     }

@@ -6,9 +6,7 @@ use crate::plan::Failovers;
 use crate::world::{Event, World};
 use einhorn_core::model::entry::Body;
 use einhorn_core::model::registry::{Failover, RegistryChange};
-use einhorn_core::model::request::{
-    Action, Commitment, Identity, Outcome, Request, RequestId,
-};
+use einhorn_core::model::request::{Action, Commitment, Identity, Outcome, Request, RequestId};
 use einhorn_core::model::settings::Settings;
 use einhorn_core::rules::zone::names_of_zone;
 use einhorn_wire::{Name, zonefile};
@@ -162,9 +160,11 @@ impl World {
         let mut at: Vec<u16> = (1..=self.plan.sites).filter(|at| self.is_running(*at)).collect();
         at.retain(|at| *at != site);
         let Some(at) = at.first().copied() else { return Ok(()) };
-        let known = self.site(at).commit.as_ref().and_then(|commit| {
-            Some(commit.state().registry.sites.get(&site)?.is_suspended)
-        });
+        let known = self
+            .site(at)
+            .commit
+            .as_ref()
+            .and_then(|commit| Some(commit.state().registry.sites.get(&site)?.is_suspended));
         if known == Some(is_suspended) {
             self.desk.suspend = None;
             return Ok(());
@@ -191,9 +191,8 @@ impl World {
         };
         let is_attested = self.plan.sites == 2;
         self.note(|| format!("an operator at s{at} takes over from {}", site_name(lost)));
-        let result: Option<Result<(), String>> = self.with(at, |commit, clock, out| {
-            Some(commit.fail_over(clock, lost, is_attested, out))
-        })?;
+        let result: Option<Result<(), String>> = self
+            .with(at, |commit, clock, out| Some(commit.fail_over(clock, lost, is_attested, out)))?;
         self.note(|| format!("{result:?}"));
         Ok(())
     }

@@ -98,15 +98,12 @@ impl Site {
     }
 
     /// Folds all logs, mixed in some way.
-    fn fold(
-        &self,
-        random: &mut Random,
-    ) -> Result<(State, BTreeMap<Origin, CopyStart>), String> {
+    fn fold(&self, random: &mut Random) -> Result<(State, BTreeMap<Origin, CopyStart>), String> {
         let mut found = Vec::new();
         for (origin, log) in &self.disk.logs {
-            let positions = entries(log).into_iter().map(|(index, entry)| {
-                find_takeover(Position { origin: *origin, index }, &entry)
-            });
+            let positions = entries(log)
+                .into_iter()
+                .map(|(index, entry)| find_takeover(Position { origin: *origin, index }, &entry));
             found.extend(positions.flatten());
         }
         let logs: Vec<Origin> = self.disk.logs.keys().copied().collect();
@@ -136,9 +133,9 @@ impl Site {
             let closed = state.log(*log).and_then(|log| log.closed);
             if let Some(closed) = closed.filter(|_| log.site == self.number) {
                 let rest = (0..).zip(stored).skip(closed.end as usize);
-                leftovers.extend(rest.map(|(index, entry)| {
-                    (Position { origin: *log, index }, entry.to_vec())
-                }));
+                leftovers.extend(
+                    rest.map(|(index, entry)| (Position { origin: *log, index }, entry.to_vec())),
+                );
             }
         }
         let before = Origin { generation: origin.generation.saturating_sub(1), ..origin };
