@@ -1,4 +1,4 @@
-//! The developers' tool: `cargo xtask test`, `tidy` and `bench`.
+//! The developers' tool: `cargo xtask test`, `tidy`, `bench` and `sim`.
 //!
 //! It drives other programs and reads the source. It must never change the source, and never
 //! start a system service.
@@ -24,6 +24,8 @@ usage: cargo xtask COMMAND
                 licences and all tests but the long ones; installs the peers that tests need
   test full     the same, then the long tests and the documentation
   tidy          only the project's own rules: rooms, sizes, words, links
+  sim --seeds N [--from S] | --seed S
+                runs N seeds of the simulated sites, or one with everything that happened
   bench WHAT    measures against the peers on this machine: query, memory, transfer, update,
                 instructions or all; see `cargo xtask bench --help`";
 
@@ -35,6 +37,11 @@ fn main() -> ExitCode {
         ["test", "full"] => test::run(test::Extent::Full),
         ["tidy"] => tidy::run(),
         ["bench", ..] => bench::run(&arguments[1..]),
+        ["sim", ..] => programs::run(
+            programs::cargo()
+                .args(["run", "--release", "--quiet", "-p", "einhorn-simulated-sites", "--"])
+                .args(&arguments[1..]),
+        ),
         ["help" | "-h" | "--help"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -1,11 +1,10 @@
 //! Clients: they register, update and delete few names at all sites, and ask again when they are
 //! not told what became of it.
 
-use crate::disk::entries;
 use crate::operators::{DESK, REGISTER, ZONES, name};
 use crate::world::{BEGIN_MS, Event, World};
 use einhorn_core::commit::DEADLINE_MS;
-use einhorn_core::model::entry::{Body, Entry};
+use einhorn_core::model::entry::{Assembler, Body, Entry};
 use einhorn_core::model::request::{
     Action, Commitment, Identity, Operation as Change, Outcome, Prerequisite, Request, RequestId,
 };
@@ -99,8 +98,6 @@ impl World {
 
     fn try_at(&mut self, number: usize, site: u16) -> Result<(), String> {
         let Some(operation) = self.clients[number].operation else { return Ok(()) };
-        let token = (self.attempts.keys().next_back().map_or(0, |last| last + 1))
-            .max(self.operations.len() as u64 * 1_000);
         let (now, here) = (self.now, self.site(site));
         if here.commit.is_none() || here.paused_until > now || here.life == 0 {
             let wait = self.between(50, 500);
@@ -108,6 +105,8 @@ impl World {
             return Ok(());
         }
         let life = here.life;
+        self.tokens += 1;
+        let token = self.tokens;
         let attempt = Attempt { operation, client: number, site, life, sent_at: now };
         self.attempts.insert(token, attempt);
         self.clients[number].waits_for = Some(token);
@@ -223,8 +222,9 @@ impl World {
         let wanted = self.operations[operation].request.id;
         let site = &self.sites[usize::from(number) - 1];
         let log = site.disk.logs.get(&at.origin).map_or(&[][..], |log| &log[..]);
-        let found = entries(log).into_iter().find(|(index, _)| *index == at.index);
-        let Some((_, Entry { body: Body::Change(change), .. })) = found else {
+        let octets = log.get(at.index as usize);
+        let found = octets.and_then(|octets| Assembler::default().next(octets).ok()?);
+        let Some(Entry { body: Body::Change(change), .. }) = found else {
             return Err(format!("s{number} acknowledges {at}, which is no change on its disk"));
         };
         if change.request != wanted {

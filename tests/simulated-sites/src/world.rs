@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) operations: Vec<Operation>,
     /// Attempts that are not answered, by number.
     pub(crate) attempts: BTreeMap<u64, Attempt>,
+    /// The number of the last attempt.
+    pub(crate) tokens: u64,
     pub(crate) desk: Desk,
     /// Whether faults and new requests go on.
     pub(crate) is_chaos: bool,
@@ -86,6 +88,7 @@ impl World {
             clients: Vec::new(),
             operations: Vec::new(),
             attempts: BTreeMap::new(),
+            tokens: 0,
             desk: Desk::default(),
             is_chaos: false,
             published: BTreeMap::new(),

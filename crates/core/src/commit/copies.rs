@@ -53,6 +53,13 @@ pub(super) struct Copy {
     leaves: VecDeque<Hash>,
     /// The newest checkpoint that is signed by the log but not cosigned here.
     checkpoint: Option<SignedCheckpoint>,
+    /// A newer one. The older is kept until it is cosigned: under load there is always a newer one
+    /// before everything that it covers is here.
+    newest: Option<SignedCheckpoint>,
+    /// The last cosignature, as it was said to the other sites.
+    pub(super) said: Option<Vec<u8>>,
+    /// Entries came that do not follow: they are to be asked for anew.
+    has_gap: bool,
     /// Entries cosigned.
     pub(super) cosigned: u64,
     /// The site that it is followed from.
@@ -94,6 +101,15 @@ impl Copies {
 
     pub(super) fn all_durable(&self) -> impl Iterator<Item = (Origin, u64)> {
         self.0.iter().map(|(origin, copy)| (*origin, copy.durable))
+    }
+
+    /// Has everything asked for anew that came with something missing before it.
+    pub(super) fn close_gaps(&mut self) {
+        for copy in self.0.values_mut() {
+            if std::mem::take(&mut copy.has_gap) {
+                copy.source = None;
+            }
+        }
     }
 
     /// A site that copies were followed from has gone.
@@ -176,7 +192,11 @@ impl<R> Commit<R> {
         let end = self.state.log(origin).and_then(|log| log.closed).map(|closed| closed.end);
         let copy = self.copies.get_mut(origin);
         let is_wanted = copy.source == Some(site) && copy.fork.is_none();
-        if !is_wanted || (is_own && self.proof.is_given()) || first > copy.next {
+        if !is_wanted || (is_own && self.proof.is_given()) {
+            return;
+        }
+        if first > copy.next {
+            copy.has_gap = true;
             return;
         }
         let skip = usize::try_from(copy.next - first).unwrap_or(usize::MAX);
@@ -290,14 +310,21 @@ impl<R> Commit<R> {
         let Ok(signed) = checkpoint::verify_note(note.as_bytes(), &key) else { return };
         let is_frozen = self.is_frozen(origin);
         let copy = self.copies.get_mut(origin);
-        let is_newer = copy
-            .checkpoint
-            .as_ref()
-            .is_none_or(|known| known.checkpoint.size < signed.checkpoint.size);
-        if is_newer && !is_frozen && signed.checkpoint.size > copy.cosigned {
-            copy.checkpoint = Some(signed);
-            self.cosign(now_ms, origin, out);
+        let size = signed.checkpoint.size;
+        // After a restart it is said again what was cosigned before.
+        let is_new = size > copy.cosigned || (size == copy.cosigned && copy.said.is_none());
+        if is_frozen || !is_new {
+            return;
         }
+        let smaller = |known: &SignedCheckpoint| known.checkpoint.size < size;
+        if copy.checkpoint.is_none() {
+            copy.checkpoint = Some(signed);
+        } else if copy.checkpoint.as_ref().is_some_and(smaller)
+            && copy.newest.as_ref().is_none_or(smaller)
+        {
+            copy.newest = Some(signed);
+        }
+        self.cosign(now_ms, origin, out);
     }
 
     /// The verifier key of a log, if it is known.
@@ -317,9 +344,10 @@ impl<R> Commit<R> {
         }) else {
             return;
         };
+        copy.checkpoint = copy.newest.take();
         let Checkpoint { size, root, .. } = signed.checkpoint;
         if size < copy.frontier.size() {
-            return;
+            return self.cosign(now_ms, origin, out);
         }
         while copy.frontier.size() < size
             && let Some(leaf) = copy.leaves.pop_front()
@@ -339,8 +367,11 @@ impl<R> Commit<R> {
         out.push(Output::Checkpoint(origin, signed));
         out.push(Output::Cosignature(Cosignature { origin, site: own.site, size, note }));
         self.levels.note_cosigned(origin, own.site, size);
-        self.tell_all(&Message::Cosignature { origin, size, root, line }, out);
+        let message = Message::Cosignature { origin, size, root, line };
+        self.copies.get_mut(origin).said = Some(message.encode());
+        self.tell_all(&message, out);
         self.release_levels(out);
+        self.cosign(now_ms, origin, out);
     }
 
     /// A site says that it cosigned a checkpoint.

@@ -17,6 +17,8 @@ struct Cursor {
     has: u64,
     /// Entries are being read from the disk for it.
     is_streaming: bool,
+    /// Where to go on after that, if it has asked anew meanwhile.
+    restart: Option<u64>,
 }
 
 /// Every site that follows a log from here.
@@ -41,8 +43,11 @@ impl<R> Commit<R> {
         from: u64,
         out: &mut Vec<Output<R>>,
     ) {
-        let cursor = Cursor { next: from, has: from, is_streaming: false };
-        self.followers.cursors.insert((site, origin), cursor);
+        let is_streaming = false;
+        let fresh = Cursor { next: from, has: from, is_streaming, restart: None };
+        let cursor = self.followers.cursors.entry((site, origin)).or_insert(fresh);
+        (cursor.next, cursor.has) = (from, from);
+        cursor.restart = cursor.is_streaming.then_some(from);
         self.send_on(site, origin, out);
     }
 
@@ -64,7 +69,7 @@ impl<R> Commit<R> {
     /// Entries of a log up to `next` were read and sent, as [`Output::Stream`] asked for.
     pub fn streamed(&mut self, site: u16, origin: Origin, next: u64, out: &mut Vec<Output<R>>) {
         if let Some(cursor) = self.followers.cursors.get_mut(&(site, origin)) {
-            cursor.next = cursor.next.max(next);
+            cursor.next = cursor.restart.take().unwrap_or(cursor.next.max(next));
             cursor.is_streaming = false;
             self.send_on(site, origin, out);
         }
@@ -82,7 +87,7 @@ impl<R> Commit<R> {
     }
 
     /// Stored entries of a log that are on this site's disk.
-    fn held_durably(&self, origin: Origin) -> u64 {
+    pub(super) fn held_durably(&self, origin: Origin) -> u64 {
         if origin == self.state.origin { self.durable } else { self.copies.durable(origin) }
     }
 

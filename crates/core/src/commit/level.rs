@@ -101,7 +101,14 @@ impl<R> Commit<R> {
 
     /// Entries of a log that every query here sees.
     pub(super) fn visible(&self, origin: Origin) -> u64 {
-        if origin == self.state.origin { self.durable } else { self.copies.durable(origin) }
+        let here = self.held_durably(origin);
+        // What came after a takeover is on the disk, and does not count.
+        self.end_of(origin).map_or(here, |end| here.min(end))
+    }
+
+    /// Where a log has ended, if it has.
+    fn end_of(&self, origin: Origin) -> Option<u64> {
+        self.state.log(origin)?.closed.map(|closed| closed.end)
     }
 
     /// Entries of a log that have reached a level.
@@ -111,18 +118,17 @@ impl<R> Commit<R> {
             return u64::MAX;
         }
         let is_open = self.state.log(origin).is_some_and(|log| log.closed.is_none());
+        // What this site took of a log after it vouched that it is lost may not survive that.
+        let vouched = self.held_when_endorsed(origin).filter(|_| is_open).unwrap_or(u64::MAX);
         let mut held: Vec<u64> = registry
             .counted()
             .map(|site| match site {
                 // A home sends only what it holds itself.
                 _ if site == origin.site && is_open => u64::MAX,
-                _ if site == self.state.origin.site => self.visible(origin),
+                _ if site == self.state.origin.site => self.visible(origin).min(vouched),
                 _ if is_open => self.levels.cosigned(origin, site),
-                // Nobody signs for a log that has ended: what sites say they hold of it counts.
-                _ => {
-                    let held = self.peers.get(site).and_then(|peer| peer.held.get(&origin));
-                    self.levels.cosigned(origin, site).max(held.copied().unwrap_or(0))
-                }
+                // Nobody signs a log that has ended; what its site says of its disk must do.
+                _ => self.levels.cosigned(origin, site).max(self.peers.held(site, origin)),
             })
             .collect();
         held.sort_unstable_by(|a, b| b.cmp(a));

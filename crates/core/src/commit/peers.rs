@@ -48,6 +48,11 @@ impl Peers {
         self.peers.get(&site)
     }
 
+    /// What a site says it holds of a log.
+    pub(super) fn held(&self, site: u16, origin: Origin) -> u64 {
+        self.get(site).and_then(|peer| peer.held.get(&origin)).copied().unwrap_or(0)
+    }
+
     pub(super) fn is_up(&self, site: u16) -> bool {
         self.peers.get(&site).is_some_and(|peer| peer.is_up)
     }
@@ -82,6 +87,9 @@ impl<R> Commit<R> {
             let (origin, note) = (self.state.origin, checkpoint.note.clone());
             out.push(Output::Send(site, Message::Checkpoint { origin, note }.encode()));
         }
+        // It may have missed what was said while it was away.
+        let said = self.copies.iter().filter_map(|(_, copy)| copy.said.clone());
+        out.extend(said.map(|frame| Output::Send(site, frame)));
         self.forward_again(now_ms, site, out);
         self.propose_again(site, out);
     }
@@ -164,6 +172,8 @@ impl<R> Commit<R> {
             let message = self.own_state(now_ms);
             self.tell_all(&message, out);
             self.return_tombstones(now_ms);
+            self.copies.close_gaps();
+            self.choose_sources(out);
         }
         self.unpark(now_ms, out);
         self.watch_takeovers(now_ms, out);

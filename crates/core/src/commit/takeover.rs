@@ -12,8 +12,9 @@ use crate::link::Message;
 use crate::model::entry::{Body, Previous};
 use crate::model::registry::Failover;
 use crate::model::settings::Level;
+use crate::model::state::Endorsed;
 use crate::model::{Origin, Position};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often a proposal is repeated, in milliseconds.
 const PROPOSE_INTERVAL_MS: u64 = 500;
@@ -91,6 +92,11 @@ impl<R> Commit<R> {
         if !self.may_append() {
             return Err(self.why_not_append());
         }
+        if self.state.has_withdrawn(lost, self.state.origin) {
+            return Err(format!(
+                "this site gave up going on for {name} once: let another one do it"
+            ));
+        }
         self.want_takeover(now_ms, lost, is_attested, out);
         Ok(())
     }
@@ -112,12 +118,17 @@ impl<R> Commit<R> {
         self.endorsed(lost).is_some()
     }
 
-    /// The successor that this site has endorsed for a log.
-    fn endorsed(&self, lost: Origin) -> Option<Origin> {
+    /// The successor that this site has endorsed for a log, and what it held of it then.
+    fn endorsed(&self, lost: Origin) -> Option<Endorsed> {
         let own = self.state.origin.site;
         let of_ours = self.state.endorsements(lost).filter(|(endorser, _)| endorser.site == own);
-        let successors = of_ours.map(|(_, endorsed)| endorsed.successor);
-        successors.filter(|successor| !self.state.has_withdrawn(lost, *successor)).last()
+        let binds = |by: &Endorsed| !self.state.has_withdrawn(lost, by.successor);
+        of_ours.map(|(_, endorsed)| endorsed).filter(binds).last()
+    }
+
+    /// What this site held of a log when it vouched that it is lost, if it did.
+    pub(super) fn held_when_endorsed(&self, lost: Origin) -> Option<u64> {
+        self.endorsed(lost).map(|endorsed| endorsed.held)
     }
 
     /// Logs an endorsement, unless another successor is endorsed.
@@ -125,7 +136,10 @@ impl<R> Commit<R> {
         if self.endorsed(lost).is_some() || !self.may_append() {
             return;
         }
-        let held = self.copies.durable(lost);
+        // What is on its way to the disk is there no later than this entry.
+        let copy = self.copies.get_mut(lost);
+        let held = copy.next;
+        copy.source = None;
         self.stage(now_ms, Body::Endorsement { lost, successor, held }, &[]);
     }
 
@@ -141,20 +155,35 @@ impl<R> Commit<R> {
         // A site speaks for itself, and a site that can be seen from here is not lost.
         let is_alive = self.peers.is_up(lost.site) && lost.site != successor.site;
         let is_open = self.state.log(lost).is_some_and(|log| log.closed.is_none());
-        if successor.site != site || is_alive || !is_open || lost == self.state.origin {
+        // Nor does one go on that was vouched to be lost itself: of two sites that each want to go
+        // on for the other, a majority must choose one.
+        let is_lost = self.is_frozen(successor) || self.state.in_charge(successor) != successor;
+        if successor.site != site || is_alive || is_lost || !is_open || lost == self.state.origin {
             return;
         }
         // Of two sites that both want to go on, the one with the lower number does.
         if self.takeovers.is_mine(lost) && successor.site < self.state.origin.site {
-            self.withdraw(now_ms, lost);
+            self.takeovers.wanted.remove(&lost);
+            self.withdraw_unwanted(now_ms);
         }
         self.endorse(now_ms, lost, successor);
         self.choose_sources(out);
     }
 
-    /// Gives up going on for a log.
-    fn withdraw(&mut self, now_ms: u64, lost: Origin) {
-        if self.takeovers.wanted.remove(&lost).is_some() && self.may_append() {
+    /// Sets those free who vouched for this site's going on for a log, which it does not do any
+    /// more: it gave way, the lost site came back, or it has restarted since.
+    fn withdraw_unwanted(&mut self, now_ms: u64) {
+        let own = self.state.origin;
+        if !self.may_append() {
+            return;
+        }
+        let is_open = |lost: Origin| self.state.log(lost).is_none_or(|log| log.closed.is_none());
+        let mut unwanted: Vec<Origin> = (self.state.endorsed_for(own))
+            .filter(|lost| !self.takeovers.is_mine(*lost) && is_open(*lost))
+            .filter(|lost| !self.state.has_withdrawn(*lost, own))
+            .collect();
+        unwanted.dedup();
+        for lost in unwanted {
             self.stage(now_ms, Body::Withdrawal { lost }, &[]);
         }
     }
@@ -181,6 +210,10 @@ impl<R> Commit<R> {
             self.takeovers.unconfirmed = None;
         }
         self.fail_over_by_itself(now_ms, out);
+        // A site that is connected is not lost.
+        let peers = &self.peers;
+        self.takeovers.wanted.retain(|lost, _| !peers.is_up(lost.site));
+        self.withdraw_unwanted(now_ms);
         let wanted: Vec<Origin> = self.takeovers.wanted.keys().copied().collect();
         for lost in wanted {
             self.advance(now_ms, lost, out);
@@ -211,9 +244,17 @@ impl<R> Commit<R> {
             .collect();
         let enough = if is_attested { 1 } else { self.state.registry.majority() };
         let longest = endorsed.iter().map(|(_, endorsed)| endorsed.held).max().unwrap_or(0);
-        let is_endorsed_here = endorsed.iter().any(|(endorser, _)| *endorser == own);
+        // A site that began another log may have vouched in both.
+        let sites: BTreeSet<u16> = endorsed.iter().map(|(endorser, _)| endorser.site).collect();
+        if !sites.contains(&own.site) {
+            // Last, so that it binds itself only to what the others agree to.
+            if sites.len() + 1 >= enough {
+                self.endorse(now_ms, lost, own);
+            }
+            return;
+        }
         let is_complete = self.copies.durable(lost) >= longest;
-        if endorsed.len() < enough || !is_endorsed_here || !is_complete || !self.may_append() {
+        if sites.len() < enough || !is_complete || !self.may_append() {
             return;
         }
         let endorsers = endorsed.into_iter().map(|(endorser, _)| endorser).collect();
@@ -240,14 +281,22 @@ impl<R> Commit<R> {
         let up: Vec<u16> = counted.iter().copied().filter(|site| present(*site)).collect();
         // Two sites cannot tell a lost one from a lost link.
         let is_majority = counted.len() >= 3 && up.len() >= registry.majority();
-        if !is_majority || up.first() != Some(&own) || !self.may_append() {
+        if !is_majority || !self.may_append() {
             return;
         }
+        // The first that has not given up once.
+        let is_first = |lost: Origin| {
+            let has_withdrawn = |site: u16| {
+                let log = self.state.log_of_site(site);
+                log.is_some_and(|log| self.state.has_withdrawn(lost, log))
+            };
+            up.iter().find(|site| !has_withdrawn(**site)) == Some(&own)
+        };
         let lost: Vec<Origin> = (counted.iter())
             .filter(|site| !present(**site) && self.peers.away_ms(**site, now_ms) > after_ms)
             .filter_map(|site| self.state.log_of_site(*site))
             .filter(|lost| self.state.log(*lost).is_some_and(|log| log.closed.is_none()))
-            .filter(|lost| !self.takeovers.is_mine(*lost))
+            .filter(|lost| !self.takeovers.is_mine(*lost) && is_first(*lost))
             .collect();
         for lost in lost {
             self.want_takeover(now_ms, lost, false, out);

@@ -231,6 +231,14 @@ impl State {
         self.endorsements.iter().filter_map(of_log)
     }
 
+    /// The logs that somebody endorsed this successor for.
+    pub fn endorsed_for(&self, successor: Origin) -> impl Iterator<Item = Origin> {
+        let is_for = move |(key, endorsed): (&(Origin, Origin), &Endorsed)| {
+            (endorsed.successor == successor).then_some(key.0)
+        };
+        self.endorsements.iter().filter_map(is_for)
+    }
+
     /// Whether `successor` said that it does not go on for `lost`, or was itself lost without
     /// having done so.
     pub fn has_withdrawn(&self, lost: Origin, successor: Origin) -> bool {
