@@ -134,6 +134,7 @@ pub struct Commit<R> {
     checkpoint: Option<SignedCheckpoint>,
     peers: peers::Peers,
     copies: copies::Copies,
+    keys: copies::Keys,
     followers: followers::Followers,
     forwarding: Forwarding<R>,
     levels: level::Levels<R>,
@@ -169,6 +170,7 @@ impl<R> Commit<R> {
             checkpoint: setup.checkpoint,
             peers: peers::Peers::default(),
             copies: copies::Copies::new(setup.copies),
+            keys: copies::Keys::default(),
             followers: followers::Followers::default(),
             forwarding: Forwarding::default(),
             levels: level::Levels::new(setup.cosigned),
@@ -291,7 +293,7 @@ impl<R> Commit<R> {
             Ok((at, advice)) => (Outcome::Done { at }, Some(advice)),
             Err(Refusal { rcode, reason }) => (Outcome::Refused { rcode, reason }, None),
         };
-        self.open.is_urgent |= level > Level::Local;
+        self.open.is_urgent |= level > Level::Local && !self.is_alone();
         self.answer_when_durable(Waiting { asker, outcome, advice, level }, out);
     }
 

@@ -32,6 +32,8 @@ pub(crate) const SEAL_OCTETS: usize = 8 << 20;
 /// How often copies and cosignatures are written: nobody waits for them, since what they rest on is
 /// durable in the engine.
 const COPY_INTERVAL: Duration = Duration::from_secs(1);
+/// … and how often while somebody waits for checkpoints, which come from the same thread.
+const COPY_INTERVAL_URGENT: Duration = Duration::from_secs(10);
 
 /// Why the ledger is not sealed any further.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +123,7 @@ impl Sealing {
         let mut last_seal = Instant::now();
         let mut last_sync = Instant::now();
         let mut last_copy = Instant::now();
+        let mut last_urgent: Option<Instant> = None;
         let mut syncs_due = SYNCS_TO_SETTLE;
         // Under load many batches share one checkpoint.
         let mut due: Option<Instant> = None;
@@ -137,7 +140,8 @@ impl Sealing {
                     let _ = self.woken.appended.try_recv();
                     (due, last_seal, syncs_due) = (None, Instant::now(), SYNCS_TO_SETTLE);
                     self.again = false;
-                    self.seal()?;
+                    self.seal_urgently()?;
+                    last_urgent = Some(Instant::now());
                 }
                 recv(appended) -> woken => {
                     if woken.is_err() {
@@ -168,7 +172,9 @@ impl Sealing {
                 self.sealer.sync_full()?;
                 last_sync = Instant::now();
             }
-            if last_copy.elapsed() >= COPY_INTERVAL {
+            let is_urgent = last_urgent.is_some_and(|last| last.elapsed() < COPY_INTERVAL);
+            let interval = if is_urgent { COPY_INTERVAL_URGENT } else { COPY_INTERVAL };
+            if last_copy.elapsed() >= interval {
                 self.write_cosignatures();
                 self.asked.store(&mut self.sealer);
                 self.copies.write(&mut *self.reader);
@@ -231,9 +237,9 @@ impl Sealing {
     fn seal_mostly(&mut self) -> Result<(), SealingError> {
         let end = self.reader.next_index(log_id(self.origin))?;
         if end - self.sealer.sealed() < 2 * BUNDLE_ENTRIES {
-            return self.seal_to(end);
+            return self.seal_to(end, false);
         }
-        self.seal_to(end - end % BUNDLE_ENTRIES)?;
+        self.seal_to(end - end % BUNDLE_ENTRIES, false)?;
         self.again = !end.is_multiple_of(BUNDLE_ENTRIES);
         Ok(())
     }
@@ -241,19 +247,35 @@ impl Sealing {
     /// Seals all that is durable.
     pub(crate) fn seal(&mut self) -> Result<(), SealingError> {
         let end = self.reader.next_index(log_id(self.origin))?;
-        self.seal_to(end)
+        self.seal_to(end, false)
     }
 
-    fn seal_to(&mut self, end: u64) -> Result<(), SealingError> {
+    /// Seals all that is durable; the other sites hear of it before the ledger's files are. They
+    /// were sent the entries, which the engine has made durable, before.
+    fn seal_urgently(&mut self) -> Result<(), SealingError> {
+        let end = self.reader.next_index(log_id(self.origin))?;
+        self.seal_to(end, true)
+    }
+
+    fn seal_to(&mut self, end: u64, is_urgent: bool) -> Result<(), SealingError> {
         let mut read = Stretch::default();
         while self.sealer.sealed() < end {
             let first = self.sealer.sealed();
             read.read(&mut *self.reader, self.origin, first, end)?;
-            let checkpoint = self.sealer.seal(first, &read.entries())?;
+            let mut is_told = false;
+            let early = |checkpoint: &SignedCheckpoint| {
+                is_told = is_urgent && checkpoint.checkpoint.size == end;
+                if is_told {
+                    // Nobody listens any more only when the node has ended.
+                    let _ = self.sealed.send(checkpoint.clone());
+                }
+            };
+            let checkpoint = self.sealer.seal_telling(first, &read.entries(), early)?;
             if let Some(checkpoint) = checkpoint.filter(|_| self.sealer.sealed() == end) {
                 self.asked.offer(Some(&checkpoint));
-                // Nobody listens any more only when the node has ended.
-                let _ = self.sealed.send(checkpoint);
+                if !is_told {
+                    let _ = self.sealed.send(checkpoint);
+                }
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::ledger::{
 use crate::link::Message;
 use crate::model::entry::{Assembler, Body};
 use crate::model::{FoldError, Origin};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// What a site holds of another one's log when it starts.
 #[derive(Debug, Default)]
@@ -66,6 +66,25 @@ pub(super) struct Copy {
     pub(super) source: Option<u16>,
     /// Entries up to which it differs from what its site signed.
     pub(super) fork: Option<u64>,
+}
+
+/// Verifier keys by their text: to read one costs about as much as a signature.
+#[derive(Default)]
+pub(super) struct Keys(HashMap<String, VerifierKey>);
+
+impl Keys {
+    /// The key that a text says; none if it says none.
+    fn get(&mut self, text: &str) -> Option<&VerifierKey> {
+        if !self.0.contains_key(text) {
+            self.0.insert(text.to_owned(), VerifierKey::parse(text).ok()?);
+        }
+        self.0.get(text)
+    }
+
+    /// The sites are others now, and so may their keys be.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 /// All copies.
@@ -305,9 +324,10 @@ impl<R> Commit<R> {
         note: &str,
         out: &mut Vec<Output<R>>,
     ) {
-        let Some(key) = self.log_key(origin) else { return };
+        let known = self.state.registry.log_key(origin);
+        let Some(key) = known.and_then(|text| self.keys.get(text)) else { return };
         // Whoever sends it: the log's signature counts. What does not verify says nothing.
-        let Ok(signed) = checkpoint::verify_note(note.as_bytes(), &key) else { return };
+        let Ok(signed) = checkpoint::verify_note(note.as_bytes(), key) else { return };
         let is_frozen = self.is_frozen(origin);
         let copy = self.copies.get_mut(origin);
         let size = signed.checkpoint.size;
@@ -325,11 +345,6 @@ impl<R> Commit<R> {
             copy.newest = Some(signed);
         }
         self.cosign(now_ms, origin, out);
-    }
-
-    /// The verifier key of a log, if it is known.
-    fn log_key(&self, origin: Origin) -> Option<VerifierKey> {
-        VerifierKey::parse(self.state.registry.log_key(origin)?).ok()
     }
 
     /// Cosigns the newest checkpoint of a log, if everything that it covers is here.
@@ -388,9 +403,10 @@ impl<R> Commit<R> {
         let Some(known) = self.state.registry.sites.get(&site) else { return };
         let body = Checkpoint { origin: log, size, root }.body();
         let note = format!("{body}\n{line}");
+        let keys = &mut self.keys;
         let is_right = |key: &String| {
-            let key = VerifierKey::parse(key).ok()?;
-            Note::parse(note.as_bytes()).ok()?.cosigned_at(&key).ok()
+            let key = keys.get(key)?;
+            Note::parse(note.as_bytes()).ok()?.cosigned_at(key).ok()
         };
         if known.mirror_keys.iter().rev().find_map(is_right).is_none() {
             return;

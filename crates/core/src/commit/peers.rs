@@ -213,6 +213,7 @@ impl<R> Commit<R> {
 
     /// The registry changed: sites may have gone.
     pub(super) fn peers_changed(&mut self, out: &mut Vec<Output<R>>) {
+        self.keys.clear();
         self.release_levels(out);
         self.choose_sources(out);
     }

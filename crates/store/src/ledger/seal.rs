@@ -98,6 +98,22 @@ impl Sealer {
         first_index: u64,
         entries: &[E],
     ) -> Result<Option<SignedCheckpoint>, SealError> {
+        self.seal_telling(first_index, entries, |_| {})
+    }
+
+    /// As [`Self::seal`], and shows the checkpoint to `tell` when it is signed, before it is durable:
+    /// for others who wait for it. The entries must be durable already, and those who are told
+    /// must be sent them first. A crash in between then has the same entries sealed again, which
+    /// signs the same tree.
+    ///
+    /// # Errors
+    /// [`SealError`], even after `tell` was called.
+    pub fn seal_telling<E: AsRef<[u8]>>(
+        &mut self,
+        first_index: u64,
+        entries: &[E],
+        tell: impl FnOnce(&SignedCheckpoint),
+    ) -> Result<Option<SignedCheckpoint>, SealError> {
         self.must_follow(first_index)?;
         if entries.is_empty() && self.announced {
             return Ok(self.signed.clone());
@@ -108,6 +124,7 @@ impl Sealer {
             None
         } else {
             let signed = self.sign(size, grown.frontier.root())?;
+            tell(&signed);
             self.publish(signed.clone())?;
             Some(signed)
         };
