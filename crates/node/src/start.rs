@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::copies::CopyFiles;
 use crate::files::{self, FolderError, LEDGER_FOLDER};
 use crate::keeper::{self, Changes, Keeper};
+use crate::ledgers::Ledgers;
 use crate::links::{LinkSide, LinkStart};
 use crate::maps::Maps;
 use crate::operate::Operator;
@@ -17,7 +18,7 @@ use arc_swap::ArcSwap;
 use einhorn_core::agent::Rules;
 use einhorn_core::commit::{Begin, Commit, CopyStart, Setup};
 use einhorn_core::ledger::note::SignerKey;
-use einhorn_core::ledger::{Frontier, leaf_hash, tile};
+use einhorn_core::ledger::{Frontier, leaf_hash};
 use einhorn_core::model::entry::Previous;
 use einhorn_core::model::{Origin, Position, Publication, State, Step, snapshot};
 use einhorn_ingress::control::{self, ControlError};
@@ -220,7 +221,14 @@ impl Node {
         control::serve(&config.data, Arc::clone(&operator) as _)?;
         runtime.spawn(Keeper::new(Arc::clone(&ingress)).run(changed, notifications, questions));
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
-        let sockets = sockets.serve(config, &ingress, ledger, &runtime, &stop)?;
+        let ledgers = Ledgers {
+            site: config.site.clone(),
+            own: ledger,
+            data: config.data.clone(),
+            operator: Arc::clone(&operator),
+            known: Mutex::default(),
+        };
+        let sockets = sockets.serve(config, &ingress, ledgers, &runtime, &stop)?;
         Ok(Node {
             dns,
             http,
@@ -320,7 +328,7 @@ impl Sockets {
         self,
         config: &Config,
         ingress: &Arc<Ingress>,
-        ledger: Arc<dyn Files>,
+        ledgers: Ledgers,
         runtime: &tokio::runtime::Runtime,
         stop: &Arc<AtomicBool>,
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
@@ -333,17 +341,10 @@ impl Sockets {
         }
         if let Some(listener) = self.http {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let site = config.site.clone();
-            let read: http::ReadLedger = Arc::new(move |path: &str| {
-                // Only the log's own paths: everything else in the folder is not for the public.
-                let public = path == "cosignatures"
-                    || path == "checkpoint"
-                    || tile::Path::parse(path.as_bytes()).is_ok();
-                if public { ledger.read(path) } else { Ok(None) }
-            });
+            let read: http::ReadLedger = Arc::new(move |site, path| ledgers.read(site, path));
             let witness = witnessing::witness(config)?.map(witnessing::answers);
             runtime.spawn(async move {
-                if let Err(error) = http::serve(listener, &site, read, witness).await {
+                if let Err(error) = http::serve(listener, read, witness).await {
                     tracing::error!(%error, "HTTP ended");
                 }
             });
