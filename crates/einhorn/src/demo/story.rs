@@ -306,12 +306,15 @@ impl Story<'_> {
         Ok(found)
     }
 
-    /// Who decided, as the ledger says.
+    /// Who decided, as the ledger says; and why, where the agent advised what was done.
     fn decision(&self, found: &Found) -> String {
-        format!(
-            "path {} ({}), decided by {}: entry {} of its ledger",
-            found.change.path, found.change.advice.reason, NAMES[found.site], found.index
-        )
+        let Found { site, index, change, .. } = found;
+        let reason = match change.advice.path == change.path {
+            true => format!(" ({})", change.advice.reason),
+            false => String::new(),
+        };
+        let site = NAMES[*site];
+        format!("path {}{reason}, decided by {site}: entry {index} of its ledger", change.path)
     }
 
     fn home(&self, name: &NameChange) -> Option<usize> {
@@ -328,6 +331,7 @@ impl Story<'_> {
     }
 
     fn farewell(&mut self) -> Outcome {
+        self.fleet.await_together()?;
         self.headline("What berlin says of itself and the others (einhorn status)")?;
         let status = self.fleet.status(BERLIN);
         let status = status.ok_or_else(|| Failure::finding("berlin does not answer"))?;
