@@ -2,6 +2,7 @@
 //! is and what to do.
 
 mod demo;
+mod demo_sites;
 mod init;
 
 use einhorn_harness::{

@@ -64,8 +64,11 @@ impl Check {
         }
     }
 
-    /// Judges, after all entries.
-    pub(crate) fn finish(self) -> Told {
+    /// Judges, after all entries. The keys of `sites` are believed too, beside those given.
+    pub(crate) fn finish(mut self, sites: &[VerifierKey]) -> Told {
+        let known = self.keys.clone();
+        let is_other = |key: &&VerifierKey| !known.contains(key);
+        self.keys.extend(sites.iter().filter(is_other).cloned());
         let found = self.read.map(|read| read.finish(&self.keys)).unwrap_or_default();
         let mut told = Told { findings: self.problem.into_iter().collect(), lines: Vec::new() };
         for one in &found {

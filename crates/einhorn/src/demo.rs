@@ -1,6 +1,11 @@
-//! `einhorn demo`: one site with a sample zone, and a device whose address changes.
+//! `einhorn demo`: one site with a sample zone, and a device whose address changes; or three sites
+//! and what happens between them.
 
-use crate::client::Client;
+mod fleet;
+mod story;
+mod watch;
+
+use crate::client::{Client, Update};
 use crate::{Failure, Outcome, describe, print, serve};
 use einhorn_core::ledger::{TlogProof, VerifierKey};
 use einhorn_core::model::entry::{Assembler, Body, Entry};
@@ -31,7 +36,7 @@ const SEAL_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Number of sites.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
+    #[arg(long, default_value = "1", value_parser = site_count)]
     sites: u8,
     /// Print one line of JSON that says where everything is, and serve.
     #[arg(long)]
@@ -44,6 +49,14 @@ pub(crate) struct Arguments {
     port_base: Option<u16>,
 }
 
+fn site_count(text: &str) -> Result<u8, &'static str> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("there are demonstrations of 1 site and of 3"),
+    }
+}
+
 /// Runs the demonstration until it is told to stop.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     serve::log_to_stderr();
@@ -51,6 +64,9 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let temporary = temporary
         .map_err(|error| Failure::finding(format!("no folder for the demonstration: {error}")))?;
     let folder = arguments.dir.as_deref().unwrap_or(temporary.path());
+    if arguments.sites > 1 {
+        return story::run(folder, arguments.port_base, arguments.json);
+    }
     let mut demo = Demo::start(folder, arguments.port_base)?;
     let mut signals = serve::Signals::listen()?;
     if arguments.json {
@@ -203,8 +219,9 @@ impl Demo {
 
     fn update(&self, client: &Client, device: &Name, address: Ipv4Addr) -> Outcome {
         let started = Instant::now();
-        let rcode =
-            client.replace(&self.key, &self.zone, device, RecordType::A, 60, &address.octets())?;
+        let (key, zone, rdata) = (&self.key, &self.zone, &address.octets());
+        let update = Update::replace(key, zone, device, RecordType::A, 60, rdata)?;
+        let rcode = client.update(&update)?.rcode;
         let elapsed_ms = started.elapsed().as_secs_f64() * 1000.0;
         print(format_args!(
             "   {DEVICE} 60 IN A {address} -> {rcode}, durable after {elapsed_ms:.2} ms"

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// The configuration in a site's folder.
-const CONFIG_FILE: &str = "einhorn.toml";
+pub(crate) const CONFIG_FILE: &str = "einhorn.toml";
 /// The log in a site's folder, which a site that has run would have.
 const LOG_FILE: &str = "log.db";
 
@@ -53,8 +53,22 @@ pub(crate) struct Arguments {
 pub(crate) fn run(command: &Command) -> Outcome {
     let Command::Site(arguments) = command;
     let site = Site::check(arguments)?;
-    site.make()?;
+    site.make("")?;
     print(site.next_steps())
+}
+
+/// Makes the folder of a new site on loopback whose configuration ends with `more`.
+pub(crate) fn make_local(
+    name: &str,
+    data: &Path,
+    [listen, http, link]: [SocketAddr; 3],
+    join: Option<PathBuf>,
+    more: &str,
+) -> Outcome {
+    let (name, data) = (name.to_owned(), data.to_owned());
+    let arguments =
+        Arguments { name, data, listen, http: Some(http), link, advertise: Vec::new(), join };
+    Site::check(&arguments)?.make(more)
 }
 
 /// A site that can be made.
@@ -105,13 +119,13 @@ impl<'a> Site<'a> {
     }
 
     /// Makes everything; the configuration last, so that what was interrupted does not run.
-    fn make(&self) -> Outcome {
+    fn make(&self, more: &str) -> Outcome {
         let folder = &self.arguments.data;
         let joined = self.join.as_ref().map(|card| card_file(&card.name));
         let card_file = self.card_file();
         let files = [LEDGER_KEY.secret, LEDGER_KEY.public, MIRROR_KEY.secret, MIRROR_KEY.public];
-        let more = [KEY_FILE, CERTIFICATE_FILE, &card_file, CONFIG_FILE, LOG_FILE, LEDGER_FOLDER];
-        for file in files.iter().map(AsRef::as_ref).chain(more).chain(joined.as_deref()) {
+        let beside = [KEY_FILE, CERTIFICATE_FILE, &card_file, CONFIG_FILE, LOG_FILE, LEDGER_FOLDER];
+        for file in files.iter().map(AsRef::as_ref).chain(beside).chain(joined.as_deref()) {
             // A link to nowhere is something too.
             if self.path(file).symlink_metadata().is_ok() {
                 return Err(Failure::finding(format!(
@@ -140,7 +154,7 @@ impl<'a> Site<'a> {
         if let (Some(file), Some(card)) = (joined, &self.join) {
             write(&self.path(&file), &card.to_string())?;
         }
-        write(&self.path(CONFIG_FILE), &self.config())
+        write(&self.path(CONFIG_FILE), &(self.config() + more))
     }
 
     fn config(&self) -> String {
@@ -230,7 +244,8 @@ advertise = [{advertise}]
     }
 }
 
-fn card_file(site: &str) -> String {
+/// The name of a site's card.
+pub(crate) fn card_file(site: &str) -> String {
     format!("{site}.site")
 }
 

@@ -1,38 +1,33 @@
 //! `einhorn ledger`.
 
+mod logs;
+mod look;
+mod verify;
+
 use crate::source::{self, Ledger, ask};
 use crate::{Failure, Outcome, complete, confirm, describe, print};
-use einhorn_core::ledger::{SignerKey, TlogProof, VerifierKey, checkpoint};
-use einhorn_core::model::entry::{Assembler, Body, Entry};
-use einhorn_core::model::{Effects, Origin, State};
+use einhorn_core::ledger::{TlogProof, VerifierKey};
+use einhorn_core::model::entry::{Assembler, Entry};
 use einhorn_ingress::control;
-use einhorn_store::engine::{EngineReader, LogId, SqliteReader};
-use einhorn_store::ledger::map::MapChecker;
-use einhorn_store::ledger::{Options, ReadError, Report, prove_entry, read_entry, verify};
-use einhorn_wire::Name;
+use einhorn_store::ledger::{Options, ReadError, Report, prove_entry};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
-
-/// The number of the site's own log in its engine: site 1, generation 1.
-const OWN_LOG: LogId = LogId(1 << 16 | 1);
-
-/// Octets read at once from the engine.
-const READ_OCTETS: usize = 4 << 20;
 
 /// Subcommands of `einhorn ledger`.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Check every entry, tile and hash against the signed checkpoint.
+    /// Check every entry, tile and hash against the signed checkpoint; in a data folder those of
+    /// the copies of other sites' logs too.
     Verify {
         #[command(flatten)]
         source: source::Arguments,
-        /// Also fold all entries, checking that each follows from those before.
+        /// Also fold all entries of the own log, checking that each follows from those before.
         #[arg(long)]
         replay: bool,
         #[command(flatten)]
         cosigners: confirm::Arguments,
     },
-    /// All changes of one name, oldest first.
+    /// All changes of one name, oldest first; in a data folder also those that other sites decided
+    /// on.
     History {
         /// The name.
         name: String,
@@ -44,8 +39,9 @@ pub(crate) enum Command {
     },
     /// One entry.
     Show {
-        /// Its index.
-        index: u64,
+        /// Its index in the own log; or site and index, as in berlin:1234 or 2:1234.
+        #[arg(value_name = "[SITE:]INDEX")]
+        place: String,
         #[command(flatten)]
         source: source::Arguments,
         /// As JSON.
@@ -108,9 +104,9 @@ pub(crate) enum Command {
 /// Runs a subcommand.
 pub(crate) fn run(command: Command) -> Outcome {
     match command {
-        Command::Verify { source, replay, cosigners } => verify_all(&source, replay, &cosigners),
-        Command::History { name, source, json } => history(&name, &source, json),
-        Command::Show { index, source, json } => show(index, &source, json),
+        Command::Verify { source, replay, cosigners } => verify::run(&source, replay, &cosigners),
+        Command::History { name, source, json } => look::history(&name, &source, json),
+        Command::Show { place, source, json } => look::show(&place, &source, json),
         Command::Proof { index, source, output } => proof(index, &source, output),
         Command::CheckProof { file, vkey } => check_proof(&file, &vkey),
         Command::Complete(arguments) => complete::make(&arguments),
@@ -120,75 +116,6 @@ pub(crate) fn run(command: Command) -> Outcome {
         }
         Command::Export { source, from, to } => export(&source, from, to),
     }
-}
-
-fn verify_all(source: &source::Arguments, replay: bool, cosigners: &confirm::Arguments) -> Outcome {
-    let ledger = source.open()?;
-    let mut cosigned = confirm::Check::open(cosigners, &*ledger.files, &ledger.key)?;
-    let started = Instant::now();
-    let mut replayed = Replay {
-        state: State::empty(Origin::NONE),
-        assembler: Assembler::default(),
-        parts: 0,
-        problem: None,
-    };
-    let mut engine = source.data.as_deref().map(EngineCopy::open);
-    let scratch = complete::scratch()?;
-    let maps = MapChecker::new(scratch.path(), ledger.key.name());
-    let mut maps = maps.map_err(Failure::unreachable)?;
-    let report = verify(&*ledger.files, &ledger.key, Options::default(), &mut |index, octets| {
-        maps.next(index, octets);
-        if replay {
-            replayed.next(index, octets);
-        }
-        engine.iter_mut().for_each(|engine| engine.compare(index, octets));
-        cosigned.next(index, octets);
-    });
-    let mut findings = findings(&report)?;
-    // What could not be made of damaged entries follows from the damage.
-    findings.extend(maps.problem().filter(|_| report.is_sound()).map(str::to_owned));
-    findings.extend(replayed.problem);
-    if let Some(engine) = engine {
-        findings.extend(engine.finish());
-    }
-    findings.extend(source.data.as_deref().and_then(|data| secret_key_problem(data, &ledger.key)));
-    let confirmed = cosigned.finish();
-    findings.extend(confirmed.findings.iter().cloned());
-    let Some(checkpoint) = report.checkpoint.as_ref().filter(|_| findings.is_empty()) else {
-        return Err(Failure::finding(format!(
-            "the ledger is not sound, {} finding(s):\n{}",
-            findings.len(),
-            findings.join("\n")
-        )));
-    };
-    let seconds = started.elapsed().as_secs_f64();
-    if maps.checked() > 0 {
-        print(format_args!("map roots recomputed: {}", maps.checked()))?;
-    }
-    print(format_args!(
-        "{} is sound: {} entries, root {}\nverified in {seconds:.2} s, {:.0} entries/s",
-        checkpoint.origin,
-        checkpoint.size,
-        checkpoint.root,
-        report.entries as f64 / seconds.max(1e-9)
-    ))?;
-    confirmed.print()
-}
-
-/// What is wrong with the log's secret key, which is only needed at the next start: better to
-/// know now. An auditor without the right to read it cannot tell.
-fn secret_key_problem(data: &Path, key: &VerifierKey) -> Option<String> {
-    let path = data.join("ledger.key");
-    let problem = match std::fs::read(&path) {
-        Ok(text) => match SignerKey::parse(String::from_utf8_lossy(&text).trim()) {
-            Ok(secret) if secret.verifier() == key => return None,
-            Ok(_) => "it is the key of another log".to_owned(),
-            Err(error) => error.to_string(),
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return None,
-        Err(error) => error.to_string(),
-    };
-    Some(format!("{}: {problem}", path.display()))
 }
 
 /// What a report found, as lines; a source that cannot be reached is not a finding.
@@ -211,122 +138,26 @@ pub(crate) fn findings(report: &Report) -> Result<Vec<String>, Failure> {
     Ok(lines)
 }
 
-/// Folds entries as a restart would.
-struct Replay {
-    state: State,
-    assembler: Assembler,
-    parts: u64,
-    problem: Option<String>,
-}
-
-impl Replay {
-    fn next(&mut self, index: u64, octets: &[u8]) {
-        if self.problem.is_some() {
-            return;
-        }
-        self.parts += 1;
-        match self.assembler.next(octets) {
-            Err(error) => self.problem = Some(format!("entry {index}: {error}")),
-            Ok(None) => {}
-            Ok(Some(entry)) => {
-                self.problem = self.fold(&entry).err();
-                self.parts = 0;
-            }
-        }
-    }
-
-    fn fold(&mut self, entry: &Entry) -> Result<(), String> {
-        match &entry.body {
-            Body::Genesis { origin, .. } => {
-                self.state.origin = *origin;
-                if origin.site > 1 {
-                    // What the first site made is in its log, not in this one.
-                    self.state.expect(Origin::NONE);
-                }
-            }
-            Body::Sites(_) => self.state.expect(Origin::NONE),
-            _ => {}
-        }
-        let (origin, mut effects) = (self.state.origin, Effects::default());
-        self.state.fold(origin, entry, self.parts, &mut effects).map_err(|error| error.to_string())
-    }
-}
-
-/// The engine's copy of the log, which must hold the same octets.
-struct EngineCopy {
-    reader: Option<SqliteReader>,
-    /// Entries read ahead, with the index of the first.
-    entries: Vec<Vec<u8>>,
-    first: u64,
-    problem: Option<String>,
-}
-
-impl EngineCopy {
-    fn open(data: &Path) -> EngineCopy {
-        let (reader, problem) = match SqliteReader::open(data) {
-            Ok(reader) => (Some(reader), None),
-            Err(error) => (None, Some(error.to_string())),
-        };
-        EngineCopy { reader, entries: Vec::new(), first: 0, problem }
-    }
-
-    fn read_from(&mut self, index: u64) {
-        self.entries.clear();
-        self.first = index;
-        let Some(reader) = &mut self.reader else { return };
-        let entries = &mut self.entries;
-        let read = reader
-            .read(OWN_LOG, index, READ_OCTETS, &mut |_, _, octets| entries.push(octets.to_vec()));
-        self.problem = read.err().map(|error| error.to_string());
-    }
-
-    fn compare(&mut self, index: u64, octets: &[u8]) {
-        if self.problem.is_some() {
-            return;
-        }
-        let place = |copy: &EngineCopy| {
-            index.checked_sub(copy.first).and_then(|at| usize::try_from(at).ok())
-        };
-        if place(self).is_none_or(|at| at >= self.entries.len()) {
-            self.read_from(index);
-        }
-        let ours = place(self).and_then(|at| self.entries.get(at));
-        if self.problem.is_none() && ours.is_none_or(|ours| ours != octets) {
-            self.problem = Some(format!("log.db: entry {index} is not the one in the ledger"));
-        }
-    }
-
-    /// Reads what is durable but not under the checkpoint yet, and what lies beside the log.
-    fn finish(mut self) -> Option<String> {
-        while self.problem.is_none() && !self.entries.is_empty() {
-            let end = self.first + self.entries.len() as u64;
-            let next = self.reader.as_mut().map(|reader| reader.next_index(OWN_LOG));
-            match next {
-                Some(Ok(next)) if end < next => self.read_from(end),
-                Some(Err(error)) => self.problem = Some(error.to_string()),
-                _ => break,
-            }
-        }
-        let audit = self.reader.as_mut().map_or(Ok(()), SqliteReader::check_audit);
-        self.problem.or(audit.err().map(|error| format!("the audit values: {error}")))
-    }
-}
-
 fn whole_entries(
     ledger: &Ledger,
     visit: &mut dyn FnMut(u64, Entry) -> Outcome,
 ) -> Result<u64, Failure> {
     let mut assembler = Assembler::default();
     let mut outcome = Ok(());
-    let report = verify(&*ledger.files, &ledger.key, Options::default(), &mut |index, octets| {
-        if outcome.is_ok() {
-            outcome = match assembler.next(octets) {
-                Ok(Some(entry)) => visit(index, entry),
-                Ok(None) => Ok(()),
-                Err(error) => Err(Failure::finding(format!("entry {index}: {error}"))),
-            };
-        }
-    });
+    let report = einhorn_store::ledger::verify(
+        &*ledger.files,
+        &ledger.key,
+        Options::default(),
+        &mut |index, octets| {
+            if outcome.is_ok() {
+                outcome = match assembler.next(octets) {
+                    Ok(Some(entry)) => visit(index, entry),
+                    Ok(None) => Ok(()),
+                    Err(error) => Err(Failure::finding(format!("entry {index}: {error}"))),
+                };
+            }
+        },
+    );
     // A damaged file is named first: what could not be made of its entries follows from it.
     let findings = findings(&report)?;
     match report.checkpoint.filter(|_| findings.is_empty()) {
@@ -335,98 +166,11 @@ fn whole_entries(
     }
 }
 
-fn history(name: &str, source: &source::Arguments, json: bool) -> Outcome {
-    let name: Name = name.parse().map_err(|error| Failure::usage(format!("{name}: {error}")))?;
-    let ledger = source.open()?;
-    let mut changes = Vec::new();
-    let size = whole_entries(&ledger, &mut |index, entry| {
-        let mut body = entry.body;
-        if let Body::Change(change) = &mut body {
-            // A zone load has many names, of which one matters here.
-            change.names.retain(|change| change.owner == name);
-            if !change.names.is_empty() {
-                changes.push((index, Entry { time_ms: entry.time_ms, body }));
-            }
-        }
-        Ok(())
-    })?;
-    for (place, (index, entry)) in changes.iter().enumerate() {
-        let Body::Change(change) = &entry.body else { continue };
-        for name in &change.names {
-            if name.sequence != place as u64 + 1 {
-                return Err(Failure::finding(format!(
-                    "entry {index}: change {} where {} was due",
-                    name.sequence,
-                    place + 1
-                )));
-            }
-        }
-        print(if json {
-            describe::json(*index, entry).to_string()
-        } else {
-            describe::text(*index, entry)
-        })?;
-    }
-    if json {
-        return Ok(());
-    }
-    print(format_args!(
-        "{} changes of {name}, numbered without a gap, in {size} entries",
-        changes.len()
-    ))
-}
-
-/// A whole entry, one of whose parts is at `index`.
-fn entry_at(ledger: &Ledger, index: u64) -> Result<(u64, Entry), Failure> {
-    let note = ledger.files.read("checkpoint").map_err(Failure::unreachable)?;
-    let note = note.ok_or_else(|| Failure::unreachable("the ledger has no checkpoint yet"))?;
-    let size = checkpoint::verify(&note, &ledger.key).map_err(Failure::finding)?.size;
-    if index >= size {
-        return Err(Failure::finding(format!(
-            "there is no entry {index}: the ledger has {size}, from 0"
-        )));
-    }
-    let read = |index| read_entry(&*ledger.files, size, index).map_err(read_failure);
-    let mut first = index;
-    // A change in parts is read from its first.
-    while einhorn_core::model::entry::part_number(&read(first)?).is_some_and(|part| part > 0)
-        && first > 0
-    {
-        first -= 1;
-    }
-    let mut assembler = Assembler::default();
-    for at in first..size {
-        let entry = assembler.next(&read(at)?);
-        if let Some(entry) =
-            entry.map_err(|error| Failure::finding(format!("entry {at}: {error}")))?
-        {
-            return Ok((at, entry));
-        }
-    }
-    Err(Failure::finding(format!("the last part of entry {index} is not under the checkpoint yet")))
-}
-
 pub(crate) fn read_failure(error: ReadError) -> Failure {
     match error {
         ReadError::Io { .. } => Failure::unreachable(error),
         _ => Failure::finding(error),
     }
-}
-
-fn show(index: u64, source: &source::Arguments, json: bool) -> Outcome {
-    let ledger = source.open()?;
-    let (last, entry) = entry_at(&ledger, index)?;
-    if json {
-        return print(describe::json(last, &entry));
-    }
-    print(describe::text(last, &entry))?;
-    // Beside the log, on the node itself, as long as it is kept.
-    if let Some(Ok(client)) =
-        source.data.as_ref().map(|data| ask(data, &control::Command::Audit { index: last }))
-    {
-        print(format_args!("  client {client}"))?;
-    }
-    Ok(())
 }
 
 fn proof(index: u64, source: &source::Arguments, output: Option<PathBuf>) -> Outcome {

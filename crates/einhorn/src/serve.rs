@@ -7,6 +7,7 @@ use einhorn_node::Node;
 use einhorn_node::config::{AnswerConfig, Config, ZoneConfig, ledger_name};
 use einhorn_wire::Name;
 use einhorn_wire::tsig::Key;
+use rustix::process::Signal as Kill;
 use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -44,16 +45,23 @@ pub(crate) struct Arguments {
     /// Address for HTTP, where the ledger is served.
     #[arg(long, value_name = "ADDR:PORT")]
     http: Option<SocketAddr>,
+    /// End when standard input does: whoever started this has gone.
+    #[arg(long, hide = true)]
+    exit_with_stdin: bool,
 }
 
 /// Runs a node until it is told to stop.
 pub(crate) fn run(arguments: Arguments) -> Outcome {
     log_to_stderr();
+    let exit_with_stdin = arguments.exit_with_stdin;
     let config = match &arguments.config {
         Some(path) => Config::load(path).map_err(Failure::usage)?,
         None => without_file(arguments)?,
     };
     let mut signals = Signals::listen()?;
+    if exit_with_stdin {
+        std::thread::spawn(stop_at_end_of_stdin);
+    }
     loop {
         let node = Node::start(&config).map_err(Failure::finding)?;
         say_ready(&config, &node);
@@ -63,6 +71,16 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
             return Ok(());
         }
         eprintln!("einhorn: starting again from what is on disk");
+    }
+}
+
+/// Stops this process in order once nobody holds the other end of its standard input.
+fn stop_at_end_of_stdin() {
+    // Whether it ends or fails, nobody is there any more.
+    let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+    let sent = rustix::process::kill_process(rustix::process::getpid(), Kill::TERM);
+    if let Err(error) = sent {
+        tracing::error!(%error, "cannot stop");
     }
 }
 
@@ -125,6 +143,17 @@ impl Signals {
         let hangup = listen(SignalKind::hangup())?;
         drop(inside);
         Ok(Signals { runtime, terminate, interrupt, hangup })
+    }
+
+    /// Waits for `other`; `None` if SIGTERM or SIGINT comes first.
+    pub(crate) fn until<T>(&mut self, other: impl Future<Output = T>) -> Option<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.terminate.recv() => None,
+                _ = self.interrupt.recv() => None,
+                done = other => Some(done),
+            }
+        })
     }
 
     /// Waits for SIGTERM or SIGINT, or until the node must be started again; SIGHUP reloads.

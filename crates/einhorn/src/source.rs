@@ -22,10 +22,10 @@ pub(crate) struct Arguments {
     pub(crate) data: Option<PathBuf>,
     /// Address of a served ledger, such as http://127.0.0.1:8053/ledger/berlin/.
     #[arg(long, value_name = "URL", conflicts_with = "data")]
-    url: Option<String>,
+    pub(crate) url: Option<String>,
     /// The log's public key. Needed with --url; with --data it is taken from the folder.
     #[arg(long, value_name = "NAME+HASH+BASE64")]
-    vkey: Option<String>,
+    pub(crate) vkey: Option<String>,
 }
 
 /// A ledger that can be read.
@@ -101,8 +101,12 @@ pub(crate) fn parse_vkey(text: &str) -> Result<VerifierKey, Failure> {
 }
 
 fn read_vkey(data: &Path) -> Result<VerifierKey, Failure> {
-    let path = data.join("ledger.vkey");
-    let text = std::fs::read(&path).map_err(|error| {
+    read_vkey_file(&data.join("ledger.vkey"))
+}
+
+/// The public key of a log in a file of its site's data folder.
+pub(crate) fn read_vkey_file(path: &Path) -> Result<VerifierKey, Failure> {
+    let text = std::fs::read(path).map_err(|error| {
         Failure::unreachable(format!(
             "cannot read {}: {error}; give the key with --vkey",
             path.display()

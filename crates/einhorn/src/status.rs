@@ -30,7 +30,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     print(text(&status).trim_end())
 }
 
-fn text(status: &SiteStatus) -> String {
+/// What a site says of itself, for people.
+pub(crate) fn text(status: &SiteStatus) -> String {
     let mut out = format!(
         "site {} (number {}), log {}, {} entries, failover {}\n",
         status.site, status.number, status.log, status.entries, status.failover

@@ -11,9 +11,9 @@ use einhorn_core::ledger::witness::{REQUEST_OCTETS_MAX, Refusal, SIZE_CONTENT_TY
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Reads one of the ledger's files by its path in the log (`checkpoint`, `tile/0/000`);
-/// `None` for what is not there or is no such path.
-pub type ReadLedger = Arc<dyn Fn(&str) -> std::io::Result<Option<Vec<u8>>> + Send + Sync>;
+/// Reads one of the files of a site's ledger: the site, and the path in its log (`checkpoint`,
+/// `tile/0/000`); `None` for what is not there or is no such path.
+pub type ReadLedger = Arc<dyn Fn(&str, &str) -> std::io::Result<Option<Vec<u8>>> + Send + Sync>;
 
 /// Answers the body of a witness's `add-checkpoint` with signature lines, durable before it
 /// returns, or with why not.
@@ -31,20 +31,18 @@ pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
     Ok(listener)
 }
 
-/// Serves the ledger of `site` under `/ledger/SITE/`, and with a `witness` also
+/// Serves the ledger of each site under `/ledger/SITE/`, and with a `witness` also
 /// `POST /add-checkpoint` (C2SP tlog-witness), until the task is dropped.
 ///
 /// # Errors
 /// What the listener says.
 pub async fn serve(
     listener: tokio::net::TcpListener,
-    site: &str,
     read: ReadLedger,
     witness: Option<AddCheckpoint>,
 ) -> std::io::Result<()> {
-    let mut router = Router::new()
-        .route(&format!("/ledger/{site}/{{*path}}"), get(ledger_file))
-        .with_state(read);
+    let mut router =
+        Router::new().route("/ledger/{site}/{*path}", get(ledger_file)).with_state(read);
     if let Some(witness) = witness {
         let route = Router::new()
             .route("/add-checkpoint", post(add_checkpoint))
@@ -75,9 +73,12 @@ async fn add_checkpoint(State(witness): State<AddCheckpoint>, body: Bytes) -> Re
     (status, [(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
-async fn ledger_file(State(read): State<ReadLedger>, Path(path): Path<String>) -> Response {
+async fn ledger_file(
+    State(read): State<ReadLedger>,
+    Path((site, path)): Path<(String, String)>,
+) -> Response {
     let is_changing = !path.starts_with("tile/");
-    let file = tokio::task::spawn_blocking(move || read(&path)).await;
+    let file = tokio::task::spawn_blocking(move || read(&site, &path)).await;
     match file {
         Ok(Ok(Some(octets))) => {
             // Tiles never change; checkpoint and cosignatures do all the time (C2SP tlog-tiles, "Parameters").

@@ -7,6 +7,7 @@ pub mod config;
 mod copies;
 pub mod files;
 mod keeper;
+mod ledgers;
 mod links;
 mod maps;
 mod operate;

@@ -10,6 +10,7 @@ pub(crate) use open::{Opened, Place, open_from};
 use crate::config::Config;
 use crate::files::{self, FolderError};
 use crate::keeper::{self, Keeper};
+use crate::ledgers::Ledgers;
 use crate::links::{LinkSide, LinkStart};
 use crate::maps::Maps;
 use crate::operate::Operator;
@@ -166,7 +167,8 @@ impl Node {
         control::serve(&config.data, Arc::clone(&operator) as _)?;
         runtime.spawn(Keeper::new(Arc::clone(&ingress)).run(changed, notifications, questions));
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
-        let sockets = sockets.serve(config, &ingress, ledger, &runtime, &stop)?;
+        let ledgers = Ledgers::new(ledger, Arc::clone(&operator));
+        let sockets = sockets.serve(config, &ingress, ledgers, &runtime, &stop)?;
         Ok(Node {
             dns,
             http,

@@ -14,14 +14,14 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 /// A running demonstration with its line of JSON.
-struct Demo {
-    child: Child,
+pub(super) struct Demo {
+    pub(super) child: Child,
     stdout: BufReader<ChildStdout>,
-    line: Value,
+    pub(super) line: Value,
 }
 
 impl Demo {
-    fn start(arguments: &[&str]) -> Demo {
+    pub(super) fn start(arguments: &[&str]) -> Demo {
         let mut child = Command::new(EINHORN)
             .args(["demo", "--json"])
             .args(arguments)
@@ -36,7 +36,7 @@ impl Demo {
         Demo { child, stdout, line }
     }
 
-    fn text(&self, pointer: &str) -> &str {
+    pub(super) fn text(&self, pointer: &str) -> &str {
         self.line.pointer_text(pointer)
     }
 
@@ -44,7 +44,7 @@ impl Demo {
         self.text("/sites/0/dns").parse().expect("an address")
     }
 
-    fn key(&self) -> Arc<Key> {
+    pub(super) fn key(&self) -> Arc<Key> {
         let part = |name| self.text(&format!("/tsig/{name}"));
         let text = format!("{}:{}:{}", part("algorithm"), part("name"), part("secret"));
         Arc::new(text.parse().expect("a key"))
@@ -59,7 +59,7 @@ impl Demo {
     }
 
     /// Ends it in order; nothing may have followed the line.
-    fn stop(mut self) {
+    pub(super) fn stop(mut self) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a number"));
         kill_process(pid.expect("a process id"), Signal::TERM).expect("the signal is sent");
         let status = self.child.wait().expect("it ends");
@@ -89,7 +89,7 @@ impl PointerText for Value {
     }
 }
 
-fn verify(url: &str, vkey: &str) -> String {
+pub(super) fn verify(url: &str, vkey: &str) -> String {
     run(&mut einhorn(&["ledger", "verify", "--replay", "--url", url, "--vkey", vkey])).good()
 }
 

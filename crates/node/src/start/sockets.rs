@@ -2,10 +2,9 @@
 
 use super::StartError;
 use crate::config::Config;
+use crate::ledgers::Ledgers;
 use crate::witnessing;
-use einhorn_core::ledger::tile;
 use einhorn_ingress::{Ingress, http, tcp, udp};
-use einhorn_store::ledger::Files;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -58,7 +57,7 @@ impl Sockets {
         self,
         config: &Config,
         ingress: &Arc<Ingress>,
-        ledger: Arc<dyn Files>,
+        ledgers: Ledgers,
         runtime: &tokio::runtime::Runtime,
         stop: &Arc<AtomicBool>,
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
@@ -71,17 +70,10 @@ impl Sockets {
         }
         if let Some(listener) = self.http {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let site = config.site.clone();
-            let read: http::ReadLedger = Arc::new(move |path: &str| {
-                // Only the log's own paths: everything else in the folder is not for the public.
-                let public = path == "cosignatures"
-                    || path == "checkpoint"
-                    || tile::Path::parse(path.as_bytes()).is_ok();
-                if public { ledger.read(path) } else { Ok(None) }
-            });
+            let read: http::ReadLedger = Arc::new(move |site, path| ledgers.read(site, path));
             let witness = witnessing::witness(config)?.map(witnessing::answers);
             runtime.spawn(async move {
-                if let Err(error) = http::serve(listener, &site, read, witness).await {
+                if let Err(error) = http::serve(listener, read, witness).await {
                     tracing::error!(%error, "HTTP ended");
                 }
             });
