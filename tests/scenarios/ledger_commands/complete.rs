@@ -95,7 +95,7 @@ fn change(site: u16, home: u16, sequence: u64, previous: Option<Position>) -> Bo
     let after = RrSet::new(RecordType::A, 60, [&[192, 0, 2, sequence as u8][..]]);
     let names = vec![NameChange {
         owner: name(PHONE),
-        home,
+        home: Origin { site: home, generation: 1 },
         epoch: 1,
         version: sequence,
         sequence,
@@ -105,6 +105,7 @@ fn change(site: u16, home: u16, sequence: u64, previous: Option<Position>) -> Bo
     }];
     Body::Change(Change {
         zone: name(ZONE_NAME),
+        incarnation: 1,
         request: RequestId([7; 32]),
         remember_until_seconds: 9,
         who: Identity::Operator,
@@ -131,7 +132,8 @@ fn seal(folder: &Path, site: u16, bodies: Vec<Body>) -> String {
     let log = format!("site{site}/log");
     let seed = [site as u8; 32];
     let signer = SignerKey::from_seed(&log, Algorithm::Ed25519, &seed).expect("a key");
-    let genesis = Body::Genesis { origin: Origin { site, generation: 1 }, name: log };
+    let origin = Origin { site, generation: 1 };
+    let genesis = Body::Genesis { origin, name: log, previous: None };
     let mut stored = Vec::new();
     for (second, body) in (1..).zip([genesis].into_iter().chain(bodies)) {
         let entry = Entry { time_ms: second * 1000 + u64::from(site), body };

@@ -2,8 +2,8 @@
 
 use crate::sites::history;
 use crate::sites::support::{
-    ANSWER_TIME_MAX, BERLIN, FRANKFURT, MUENCHEN, await_value, fleet, print_times, send, set, value,
-    values,
+    ANSWER_TIME_MAX, BERLIN, FRANKFURT, MUENCHEN, await_value, fleet, print_times, send, set,
+    value, values,
 };
 use einhorn_harness::Fleet;
 use einhorn_wire::message::Rcode;
@@ -32,7 +32,8 @@ fn a_level_is_kept_with_a_site_that_stands_still() {
     }
     set_level(&fleet, "all");
     fleet.pause(MUENCHEN);
-    let retries = [not_acknowledged(&fleet, BERLIN, "anna"), not_acknowledged(&fleet, FRANKFURT, "bert")];
+    let retries =
+        [not_acknowledged(&fleet, BERLIN, "anna"), not_acknowledged(&fleet, FRANKFURT, "bert")];
     suspended(&fleet);
     fleet.wake(MUENCHEN);
     fleet.settle();
@@ -50,7 +51,8 @@ fn set_level(fleet: &Fleet, level: &str) {
     let config = fleet.config(BERLIN);
     let old = std::fs::read_to_string(&config).expect("a configuration");
     let kept = old.lines().filter(|line| !line.starts_with("ack = "));
-    let new: String = kept.chain([&*format!("ack = \"{level}\"")]).map(|line| format!("{line}\n")).collect();
+    let new: String =
+        kept.chain([&*format!("ack = \"{level}\"")]).map(|line| format!("{line}\n")).collect();
     std::fs::write(&config, new).expect("the configuration");
     fleet.operate(BERLIN, &["reload"]).good();
     for site in 0..fleet.count() {
@@ -97,7 +99,11 @@ fn suspended(fleet: &Fleet) {
     fleet.operate(BERLIN, &["site", "suspend", "muenchen"]).good();
     for site in [BERLIN, FRANKFURT] {
         fleet.await_status(site, "one that is suspended", |status| {
-            status["sites"].as_array().expect("sites").iter().any(|site| site["is-suspended"] == true)
+            status["sites"]
+                .as_array()
+                .expect("sites")
+                .iter()
+                .any(|site| site["is-suspended"] == true)
         });
     }
     updates(fleet, "ack = all, the site that stands still suspended");

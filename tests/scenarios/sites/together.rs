@@ -111,9 +111,7 @@ fn count(dns: SocketAddr) {
     while done < ADDED {
         let message = match values(dns, "counter")[..] {
             [] => signed(&[not_in_use("counter")], &[address(&named("counter"), [0, 0, 0, 1])]),
-            [value] => {
-                signed(&[has_value("counter", value)], &replacement("counter", value + 1))
-            }
+            [value] => signed(&[has_value("counter", value)], &replacement("counter", value + 1)),
             ref other => panic!("the counter is {other:?}"),
         };
         match insist(&[dns], &message) {
