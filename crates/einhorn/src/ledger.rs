@@ -13,9 +13,6 @@ use einhorn_wire::Name;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// The number of the site's own log in its engine: site 1, generation 1.
-const OWN_LOG: LogId = LogId(1 << 16 | 1);
-
 /// Octets read at once from the engine.
 const READ_OCTETS: usize = 4 << 20;
 
@@ -253,6 +250,7 @@ impl Replay {
 /// The engine's copy of the log, which must hold the same octets.
 struct EngineCopy {
     reader: Option<SqliteReader>,
+    log: Option<LogId>,
     /// Entries read ahead, with the index of the first.
     entries: Vec<Vec<u8>>,
     first: u64,
@@ -265,22 +263,26 @@ impl EngineCopy {
             Ok(reader) => (Some(reader), None),
             Err(error) => (None, Some(error.to_string())),
         };
-        EngineCopy { reader, entries: Vec::new(), first: 0, problem }
+        EngineCopy { reader, log: None, entries: Vec::new(), first: 0, problem }
     }
 
     fn read_from(&mut self, index: u64) {
         self.entries.clear();
         self.first = index;
-        let Some(reader) = &mut self.reader else { return };
+        let (Some(reader), Some(log)) = (&mut self.reader, self.log) else { return };
         let entries = &mut self.entries;
         let read = reader
-            .read(OWN_LOG, index, READ_OCTETS, &mut |_, _, octets| entries.push(octets.to_vec()));
+            .read(log, index, READ_OCTETS, &mut |_, _, octets| entries.push(octets.to_vec()));
         self.problem = read.err().map(|error| error.to_string());
     }
 
     fn compare(&mut self, index: u64, octets: &[u8]) {
         if self.problem.is_some() {
             return;
+        }
+        if self.log.is_none() {
+            // The engine holds the logs of all sites.
+            self.log = self.reader.as_mut().and_then(|reader| source::log_that_begins(reader, octets));
         }
         let place = |copy: &EngineCopy| {
             index.checked_sub(copy.first).and_then(|at| usize::try_from(at).ok())
@@ -298,7 +300,7 @@ impl EngineCopy {
     fn finish(mut self) -> Option<String> {
         while self.problem.is_none() && !self.entries.is_empty() {
             let end = self.first + self.entries.len() as u64;
-            let next = self.reader.as_mut().map(|reader| reader.next_index(OWN_LOG));
+            let next = self.reader.as_mut().zip(self.log).map(|(reader, log)| reader.next_index(log));
             match next {
                 Some(Ok(next)) if end < next => self.read_from(end),
                 Some(Err(error)) => self.problem = Some(error.to_string()),
