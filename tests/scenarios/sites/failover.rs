@@ -134,10 +134,8 @@ fn of_two_sites_an_operator_vouches() {
     let homes = homes(&fleet);
     fleet.kill(BERLIN);
     fleet.await_status(FRANKFURT, "away", |status| line(status, "berlin")["state"] == "away");
-    let begun = std::time::Instant::now();
     let said = fleet.operate(FRANKFURT, &["site", "failover", "berlin"]).failed(1);
-    assert!(said.contains("--attest-stopped"), "{said}");
-    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "known at once");
+    assert!(said.contains("not enough sites have agreed"), "{said}");
     let home = send(fleet.dns(FRANKFURT), &set(&homes[BERLIN].0, 1));
     assert_eq!(home, Some(Rcode::SERVFAIL));
     fleet.operate(FRANKFURT, &["site", "failover", "berlin", "--attest-stopped"]).good();

@@ -84,7 +84,11 @@ fn added(key: &str) -> String {
 
 /// The configuration without the key and the grant of the old one.
 fn without_old(config: String) -> String {
-    let tables = config.split("\n[[").filter(|table| !table.contains("\"phone.\""));
+    let is_old = |table: &&str| {
+        table.starts_with("key]]\nname = \"phone.\"")
+            || table.starts_with("grant]]\nkey = \"phone.\"")
+    };
+    let tables = config.split("\n[[").filter(|table| !is_old(table));
     tables.collect::<Vec<_>>().join("\n[[")
 }
 
