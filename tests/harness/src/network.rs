@@ -144,7 +144,7 @@ impl Network {
             let list: Vec<_> = to.iter().map(|site| self.address(*site).to_string()).collect();
             let list = list.join(", ");
             let rules = format!(
-                "table ip cut {{ chain in {{ type filter hook input priority 0; ip saddr {{ {list} }} drop; }} chain out {{ type filter hook output priority 0; ip daddr {{ {list} }} drop; }} }}"
+                "table ip cut {{ chain in {{ type filter hook input priority 0; ip saddr {{ {list} }} drop; }}\n chain out {{ type filter hook output priority 0; ip daddr {{ {list} }} drop; }}\n }}"
             );
             for site in from {
                 run(self.command(*site, "nft").arg(&rules)).good();

@@ -2,7 +2,15 @@
 //! back to an old copy. Each scenario looks at what clients see, at what `einhorn status` says, and
 //! in the end at all zones and ledgers.
 
+mod failover;
 mod history;
+mod joining;
+mod keys;
+mod kills;
 mod levels;
+mod load;
+mod partition;
+mod restore;
+mod secondary;
 mod support;
 mod together;

@@ -19,7 +19,7 @@ pub(crate) const ANSWER_TIME_MAX: Duration = Duration::from_secs(6);
 /// How long a client insists.
 const INSIST_MAX: Duration = Duration::from_secs(30);
 /// How long it waits after an answer that says to try again.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const INSIST_PAUSE: Duration = Duration::from_millis(20);
 static NEXT_ID: AtomicU16 = AtomicU16::new(1);
 static NEXT_VALUE: AtomicU32 = AtomicU32::new(1);
 
@@ -93,7 +93,7 @@ pub(crate) fn insist(servers: &[SocketAddr], octets: &[u8]) -> Rcode {
         match last {
             Some(rcode) if rcode != Rcode::SERVFAIL => return rcode,
             _ if Instant::now() > end => break,
-            _ => std::thread::park_timeout(PAUSE),
+            _ => std::thread::park_timeout(INSIST_PAUSE),
         }
     }
     panic!("nothing but {last:?} from {servers:?} for {} s", INSIST_MAX.as_secs())
