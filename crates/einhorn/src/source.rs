@@ -172,17 +172,3 @@ pub(crate) fn ask_node(data: &Path, command: &Command) -> Result<Answer, Failure
         ))),
     }
 }
-
-/// The log in an engine that begins with this entry, which names the log; any that there is if none
-/// does, so that a damaged one is looked at too.
-pub(crate) fn log_that_begins(reader: &mut dyn EngineReader, first: &[u8]) -> Option<LogId> {
-    let logs = reader.logs().ok()?;
-    let mut begins = |log: &LogId| {
-        let mut is_same = false;
-        let read = reader.read(*log, 0, 1, &mut |index, _, octets| {
-            is_same |= index == 0 && octets == first;
-        });
-        read.is_ok() && is_same
-    };
-    logs.iter().copied().find(|log| begins(log)).or(logs.first().copied())
-}

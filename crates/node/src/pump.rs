@@ -2,6 +2,7 @@
 //! to readers and outcomes to whoever asked; the second is the only writer of the engine, so that
 //! the next batch is validated while the last one reaches the disk.
 
+use crate::config::Config;
 use crate::keeper::{Changes, changed_zones};
 use crate::links::{Heard, LinkSide};
 use crate::recover::log_id;
@@ -111,6 +112,13 @@ pub(crate) struct Joining {
     pub(crate) log: String,
     /// The verifier key of its log, as text.
     pub(crate) key: String,
+}
+
+impl Joining {
+    pub(crate) fn new(config: &Config, signer: &SignerKey) -> Joining {
+        let (site, log) = (config.site.clone(), config.ledger_name.clone());
+        Joining { site, log, key: signer.verifier().to_string() }
+    }
 }
 
 impl Pump {

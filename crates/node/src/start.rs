@@ -117,9 +117,8 @@ impl Node {
         let mut sockets = Sockets::bind(config)?;
         let sites = Sites::load(config)?;
         let mut opened = open(config, sites.as_ref())?;
-        let (verifier_key, read_only) =
-            (opened.signer.verifier().to_string(), opened.read_only.clone());
-        let entries = opened.state.next_index();
+        let (read_only, entries) = (opened.read_only.clone(), opened.state.next_index());
+        let verifier_key = opened.signer.verifier().to_string();
         let (submit, submissions) = crossbeam_channel::bounded(SUBMISSIONS_WAITING_MAX);
         let (notified, notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
         let ingress = Arc::new(ingress(config, &opened, submit, notified)?);
@@ -129,15 +128,13 @@ impl Node {
         });
         let reader = || opened.engine.as_ref().map(|engine| engine.reader()).transpose();
         let (reader, maps_reader) = (reader()?, reader()?);
-        let (changes, changed) = keeper::channel();
-        let (keeper, questions) = keeper::questions();
+        let ((changes, changed), (keeper, questions)) = (keeper::channel(), keeper::questions());
         let (inquire, inquiries) = crossbeam_channel::bounded(INQUIRIES_WAITING_MAX);
-        let rebuild = Arc::new(OnceLock::new());
+        let (rebuild, stop) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let registry = Arc::clone(&opened.state.registry);
         let listener = sockets.link.take();
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
-        let stop = Arc::new(AtomicBool::new(false));
         let operator = Arc::new(Operator {
             ingress: Arc::clone(&ingress),
             keeper,

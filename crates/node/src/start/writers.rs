@@ -48,12 +48,12 @@ pub(super) fn start_writers(
     let (tasks, for_ledger) = crossbeam_channel::unbounded();
     let (tell_sealed, sealed) = crossbeam_channel::unbounded();
     let sealing_failed = Arc::new(OnceLock::new());
-    let mut sealing = None;
     let mut copies = CopyFiles::new(&config.data);
     let registry = Arc::clone(&opened.state.registry);
     copies.trust(Arc::clone(&registry), sealing::mirror_keys(&registry));
     let mut setup = setup(sites, &opened);
     let has_log = opened.begin.is_none() && opened.state.origin != Origin::NONE;
+    let mut sealing = None;
     if let (None, Some(sealer), Some(engine)) = (&opened.read_only, opened.sealer, &opened.engine) {
         let mut reader = engine.reader()?;
         let appended = if has_log { opened.state.origin } else { Origin::NONE };
@@ -81,11 +81,7 @@ pub(super) fn start_writers(
         sealing = Some(ledger);
     }
     let is_joining = opened.state.origin == Origin::NONE && opened.begin.is_none();
-    let joining = is_joining.then(|| Joining {
-        site: config.site.clone(),
-        log: config.ledger_name.clone(),
-        key: opened.signer.verifier().to_string(),
-    });
+    let joining = is_joining.then(|| Joining::new(config, &opened.signer));
     let pump = Pump {
         commit: commit(opened.state, opened.begin, opened.read_only, setup),
         ingress: Arc::clone(ingress),
