@@ -4,6 +4,7 @@
 use crate::clients::owner_text;
 use crate::disk::{Stored, entries};
 use crate::operators::{ZONES, name};
+use crate::run::QUIET_MS;
 use crate::world::World;
 use einhorn_core::commit::start::{ended, find_takeover};
 use einhorn_core::model::entry::{Body, Change, NameChange};
@@ -158,8 +159,7 @@ impl World {
     /// All sites have the same, and nobody waits.
     fn check_converged(&mut self) -> Result<(), String> {
         let situation = self.situation();
-        let wrong = |what: String| Err(format!("{what}, after {QUIET} s in peace{situation}"));
-        const QUIET: u64 = 20;
+        let wrong = |what: String| Err(format!("{what}, after {QUIET_MS} ms in peace{situation}"));
         let now = self.now;
         let mut first: Option<(u16, Vec<String>)> = None;
         for site in &self.sites {
