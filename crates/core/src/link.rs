@@ -193,17 +193,7 @@ impl Message {
                 put.u8(8);
                 put.u64(*ticket);
                 put.bytes(&request.0);
-                match outcome {
-                    Outcome::Done { at } => {
-                        put.u8(1);
-                        put.position(*at);
-                    }
-                    Outcome::Refused { rcode, reason } => {
-                        put.u8(2);
-                        put.u16(rcode.0);
-                        put.text(reason);
-                    }
-                }
+                put_outcome(put, outcome);
             }
             Message::Propose { lost, successor } => {
                 put.u8(9);
@@ -272,6 +262,20 @@ impl Message {
             10 => Message::Fork { origin: take.origin()?, size: take.u64()? },
             _ => return Err(Malformed("message: unknown kind, sent by a newer version?")),
         })
+    }
+}
+
+fn put_outcome(put: &mut Put<'_>, outcome: &Outcome) {
+    match outcome {
+        Outcome::Done { at } => {
+            put.u8(1);
+            put.position(*at);
+        }
+        Outcome::Refused { rcode, reason } => {
+            put.u8(2);
+            put.u16(rcode.0);
+            put.text(reason);
+        }
     }
 }
 

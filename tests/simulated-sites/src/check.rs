@@ -95,7 +95,8 @@ impl World {
                 let set_back = self.set_back.get(&at.origin);
                 let may_be_lost = set_back.is_some_and(|length| at.index >= *length);
                 let is_left_over = level == Level::Local && counted.leftovers.contains(at);
-                if !stands && !is_left_over && !(may_be_lost && level == Level::Local) {
+                let is_excepted = is_left_over || (may_be_lost && level == Level::Local);
+                if !stands && !is_excepted {
                     return Err(format!(
                         "operation {number}, acknowledged by s{site} as {at} at level {level}, is lost"
                     ));
