@@ -20,7 +20,9 @@ mod forward;
 mod level;
 mod output;
 mod peers;
+mod points;
 mod proof;
+mod rebuild;
 mod report;
 mod route;
 mod setup;
@@ -48,16 +50,13 @@ use batch::OCTETS_KEPT_MAX;
 use einhorn_wire::Name;
 use einhorn_wire::message::Rcode;
 use forward::{Asker, Forwarding};
+use rebuild::Rebuild;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Requests remembered at most, so that their copies are recognised; about 60 octets each. When
 /// the table is full new requests get SERVFAIL: nothing is forgotten early.
 pub const REQUESTS_REMEMBERED_MAX: usize = 16_000_000;
-
-/// How long after a change the home of its zone logs a publication point, in milliseconds, when
-/// there are other sites: many changes share one.
-const POINT_DELAY_MS: u64 = 20;
 
 /// An answer that waits for a batch.
 struct Waiting<R> {
@@ -90,14 +89,6 @@ impl<R> Open<R> {
     fn is_empty(&self) -> bool {
         self.batch.is_empty() && self.copies.is_empty()
     }
-}
-
-/// Why the state must be folded anew, and pieces of copies that say so: they are made durable
-/// first, else the next start would know no more than this one.
-struct Rebuild {
-    reason: String,
-    copies: BTreeMap<Origin, Batch>,
-    is_appending: bool,
 }
 
 /// An append on its way to the disk.
@@ -344,44 +335,6 @@ impl<R> Commit<R> {
         self.state.next_index() - 1
     }
 
-    /// Notes which zones need a publication point, and when.
-    fn note_unpublished(&mut self, now_ms: u64) {
-        let due_ms = now_ms + POINT_DELAY_MS;
-        let zones = self.open.effects.unpublished.drain(..);
-        self.unpublished.extend(zones.map(|zone| (zone, due_ms)));
-    }
-
-    /// Notes every zone that something is unpublished of, whoever noted it before: it may have
-    /// come from before a restart, or be at home here only now.
-    fn note_all_unpublished(&mut self, due_ms: u64) {
-        let zones = self.state.zones.iter().filter(|zone| zone.is_unpublished());
-        let new = zones.filter(|zone| self.unpublished.iter().all(|(apex, _)| *apex != zone.apex));
-        let new: Vec<_> = new.map(|zone| (zone.apex.clone(), due_ms)).collect();
-        self.unpublished.extend(new);
-    }
-
-    /// Logs a publication point for each zone at home here that needs one by now.
-    fn stage_points(&mut self, now_ms: u64) {
-        if self.unpublished.is_empty() || !self.may_append() {
-            return;
-        }
-        let is_alone = self.state.registry.is_alone();
-        let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unpublished)
-            .into_iter()
-            .partition(|(_, due_ms)| is_alone || *due_ms <= now_ms);
-        self.unpublished = rest;
-        for (apex, _) in due {
-            let Some(zone) = self.state.zones.get(&apex) else { continue };
-            let is_home = self.state.home_of_zone(zone) == self.state.origin;
-            if !is_home || !zone.is_unpublished() || zone.soa().is_none() {
-                continue;
-            }
-            let (serial, incarnation) = (zone.next_serial(), zone.incarnation);
-            let covers = zone.covers_after(self.state.positions());
-            self.stage(now_ms, Body::Publication { zone: apex, incarnation, serial, covers }, &[]);
-        }
-    }
-
     /// Closes the open batch, with the publication points that are due. Does nothing while
     /// another batch is on its way, or when there is nothing to append.
     pub fn flush(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
@@ -408,21 +361,6 @@ impl<R> Commit<R> {
         });
         out.push(Output::Append(Arc::clone(&append)));
         self.in_flight = Some(InFlight { append, publication, answers: open.answers });
-    }
-
-    /// Appends what made it necessary to fold anew.
-    fn keep_before_rebuild(&mut self, out: &mut Vec<Output<R>>) {
-        let Some(rebuild) = &mut self.rebuild else { return };
-        rebuild.is_appending = true;
-        let append = Arc::new(Append {
-            origin: self.state.origin,
-            copies: std::mem::take(&mut rebuild.copies).into_iter().collect(),
-            ..Append::default()
-        });
-        out.push(Output::Append(Arc::clone(&append)));
-        // Never published: it is not what counts.
-        let publication = Publication { zones: self.state.zones.clone(), steps: Vec::new() };
-        self.in_flight = Some(InFlight { append, publication, answers: Vec::new() });
     }
 
     /// The batch is durable: publishes it, tells the other sites, and answers.

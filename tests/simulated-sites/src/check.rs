@@ -4,6 +4,7 @@
 use crate::clients::owner_text;
 use crate::disk::{Stored, entries};
 use crate::operators::{ZONES, name};
+use crate::run::QUIET_MS;
 use crate::world::World;
 use einhorn_core::commit::start::{ended, find_takeover};
 use einhorn_core::model::entry::{Body, Change, NameChange};
@@ -94,7 +95,8 @@ impl World {
                 let set_back = self.set_back.get(&at.origin);
                 let may_be_lost = set_back.is_some_and(|length| at.index >= *length);
                 let is_left_over = level == Level::Local && counted.leftovers.contains(at);
-                if !stands && !is_left_over && !(may_be_lost && level == Level::Local) {
+                let is_excepted = is_left_over || (may_be_lost && level == Level::Local);
+                if !stands && !is_excepted {
                     return Err(format!(
                         "operation {number}, acknowledged by s{site} as {at} at level {level}, is lost"
                     ));
@@ -158,8 +160,7 @@ impl World {
     /// All sites have the same, and nobody waits.
     fn check_converged(&mut self) -> Result<(), String> {
         let situation = self.situation();
-        let wrong = |what: String| Err(format!("{what}, after {QUIET} s in peace{situation}"));
-        const QUIET: u64 = 20;
+        let wrong = |what: String| Err(format!("{what}, after {QUIET_MS} ms in peace{situation}"));
         let now = self.now;
         let mut first: Option<(u16, Vec<String>)> = None;
         for site in &self.sites {

@@ -60,7 +60,7 @@ impl World {
         let clients = 2 + self.random.below(u64::from(self.plan.sites) * 2) as usize;
         for client in 0..clients {
             let site = 1 + self.random.below(self.plan.sites.into()) as u16;
-            let think_ms = self.between(20, 400);
+            let think_ms = self.between(20, 700);
             self.clients.push(Client {
                 site,
                 operation: None,

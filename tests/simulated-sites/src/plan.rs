@@ -62,8 +62,8 @@ impl Plan {
                 1 if sites >= 3 => Failovers::Auto,
                 _ => Failovers::None,
             },
-            fault_interval_ms: 300 + random.below(4_000),
-            duration_ms: 10_000 + random.below(20_000),
+            fault_interval_ms: 200 + random.below(2_000),
+            duration_ms: 4_000 + random.below(10_000),
         };
         if seed.is_multiple_of(8) {
             plan.crashes = false;

@@ -11,7 +11,7 @@ use einhorn_core::model::{Origin, Publication};
 use std::sync::Arc;
 
 /// How long the world is left in peace at the end, in milliseconds.
-const QUIET_MS: u64 = 20_000;
+pub(crate) const QUIET_MS: u64 = 12_000;
 /// How long the sites may take to find each other at the beginning.
 const SETUP_MS: u64 = 30_000;
 

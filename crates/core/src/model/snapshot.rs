@@ -259,7 +259,7 @@ fn at_serial_of(zone: &Zone, differing: AtSerial) -> Tree<NameRecord> {
     let mut names = zone.names.clone();
     for (key, record) in differing {
         match record {
-            Some(record) => _ = names.insert(&key, record),
+            Some(record) => names.insert(&key, record),
             None => _ = names.remove(&key),
         }
     }
