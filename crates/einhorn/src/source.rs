@@ -4,7 +4,6 @@
 use crate::Failure;
 use einhorn_core::ledger::note::VerifierKey;
 use einhorn_ingress::control::{self, Answer, Command};
-use einhorn_store::engine::{EngineReader, LogId};
 use einhorn_store::ledger::{OsFiles, TileSource};
 use std::io;
 use std::path::{Path, PathBuf};
