@@ -130,9 +130,9 @@ fn three_sites_are_in_the_line_and_gone_on_with() {
 /// The logs of all sites in every data folder and at every HTTP address: the phone registered at
 /// frankfurt, which berlin decided on, and changed at berlin, which frankfurt decided on.
 fn ledgers(demo: &Demo) {
-    for site in 0..3 {
+    for (site, own) in NAMES.iter().enumerate() {
         let data = Path::new(demo.of(site, "data"));
-        let copies: Vec<_> = NAMES.iter().filter(|name| **name != NAMES[site]).collect();
+        let copies: Vec<_> = NAMES.iter().filter(|name| *name != own).collect();
         let sound = copies.iter().map(|name| format!("the copy of einhorn/{name} is sound"));
         let cosigned = copies.iter().map(|name| format!("einhorn/{name}/mirror has confirmed the"));
         let parts: Vec<_> = sound.chain(cosigned).collect();

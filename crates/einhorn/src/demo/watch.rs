@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// Pause between two queries of the same site.
 const QUERY_INTERVAL: Duration = Duration::from_micros(200);
 
+/// How long it took until each of some sites answered, by name.
+pub(super) type Times = Vec<(&'static str, Duration)>;
+
 /// A change of one name, as the ledger of one site has it.
 #[derive(Clone)]
 pub(super) struct Found {
@@ -145,7 +148,7 @@ pub(super) fn answered_by<T>(
     (owner, address): (&Name, Ipv4Addr),
     begun: Instant,
     work: impl FnOnce() -> Result<T, Failure>,
-) -> Result<(T, Vec<(&'static str, Duration)>), Failure> {
+) -> Result<(T, Times), Failure> {
     let is_over = &AtomicBool::new(false);
     std::thread::scope(|scope| {
         let mut waiting = Vec::new();
