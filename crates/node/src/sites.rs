@@ -429,7 +429,11 @@ fn lags(report: &Report, own: &str) -> Vec<LagLine> {
         line(copy.origin, own.to_owned(), copy.durable.min(known), known, problem);
     }
     for peer in report.peers.iter().filter(|peer| peer.is_up) {
-        let known_here = report.copies.iter().map(|copy| (copy.origin, copy.durable));
+        // Of a log that was taken over nobody lacks what does not count any more.
+        let known_here = report.copies.iter().map(|copy| {
+            let end = copy.closed.map_or(copy.durable, |(_, end)| end.min(copy.durable));
+            (copy.origin, end)
+        });
         let logs = known_here.chain([(report.origin, report.durable)]);
         for (origin, durable) in logs.filter(|(origin, _)| origin.site != peer.site) {
             let held =
