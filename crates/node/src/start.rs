@@ -154,13 +154,14 @@ impl Node {
         let inlets = Inlets { submissions, inquiries, links, changes };
         let (committing, sealing) =
             start_writers(config, sites.as_ref(), opened, &ingress, inlets, &rebuild, &stop)?;
-        let sealing = sealing.map(|sealing| start_sealing(config, sealing)).transpose()?;
         if let (None, Some(reader)) = (&read_only, maps_reader) {
             Maps::start(Arc::clone(&operator), reader, config.map_interval)?;
         }
         if read_only.is_none() {
             apply(config, sites, &registry, &operator)?;
         }
+        // What the start itself wrote is sealed before anybody is told that the node is ready.
+        let sealing = sealing.map(|sealing| start_sealing(config, sealing)).transpose()?;
         control::serve(&config.data, Arc::clone(&operator) as _)?;
         runtime.spawn(Keeper::new(Arc::clone(&ingress)).run(changed, notifications, questions));
         let (dns, http) = (sockets.dns(), sockets.http_address()?);

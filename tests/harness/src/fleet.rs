@@ -293,7 +293,7 @@ impl Fleet {
                 is_settled(status, running.len())
                     .map_err(|what| format!("{}: {what}: {status:#}", self.name(*site)))?;
             }
-            let serials: Vec<_> = statuses.iter().map(|status| serial_of(status)).collect();
+            let serials: Vec<_> = statuses.iter().map(serial_of).collect();
             let first = serials.first().copied().flatten();
             if first.is_some() && serials.iter().all(|serial| *serial == first) {
                 Ok(())

@@ -151,17 +151,14 @@ pub struct Touch {
 
 /// What the entry whose last part is at `index` touched.
 pub fn touches(index: u64, entry: &Entry, mut touch: impl FnMut(Touch)) {
-    match &entry.body {
-        Body::Change(change) => {
-            for name in &change.names {
-                let key = MapKey::of_name(&change.zone, &name.owner);
-                touch(Touch { key, index, sequence: name.sequence });
-            }
-            if let Cause::ZoneRemoval { .. } = change.cause {
-                touch(Touch { key: MapKey::of_zone(&change.zone), index, sequence: 0 });
-            }
+    if let Body::Change(change) = &entry.body {
+        for name in &change.names {
+            let key = MapKey::of_name(&change.zone, &name.owner);
+            touch(Touch { key, index, sequence: name.sequence });
         }
-        _ => {}
+        if let Cause::ZoneRemoval { .. } = change.cause {
+            touch(Touch { key: MapKey::of_zone(&change.zone), index, sequence: 0 });
+        }
     }
 }
 

@@ -258,9 +258,10 @@ impl Decoder {
 fn at_serial_of(zone: &Zone, differing: AtSerial) -> Tree<NameRecord> {
     let mut names = zone.names.clone();
     for (key, record) in differing {
-        match record {
-            Some(record) => names.insert(&key, record),
-            None => _ = names.remove(&key),
+        if let Some(record) = record {
+            names.insert(&key, record);
+        } else {
+            names.remove(&key);
         }
     }
     names

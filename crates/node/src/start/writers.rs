@@ -14,7 +14,7 @@ use crate::sites::{self, Sites};
 use crate::witnessing::Asked;
 use einhorn_core::agent::Rules;
 use einhorn_core::commit::{Begin, Commit, CopyStart, Setup};
-use einhorn_core::ledger::{Frontier, leaf_hash};
+use einhorn_core::ledger::leaf_hash;
 use einhorn_core::model::{Origin, State};
 use einhorn_ingress::Ingress;
 use einhorn_ingress::reply::Reply;
@@ -150,7 +150,7 @@ fn copy_starts(
         let mirror = files.mirror(origin);
         // Files may be ahead of an engine that was put back; then the engine counts.
         let frontier = mirror.map(|mirror| mirror.frontier().clone());
-        let frontier = frontier.filter(|tree| tree.size() <= next).unwrap_or_else(Frontier::new);
+        let frontier = frontier.filter(|tree| tree.size() <= next).unwrap_or_default();
         let mut leaves = VecDeque::new();
         recover::read_entries(reader, log_id(origin), frontier.size(), &mut |_, octets| {
             leaves.push_back(leaf_hash(octets));
