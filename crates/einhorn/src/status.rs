@@ -82,7 +82,7 @@ pub(crate) fn text(status: &SiteStatus) -> String {
     if !status.leftovers.is_empty() {
         _ = writeln!(
             out,
-            "\n{} changes of a lost log were nowhere else and do not count; look at each and do it again if it should: einhorn ledger show {}",
+            "\n{} changes of a lost log were nowhere else and do not count; look at each with einhorn ledger show, and do it again if it should: {}",
             status.leftovers.len(),
             status.leftovers.join(" ")
         );

@@ -149,7 +149,6 @@ impl Node {
             rebuild: Arc::clone(&rebuild),
             links: links.as_ref().map(LinkSide::links),
         });
-
         let ledger = Arc::clone(&opened.ledger);
         let inlets = Inlets { submissions, inquiries, links, changes };
         let (committing, sealing) =
