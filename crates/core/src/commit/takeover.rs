@@ -9,7 +9,7 @@
 
 use super::{Commit, Output};
 use crate::link::Message;
-use crate::model::entry::{Body, Previous};
+use crate::model::entry::Body;
 use crate::model::registry::Failover;
 use crate::model::settings::Level;
 use crate::model::state::Endorsed;
@@ -235,7 +235,6 @@ impl<R> Commit<R> {
             self.choose_sources(out);
         }
         let own = self.state.origin;
-        self.endorse(now_ms, lost, own);
         let counted: Vec<u16> = self.state.registry.counted().collect();
         let endorsed: Vec<_> = (self.state.endorsements(lost))
             .filter(|(endorser, endorsed)| {
@@ -306,10 +305,5 @@ impl<R> Commit<R> {
     /// Keeps what only this site had of a log that was taken over, for people to see.
     pub fn keep_leftover(&mut self, now_ms: u64, position: Position, octets: Vec<u8>) {
         self.stage(now_ms, Body::Leftover { position, octets }, &[]);
-    }
-
-    /// Begins a new log of this site after `previous`, which was taken over or went on elsewhere.
-    pub fn begin_next_log(&mut self, now_ms: u64, origin: Origin, name: String, before: Previous) {
-        self.begin_log(now_ms, origin, name, Some(before));
     }
 }
