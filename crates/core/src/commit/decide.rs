@@ -5,8 +5,10 @@ use crate::agent::{Advice, Agent, Observation, Path, Rules};
 use crate::model::entry::{Body, Cause, Change, NameChange, SitesChange};
 use crate::model::request::{Action, PlannedName, ReplaceReason, Request};
 use crate::model::tree::Live;
-use crate::model::{NameRecord, Origin, Position, RrSet, State, Zone, find};
-use crate::rules::update::{Refusal, Touched, apply, changed_types, prerequisites_hold, updatable};
+use crate::model::{
+    NameRecord, Origin, Position, RrSet, State, Zone, borrowed, changed_types, find,
+};
+use crate::rules::update::{Refusal, Touched, apply, prerequisites_hold, updatable};
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, RecordType};
 
@@ -208,7 +210,7 @@ fn name_change(home: Origin, name: Touched) -> NameChange {
         version: old.map_or(0, |old| old.version) + 1,
         sequence: old.map_or(0, |old| old.sequence) + 1,
         previous: old.map(|old| old.last),
-        before: changed_types(name.rrsets_before(), &name.after),
+        before: changed_types(name.rrsets_before(), borrowed(&name.after)),
         owner: name.owner,
         after: name.after,
     }

@@ -5,10 +5,9 @@ use super::*;
 use crate::model::StepKind;
 use crate::model::request::{Action, PlannedName, ReplaceReason};
 use crate::model::settings::{Role, Settings};
-use crate::model::{RrSet, Zone, borrowed, snapshot};
+use crate::model::{RrSet, Zone, borrowed, same_rrsets, snapshot};
 use crate::rules::catalog;
 use crate::rules::replace::{self, Overwrite};
-use crate::rules::update::same_rrsets;
 use crate::rules::zone::names_of_zone;
 use einhorn_wire::{RecordType, zonefile};
 

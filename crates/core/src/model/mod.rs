@@ -19,7 +19,7 @@ mod zone;
 pub use fold_error::FoldError;
 pub use record::{History, NameRecord, RrSets, WriterTag};
 pub use registry::{Registry, Site};
-pub use rrset::{RrSet, RrSetRef, borrowed, find};
+pub use rrset::{RrSet, RrSetRef, borrowed, changed_types, find, same_rrsets};
 pub use state::{Closed, Effects, Log, MapRootLogged, State};
 pub use step::{Changed, Publication, Retrace, Step, StepKind};
 pub use zone::{Zone, Zones};

@@ -9,7 +9,7 @@
 use super::step::{Changed, STEP_NAMES_MAX};
 use super::tree::Tree;
 use super::zone::set_soa_serial;
-use super::{History, NameRecord, Origin, Position, RrSetRef, RrSets, StepKind, Zone};
+use super::{History, NameRecord, Origin, Position, StepKind, Zone, changed_types};
 use einhorn_wire::RecordType;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -144,15 +144,6 @@ fn changed(
     let (old, new) = (sets(before), sets(after));
     let old = old.as_ref().map(NameRecord::rrsets).unwrap_or_default();
     let new = new.as_ref().map(NameRecord::rrsets).unwrap_or_default();
-    let before = types_that_differ(old, new);
+    let before = changed_types(old, new);
     (!before.is_empty()).then(|| Changed { owner: record.owner().to_name(), before })
-}
-
-/// The types whose RRset differs, each with what it was.
-fn types_that_differ(old: RrSets<'_>, new: RrSets<'_>) -> Vec<(RecordType, Option<super::RrSet>)> {
-    let is_in = |set: RrSetRef<'_>, mut sets: RrSets<'_>| sets.any(|other| other == set);
-    let gone_or_changed =
-        old.filter(|set| !is_in(*set, new)).map(|set| (set.rtype, Some(set.to_owned())));
-    let fresh = new.filter(|set| { old }.all(|other| other.rtype != set.rtype));
-    gone_or_changed.chain(fresh.map(|set| (set.rtype, None))).collect()
 }

@@ -170,3 +170,35 @@ pub fn borrowed(rrsets: &[RrSet]) -> impl Iterator<Item = RrSetRef<'_>> + Clone 
 pub fn find(rrsets: &[RrSet], rtype: RecordType) -> Option<&RrSet> {
     rrsets.iter().find(|set| set.rtype == rtype)
 }
+
+/// Whether two contents of a name are the same; the order of RRsets and records does not count.
+pub fn same_rrsets<'a, 'b>(
+    a: impl Iterator<Item = RrSetRef<'a>> + Clone,
+    b: impl Iterator<Item = RrSetRef<'b>> + Clone,
+) -> bool {
+    a.clone().count() == b.clone().count() && { a }.all(|set| is_among(set, b.clone()))
+}
+
+/// Whether the set is there with the same TTL and records.
+fn is_among<'a>(set: RrSetRef<'_>, mut sets: impl Iterator<Item = RrSetRef<'a>>) -> bool {
+    sets.find(|other| other.rtype == set.rtype)
+        .is_some_and(|other| other.ttl == set.ttl && other.same_records(set))
+}
+
+/// The types whose RRset differs, each with what it was.
+pub fn changed_types<'a, 'b>(
+    before: impl Iterator<Item = RrSetRef<'a>> + Clone,
+    after: impl Iterator<Item = RrSetRef<'b>> + Clone,
+) -> Vec<(RecordType, Option<RrSet>)> {
+    if before.clone().next().is_none() {
+        // Of exactly the size it needs: a zone that is loaded has very many.
+        return after.map(|set| (set.rtype, None)).collect();
+    }
+    let gone_or_changed = before
+        .clone()
+        .filter(|set| !is_among(*set, after.clone()))
+        .map(|set| (set.rtype, Some(set.to_owned())));
+    let is_new = |set: &RrSetRef<'b>| before.clone().all(|old| old.rtype != set.rtype);
+    let new = after.clone().filter(is_new).map(|set| (set.rtype, None));
+    gone_or_changed.chain(new).collect()
+}

@@ -5,8 +5,7 @@
 
 use crate::model::request::{Identity, PlannedName};
 use crate::model::tree::Live;
-use crate::model::{NameRecord, RrSet, Zone, borrowed, find};
-use crate::rules::update::same_rrsets;
+use crate::model::{NameRecord, RrSet, Zone, borrowed, find, same_rrsets};
 use einhorn_wire::rdata::{serial_greater, soa_numbers, with_serial};
 use einhorn_wire::{Name, RecordType};
 use std::collections::HashSet;

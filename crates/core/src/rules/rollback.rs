@@ -6,8 +6,7 @@
 
 use crate::model::entry::{Body, Cause, Change, Entry};
 use crate::model::request::{Action, PlannedName, ReplaceReason};
-use crate::model::{RrSet, Zone, borrowed};
-use crate::rules::update::same_rrsets;
+use crate::model::{RrSet, Zone, borrowed, same_rrsets};
 use einhorn_wire::{Name, RecordType};
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@
 
 use crate::model::request::{Operation, Prerequisite};
 use crate::model::tree::Live;
-use crate::model::{NameRecord, RrSet, RrSetRef, RrSets, Zone, borrowed, find};
+use crate::model::{NameRecord, RrSet, RrSets, Zone, borrowed, find, same_rrsets};
 use einhorn_wire::message::Rcode;
 use einhorn_wire::rdata::{self, serial_greater, soa_numbers};
 use einhorn_wire::{Class, Name, Record, RecordType};
@@ -311,34 +311,6 @@ fn delete_record(sets: &mut Vec<RrSet>, rtype: RecordType, rdata: &[u8], keep_la
             sets.remove(at);
         }
     }
-}
-
-/// Whether two contents of a name are the same; the order of RRsets and records does not count.
-pub fn same_rrsets<'a, 'b>(
-    a: impl Iterator<Item = RrSetRef<'a>> + Clone,
-    b: impl Iterator<Item = RrSetRef<'b>> + Clone,
-) -> bool {
-    a.clone().count() == b.clone().count() && { a }.all(|set| is_among(set, b.clone()))
-}
-
-/// Whether the set is there with the same TTL and records.
-fn is_among<'a>(set: RrSetRef<'_>, mut sets: impl Iterator<Item = RrSetRef<'a>>) -> bool {
-    sets.find(|other| other.rtype == set.rtype)
-        .is_some_and(|other| other.ttl == set.ttl && other.same_records(set))
-}
-
-/// The types whose RRset differs, each with what it was.
-pub fn changed_types(before: RrSets<'_>, after: &[RrSet]) -> Vec<(RecordType, Option<RrSet>)> {
-    if before.is_empty() {
-        // Of exactly the size it needs: a zone that is loaded has very many.
-        return after.iter().map(|set| (set.rtype, None)).collect();
-    }
-    let gone_or_changed = before
-        .filter(|set| !is_among(*set, borrowed(after)))
-        .map(|set| (set.rtype, Some(set.to_owned())));
-    let is_new = |set: &&RrSet| { before }.all(|old| old.rtype != set.rtype);
-    let new = after.iter().filter(is_new).map(|set| (set.rtype, None));
-    gone_or_changed.chain(new).collect()
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 use super::*;
 use crate::agent::Rules;
 use crate::commit::{Commit, Output};
-use crate::model::Origin;
-use crate::model::State;
 use crate::model::request::{Action, Commitment, Identity, Request, RequestId};
+use crate::model::{Origin, State, changed_types};
 use crate::rules::zone::names_of_zone;
 use einhorn_wire::zonefile;
 use proptest::prelude::*;
@@ -230,7 +229,7 @@ proptest! {
             }
         }).collect();
         for touched in apply(&zone, &operations) {
-            let before = changed_types(touched.rrsets_before(), &touched.after);
+            let before = changed_types(touched.rrsets_before(), borrowed(&touched.after));
             prop_assert!(!before.is_empty());
             let change = crate::model::entry::NameChange {
                 owner: touched.owner.clone(), home: Origin::NONE, epoch: 1, version: 1, sequence: 1, previous: None,
