@@ -6,9 +6,11 @@
 
 use crate::files::FolderError;
 use crate::start::FIRST_SITE;
+use einhorn_core::commit::CopyStart;
+use einhorn_core::commit::start::{Folding, FoldingError, Found, ended, find_takeover};
 use einhorn_core::ledger::note::VerifierKey;
-use einhorn_core::model::entry::{self, Assembler, Body, Cause, Change, Entry, part_number};
-use einhorn_core::model::{Closed, Effects, Origin, Retrace, State, Step, snapshot};
+use einhorn_core::model::entry::{Assembler, Body, Cause, Change, Entry, part_number};
+use einhorn_core::model::{Effects, Origin, Position, Retrace, State, Step, snapshot};
 use einhorn_store::engine::{EngineError, EngineReader, LogId};
 use einhorn_store::ledger::{Options, TileSource, verify};
 use einhorn_wire::Name;
@@ -46,41 +48,6 @@ pub enum LogError {
     Folder(#[from] FolderError),
 }
 
-/// Puts the entries of one log together and folds them.
-pub(crate) struct Folder {
-    origin: Origin,
-    pub(crate) assembler: Assembler,
-    /// Parts of an entry that is not whole yet.
-    pub(crate) parts: u64,
-    effects: Effects,
-}
-
-impl Folder {
-    pub(crate) fn new(origin: Origin) -> Folder {
-        Folder { origin, assembler: Assembler::default(), parts: 0, effects: Effects::default() }
-    }
-
-    /// Takes the stored entry at `index`.
-    pub(crate) fn next(
-        &mut self,
-        state: &mut State,
-        index: u64,
-        octets: &[u8],
-    ) -> Result<(), LogError> {
-        let bad = |reason: String| LogError::Entry { index, reason };
-        self.parts += 1;
-        if let Some(entry) = self.assembler.next(octets).map_err(|error| bad(error.to_string()))? {
-            state
-                .fold(self.origin, &entry, self.parts, &mut self.effects)
-                .map_err(|error| bad(error.to_string()))?;
-            self.parts = 0;
-            // Steps are for those who follow zones, of whom there are none yet.
-            self.effects = Effects::default();
-        }
-        Ok(())
-    }
-}
-
 /// The number of a log in the engine.
 pub(crate) fn log_id(origin: Origin) -> LogId {
     LogId(u32::from(origin.site) << 16 | u32::from(origin.generation))
@@ -95,14 +62,14 @@ pub(crate) struct Folded {
     pub(crate) state: State,
     /// Entries folded after the snapshot.
     pub(crate) entries: u64,
-    /// The half entry at the end of each copy, if any.
-    pub(crate) folders: BTreeMap<Origin, Folder>,
+    /// What is held of each log.
+    pub(crate) held: BTreeMap<Origin, CopyStart>,
 }
 
 impl Folded {
     /// What there is without an engine.
     pub(crate) fn nothing(own: Origin) -> Folded {
-        Folded { state: State::empty(own), entries: 0, folders: BTreeMap::new() }
+        Folded { state: State::empty(own), entries: 0, held: BTreeMap::new() }
     }
 }
 
@@ -122,33 +89,67 @@ fn fold_all(
     own: Origin,
     folded: &mut Folded,
 ) -> Result<(), LogError> {
-    let ends = reader.ends()?;
+    let stored: Vec<Origin> = reader.logs()?.into_iter().map(origin_of).collect();
     if let Some(state) = latest_snapshot(reader, own)? {
         folded.state = state;
     }
+    let mut folding = begin_folding(reader, own, &stored, &mut folded.state)?;
+    let before = folding.state().entries();
+    let outcome = stored.iter().try_for_each(|origin| fold_log(reader, *origin, &mut folding));
+    (folded.state, folded.held) = folding.finish();
+    folded.entries = folded.state.entries() - before;
+    outcome
+}
+
+/// Goes on from `state`, a snapshot or an empty one, or from the beginning if that has folded more
+/// of a lost log than counts.
+fn begin_folding(
+    reader: &mut dyn EngineReader,
+    own: Origin,
+    stored: &[Origin],
+    state: &mut State,
+) -> Result<Folding, LogError> {
     // Takeovers first: what came after the end of a lost log must not be folded at all.
-    if !close_lost_logs(reader, &ends, &mut folded.state)? {
-        tracing::warn!(
-            "a log was taken over before where it was folded to; folding everything anew"
-        );
-        folded.state = State::empty(own);
-        close_lost_logs(reader, &ends, &mut folded.state)?;
+    let found = takeovers(reader, stored, state)?;
+    let snapshot = std::mem::replace(state, State::empty(own));
+    match Folding::new(snapshot, &ended(&found), stored.iter().copied()) {
+        Ok(folding) => Ok(folding),
+        Err(error) => {
+            tracing::warn!(%error, "folding everything anew");
+            let found = takeovers(reader, stored, state)?;
+            Folding::new(state.clone(), &ended(&found), stored.iter().copied())
+                .map_err(|error| LogError::Entry { index: 0, reason: error.to_string() })
+        }
     }
-    for (log, _) in &ends {
-        folded.state.expect(origin_of(*log));
-    }
-    for (log, _) in ends {
-        let origin = origin_of(log);
-        let mut folder = Folder::new(origin);
-        let before = folded.state.next_of(origin);
-        let outcome = read_entries(reader, log, before, &mut |index, octets| {
-            folder.next(&mut folded.state, index, octets)
-        });
-        folded.entries += folded.state.next_of(origin) - before;
-        folded.folders.insert(origin, folder);
-        outcome?;
-    }
-    Ok(())
+}
+
+fn fold_log(
+    reader: &mut dyn EngineReader,
+    origin: Origin,
+    folding: &mut Folding,
+) -> Result<(), LogError> {
+    let first = folding.state().next_of(origin);
+    read_entries(reader, log_id(origin), first, &mut |index, octets| {
+        fold_one(folding, origin, index, octets)
+    })
+}
+
+/// Folds the next stored entry of a log.
+fn fold_one(
+    folding: &mut Folding,
+    origin: Origin,
+    index: u64,
+    octets: &[u8],
+) -> Result<(), LogError> {
+    // Steps are for those who follow zones, of whom there are none yet.
+    let taken = folding.take(origin, octets, &mut Effects::default());
+    taken.map_err(|error| LogError::Entry {
+        index,
+        reason: match error {
+            FoldingError::Malformed { source, .. } => source.to_string(),
+            FoldingError::Fold { source, .. } => source.to_string(),
+        },
+    })
 }
 
 /// The newest snapshot, if it can be used.
@@ -173,26 +174,28 @@ fn latest_snapshot(reader: &mut dyn EngineReader, own: Origin) -> Result<Option<
     }
 }
 
-/// Tells the state of every takeover in the logs that it does not know yet. False if it has folded
-/// more of a lost log than counts.
-fn close_lost_logs(
+/// Every takeover in the logs that `state` does not know yet and that stands where its log counts.
+fn takeovers(
     reader: &mut dyn EngineReader,
-    ends: &[(LogId, u64)],
-    state: &mut State,
-) -> Result<bool, LogError> {
-    let mut is_sound = true;
-    for (log, _) in ends {
-        let successor = origin_of(*log);
-        let first = state.next_of(successor);
-        read_entries(reader, *log, first, &mut |index, octets| {
-            if let Some((lost, end)) = entry::takeover(octets) {
-                tracing::debug!(index, %lost, end, %successor, "a takeover");
-                is_sound &= state.close(lost, Closed { end, successor }).is_ok();
+    stored: &[Origin],
+    state: &State,
+) -> Result<Vec<Found>, LogError> {
+    let mut found = Vec::new();
+    // A log never ends itself.
+    if stored.len() < 2 {
+        return Ok(found);
+    }
+    for origin in stored {
+        let closed = state.log(*origin).and_then(|log| log.closed);
+        let end = closed.map_or(u64::MAX, |closed| closed.end);
+        read_entries(reader, log_id(*origin), state.next_of(*origin), &mut |index, octets| {
+            if index < end {
+                found.extend(find_takeover(Position { origin: *origin, index }, octets));
             }
             Ok(())
         })?;
     }
-    Ok(is_sound)
+    Ok(found)
 }
 
 /// The logs in the engine that this site began, in order, by the name in their first entry.
@@ -310,15 +313,15 @@ pub(crate) fn from_ledger(files: &dyn TileSource, key: &VerifierKey, state: Stat
         Origin::NONE => Origin { site: FIRST_SITE, generation: 1 },
         origin => origin,
     };
-    // A damaged engine may have folded half a change; entries are taken from whole changes on.
-    let mut folder = Folder::new(origin);
     let mut further = state.clone();
     further.origin = origin;
+    // A damaged engine may have folded half a change; entries are taken from whole changes on.
+    let Ok(mut folding) = Folding::new(further, &BTreeMap::new(), [origin]) else { return state };
     let mut outcome = Ok(());
     let report = verify(files, key, Options::default(), &mut |index, octets| {
         if index >= first && outcome.is_ok() {
-            outcome = folder.next(&mut further, index, octets);
+            outcome = fold_one(&mut folding, origin, index, octets);
         }
     });
-    if let (true, Ok(())) = (report.is_sound(), outcome) { further } else { state }
+    if let (true, Ok(())) = (report.is_sound(), outcome) { folding.finish().0 } else { state }
 }

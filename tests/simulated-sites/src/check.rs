@@ -61,20 +61,19 @@ impl World {
     }
 
     fn counted(&self, logs: &BTreeMap<Origin, Vec<Stored>>) -> Result<Counted, String> {
-        let read: BTreeMap<Origin, _> =
-            logs.iter().map(|(origin, log)| (*origin, entries(log))).collect();
-        let found: Vec<_> = read
+        let found: Vec<_> = logs
             .iter()
-            .flat_map(|(origin, entries)| {
-                entries.iter().map(|(index, entry)| (*origin, *index, entry))
+            .flat_map(|(origin, log)| {
+                (0..).zip(log).map(|(index, entry)| (Position { origin: *origin, index }, entry))
             })
-            .filter_map(|(origin, index, entry)| find_takeover(Position { origin, index }, entry))
+            .filter_map(|(at, entry)| find_takeover(at, entry))
             .collect();
         let closed = ended(&found);
         let mut counted = Counted::default();
-        for (origin, entries) in read {
+        for (origin, log) in logs {
+            let origin = *origin;
             let end = closed.get(&origin).map_or(u64::MAX, |closed| closed.end);
-            for (index, entry) in entries.into_iter().filter(|(index, _)| *index < end) {
+            for (index, entry) in entries(log).into_iter().filter(|(index, _)| *index < end) {
                 let at = Position { origin, index };
                 match entry.body {
                     Body::Change(change) => counted.add(at, change)?,

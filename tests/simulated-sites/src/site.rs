@@ -1,6 +1,6 @@
 //! One simulated site: its disk, and what runs on it while it runs.
 
-use crate::disk::{Disk, entries};
+use crate::disk::Disk;
 use crate::keys::{log_key, log_name, mirror_key, site_name};
 use crate::steps::Seen;
 use einhorn_core::agent::Rules;
@@ -101,9 +101,9 @@ impl Site {
     fn fold(&self, random: &mut Random) -> Result<(State, BTreeMap<Origin, CopyStart>), String> {
         let mut found = Vec::new();
         for (origin, log) in &self.disk.logs {
-            let positions = entries(log)
-                .into_iter()
-                .map(|(index, entry)| find_takeover(Position { origin: *origin, index }, &entry));
+            let positions = (0..)
+                .zip(log)
+                .map(|(index, entry)| find_takeover(Position { origin: *origin, index }, entry));
             found.extend(positions.flatten());
         }
         let logs: Vec<Origin> = self.disk.logs.keys().copied().collect();

@@ -6,7 +6,7 @@
 
 use super::CopyStart;
 use crate::model::codec::Malformed;
-use crate::model::entry::{Assembler, Body, Entry, Previous};
+use crate::model::entry::{self, Assembler, Body, Entry, Previous};
 use crate::model::state::Closed;
 use crate::model::{Effects, FoldError, Origin, Position, State};
 use std::collections::BTreeMap;
@@ -25,10 +25,16 @@ pub struct Found {
     pub end: u64,
 }
 
-/// The takeover that an entry is, if it is one.
-pub fn find_takeover(at: Position, entry: &Entry) -> Option<Found> {
-    match entry.body {
-        Body::Takeover { lost, end, .. } => Some(Found { at, lost, end }),
+/// The takeover that a stored entry is, if it is one. Few are, so that others are not read.
+pub fn find_takeover(at: Position, octets: &[u8]) -> Option<Found> {
+    if !entry::is_takeover(octets) {
+        return None;
+    }
+    // What cannot be read is found where the log is folded.
+    match Assembler::default().next(octets) {
+        Ok(Some(Entry { body: Body::Takeover { lost, end, .. }, .. })) => {
+            Some(Found { at, lost, end })
+        }
         _ => None,
     }
 }
@@ -134,6 +140,11 @@ impl Folding {
         let parts = std::mem::take(&mut log.parts);
         let folded = self.state.fold(origin, &entry, parts, effects);
         folded.map_err(|source| FoldingError::Fold { origin, source })
+    }
+
+    /// The state so far.
+    pub fn state(&self) -> &State {
+        &self.state
     }
 
     /// The state, and what is held of each log. What a copy was cosigned and hashed to is for the

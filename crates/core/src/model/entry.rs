@@ -327,14 +327,9 @@ pub fn part_number(octets: &[u8]) -> Option<u16> {
     }
 }
 
-/// The lost log and its end, if a stored entry is a takeover.
-pub fn takeover(octets: &[u8]) -> Option<(Origin, u64)> {
-    const TAKEOVER: u8 = 8;
-    let [FORM_WHOLE, TAKEOVER, ..] = octets else { return None };
-    match Assembler::default().next(octets) {
-        Ok(Some(Entry { body: Body::Takeover { lost, end, .. }, .. })) => Some((lost, end)),
-        _ => None,
-    }
+/// Whether a stored entry says that it is a takeover; what it is shows when it is read.
+pub(crate) fn is_takeover(octets: &[u8]) -> bool {
+    matches!(octets, [FORM_WHOLE, form::TAKEOVER, ..])
 }
 
 /// Puts entries together from stored parts, which must come in order.

@@ -4,9 +4,9 @@ use super::{FIRST_SITE, StartError};
 use crate::config::Config;
 use crate::files::{self, FolderError};
 use crate::pump::SNAPSHOT_ENTRIES_MIN;
-use crate::recover::{self, Folded, Folder, LogError, log_id, log_name};
+use crate::recover::{self, Folded, LogError, log_id, log_name};
 use crate::sites::Sites;
-use einhorn_core::commit::Begin;
+use einhorn_core::commit::{Begin, CopyStart};
 use einhorn_core::ledger::note::SignerKey;
 use einhorn_core::ledger::{Frontier, leaf_hash};
 use einhorn_core::model::entry::Previous;
@@ -29,8 +29,8 @@ pub(crate) struct Opened {
     pub(crate) snapshot_entries: u64,
     /// What the end of the log says of how the zones became what they are.
     pub(crate) steps: Vec<Step>,
-    /// The half entry at the end of each log, if any.
-    pub(crate) folders: BTreeMap<Origin, Folder>,
+    /// What is held of each log.
+    pub(crate) held: BTreeMap<Origin, CopyStart>,
     /// The log to begin, with its origin, if this site's is at its end or there is none.
     pub(crate) begin: Option<(Origin, Begin)>,
 }
@@ -87,7 +87,7 @@ pub(crate) fn open_from(
         Err(error) => return Err(error.into()),
     };
     let (own, folded) = fold(engine.as_ref(), place, &mut problems)?;
-    let Folded { mut state, entries: folded, folders } = folded;
+    let Folded { mut state, entries: folded, held } = folded;
 
     // A log that another one went on for is at its end, and so is one whose key was renewed: this
     // site begins its next one.
@@ -137,7 +137,7 @@ pub(crate) fn open_from(
         read_only,
         snapshot_entries,
         steps,
-        folders,
+        held,
         begin,
     })
 }

@@ -8,7 +8,7 @@ use crate::files::LEDGER_FOLDER;
 use crate::keeper::Changes;
 use crate::links::LinkSide;
 use crate::pump::{Appender, Inquiry, Joining, Pump};
-use crate::recover::{self, Folder, log_id};
+use crate::recover::{self, log_id};
 use crate::sealing::{self, Sealing, SealingError, Task};
 use crate::sites::{self, Sites};
 use crate::witnessing::Asked;
@@ -19,7 +19,7 @@ use einhorn_core::model::{Origin, State};
 use einhorn_ingress::Ingress;
 use einhorn_ingress::reply::Reply;
 use einhorn_store::engine::EngineReader;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -57,7 +57,7 @@ pub(super) fn start_writers(
     if let (None, Some(sealer), Some(engine)) = (&opened.read_only, opened.sealer, &opened.engine) {
         let mut reader = engine.reader()?;
         let appended = if has_log { opened.state.origin } else { Origin::NONE };
-        setup.copies = copy_starts(&mut *reader, appended, opened.folders, &mut copies)?;
+        setup.copies = copy_starts(&mut *reader, appended, opened.held, &mut copies)?;
         let mut ledger = Sealing {
             origin: opened.begin.as_ref().map_or(opened.state.origin, |(origin, _)| *origin),
             asked: Asked::start(config, Arc::clone(&opened.ledger), &sealer)?,
@@ -138,29 +138,22 @@ fn setup(sites: Option<&Sites>, opened: &Opened) -> Setup {
 fn copy_starts(
     reader: &mut dyn EngineReader,
     own: Origin,
-    folders: BTreeMap<Origin, Folder>,
+    mut held: BTreeMap<Origin, CopyStart>,
     files: &mut CopyFiles,
 ) -> Result<BTreeMap<Origin, CopyStart>, StartError> {
-    let mut starts = BTreeMap::new();
-    for (origin, folder) in folders {
-        if origin == own {
-            continue;
-        }
-        let next = reader.next_index(log_id(origin))?;
-        let mirror = files.mirror(origin);
+    held.remove(&own);
+    for (origin, copy) in &mut held {
+        let mirror = files.mirror(*origin);
         // Files may be ahead of an engine that was put back; then the engine counts.
         let frontier = mirror.map(|mirror| mirror.frontier().clone());
-        let frontier = frontier.filter(|tree| tree.size() <= next).unwrap_or_default();
-        let mut leaves = VecDeque::new();
-        recover::read_entries(reader, log_id(origin), frontier.size(), &mut |_, octets| {
-            leaves.push_back(leaf_hash(octets));
+        copy.frontier = frontier.filter(|tree| tree.size() <= copy.next).unwrap_or_default();
+        copy.cosigned = copy.frontier.size();
+        recover::read_entries(reader, log_id(*origin), copy.cosigned, &mut |_, octets| {
+            copy.leaves.push_back(leaf_hash(octets));
             Ok(())
         })?;
-        let cosigned = frontier.size();
-        let Folder { assembler, parts, .. } = folder;
-        starts.insert(origin, CopyStart { assembler, parts, next, frontier, leaves, cosigned });
     }
-    Ok(starts)
+    Ok(held)
 }
 
 fn seal(config: &Config, ledger: &mut Sealing) -> Result<(), StartError> {

@@ -6,6 +6,9 @@ use crate::model::codec::{Put, Take};
 use crate::model::registry::Registry;
 use crate::model::settings::{Settings, put_address, take_address};
 
+/// The kind of a takeover.
+pub(super) const TAKEOVER: u8 = 8;
+
 impl Entry {
     pub(super) fn put_body(&self, put: &mut Put<'_>) {
         let kind = match self.body {
@@ -16,7 +19,7 @@ impl Entry {
             Body::MapRoot { .. } => 5,
             Body::Endorsement { .. } => 6,
             Body::Withdrawal { .. } => 7,
-            Body::Takeover { .. } => 8,
+            Body::Takeover { .. } => TAKEOVER,
             Body::Leftover { .. } => 9,
         };
         put.u8(kind);
@@ -102,7 +105,7 @@ impl Entry {
                 held: take.u64()?,
             },
             7 => Body::Withdrawal { lost: take.origin()? },
-            8 => Body::Takeover {
+            TAKEOVER => Body::Takeover {
                 lost: take.origin()?,
                 end: take.u64()?,
                 endorsers: take.list(4, Take::origin)?,
