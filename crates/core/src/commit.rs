@@ -284,7 +284,7 @@ impl<R> Commit<R> {
             Ok((at, advice)) => (Outcome::Done { at }, Some(advice)),
             Err(Refusal { rcode, reason }) => (Outcome::Refused { rcode, reason }, None),
         };
-        self.open.is_urgent |= level > Level::Local && !self.is_alone();
+        self.open.is_urgent |= level > Level::Local;
         self.answer_when_durable(Waiting { asker, outcome, advice, level }, out);
     }
 
@@ -424,8 +424,12 @@ impl<R> Commit<R> {
             && self.state.log(self.state.origin).is_none_or(|log| log.closed.is_none())
     }
 
-    /// How far changes of this zone must come before they are acknowledged.
+    /// How far changes of this zone must come before they are acknowledged. Of one site all have
+    /// what it has.
     fn level_of(&self, zone: &Name) -> Level {
+        if self.is_alone() {
+            return Level::Local;
+        }
         let level = self.state.zones.get(zone).map_or(Level::Local, |zone| zone.settings.level);
         self.takeovers.level_at_least(level)
     }

@@ -171,10 +171,7 @@ impl<R> Commit<R> {
         if copy.fork.is_some() || end.is_some_and(|end| copy.next >= end) {
             return;
         }
-        let has_more = |site: u16| {
-            let held = self.peers.get(site).and_then(|peer| peer.held.get(&origin));
-            held.is_some_and(|held| *held > copy.next)
-        };
+        let has_more = |site: u16| self.peers.held(site, origin) > copy.next;
         let is_home_up = self.peers.is_up(origin.site) && !is_own && !is_frozen;
         let source = if is_home_up && end.is_none() {
             Some(origin.site)
@@ -183,9 +180,9 @@ impl<R> Commit<R> {
             keep.or_else(|| {
                 let sites = self.peers.up().map(|(site, _)| site);
                 let others = sites.filter(|site| !(is_frozen && *site == origin.site));
-                others.filter(|site| has_more(*site)).max_by_key(|site| {
-                    self.peers.get(*site).and_then(|peer| peer.held.get(&origin)).copied()
-                })
+                others
+                    .filter(|site| has_more(*site))
+                    .max_by_key(|site| self.peers.held(*site, origin))
             })
         };
         if let Some(source) = source

@@ -162,7 +162,7 @@ impl<R> Commit<R> {
             Route::To(home, seen)
                 if home.site == self.state.origin.site || home == Origin::NONE =>
             {
-                self.park(now_ms, Parked { request, seen, hops, asker, since_ms: now_ms }, out);
+                self.park(Parked { request, seen, hops, asker, since_ms: now_ms }, out);
             }
             Route::To(home, seen) => self.forward(now_ms, request, (home, seen), hops, asker, out),
             Route::Several(homes) => {
@@ -234,11 +234,11 @@ impl<R> Commit<R> {
             self.take(now_ms, request, asker, hops + 1, out);
         } else {
             let hops = hops + 1;
-            self.park(now_ms, Parked { request, seen, hops, asker, since_ms: now_ms }, out);
+            self.park(Parked { request, seen, hops, asker, since_ms: now_ms }, out);
         }
     }
 
-    fn park(&mut self, _now_ms: u64, parked: Parked<R>, out: &mut Vec<Output<R>>) {
+    fn park(&mut self, parked: Parked<R>, out: &mut Vec<Output<R>>) {
         if self.forwarding.count() >= FORWARDED_MAX {
             Self::tell(
                 parked.asker,
