@@ -5,6 +5,8 @@
 
 use crate::flight::{Flight, PREFIX_OCTETS};
 use crate::phase::Carrier;
+use crate::sheet::unix_seconds;
+use crate::workload::Workload;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{MMsgHdr, RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmmsg, sockopt};
@@ -21,6 +23,39 @@ pub(crate) const BUFFER_OCTETS: usize = 4 << 20;
 const RESPONSE_OCTETS_MAX: usize = 4096;
 /// As long as `nsupdate` waits before it sends again.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Updates that [`send_each`] has under way at once.
+const EACH_IN_FLIGHT: u16 = 64;
+/// How long it waits for a reply before it looks again.
+const EACH_WAIT_MAX: Duration = Duration::from_millis(20);
+
+/// Sends `count` updates, and waits until each is acknowledged.
+pub(crate) fn send_each(
+    server: SocketAddr,
+    workload: &mut Workload,
+    count: u32,
+    patience: Duration,
+) -> Result<(), String> {
+    let mut flight = Flight::new(workload, EACH_IN_FLIGHT, true);
+    let mut carrier = UdpTransport::open(server)?;
+    let (mut queue, mut prepared) = (VecDeque::new(), 0);
+    let begin = Instant::now();
+    while (prepared < count || !flight.is_empty()) && begin.elapsed() < patience {
+        while prepared < count
+            && let Some(index) = flight.prepare(unix_seconds())?
+        {
+            queue.push_back(index);
+            prepared += 1;
+        }
+        carrier.send(&mut flight, &mut queue)?;
+        carrier.receive(&mut flight, EACH_WAIT_MAX, &mut Vec::new())?;
+    }
+    let tally = flight.finish();
+    if tally.acknowledged == u64::from(count) {
+        return Ok(());
+    }
+    Err(format!("of {count} updates, {} were acknowledged: {tally:?}", tally.acknowledged))
+}
 
 /// A socket that talks to `server` alone, never blocks, and holds bursts.
 pub(crate) fn open_socket(server: SocketAddr) -> Result<UdpSocket, String> {

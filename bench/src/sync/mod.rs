@@ -9,20 +9,18 @@ mod tables;
 mod targets;
 mod visible;
 
-use crate::flight::Flight;
 use crate::machine;
 use crate::mode::Mode;
 use crate::options::Options;
 use crate::peers::Peer;
-use crate::phase::{Carrier as _, Measurement, Phase};
+use crate::phase::{Measurement, Phase};
 use crate::place::{Conditions, Place};
 use crate::process;
-use crate::sheet::{Sheet, unix_seconds};
-use crate::udp::UdpTransport;
+use crate::sheet::Sheet;
+use crate::udp;
 use crate::workload::{self, HOSTS, Workload};
 use group::{Group, Kind, Start};
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -38,10 +36,8 @@ const DURATION_QUICK: Duration = Duration::from_secs(2);
 /// Interval at which a secondary without NOTIFY asks, and one at which none does by itself.
 const REFRESH_POLLING_SECONDS: u32 = 5;
 const REFRESH_SECONDS: u32 = 3600;
-/// Names registered from another site, with so many under way.
-const REGISTERED_IN_FLIGHT: u16 = 64;
+/// Registering all names from another site takes so long at most.
 const REGISTERING_PATIENCE: Duration = Duration::from_secs(60);
-const WAIT_MAX: Duration = Duration::from_millis(20);
 /// What many in flight, and one, mean.
 const MANY: Mode = Mode::udp(256);
 const ONE: Mode = Mode::udp(1);
@@ -357,25 +353,5 @@ fn closed(
 
 /// Registers every host at a site, which becomes their home.
 fn register(site: SocketAddr, workload: &mut Workload) -> Result<(), String> {
-    let mut flight = Flight::new(workload, REGISTERED_IN_FLIGHT, true);
-    let mut carrier = UdpTransport::open(site)?;
-    let (mut queue, mut prepared) = (VecDeque::new(), 0);
-    let begin = Instant::now();
-    while (prepared < HOSTS || !flight.is_empty()) && begin.elapsed() < REGISTERING_PATIENCE {
-        while prepared < HOSTS
-            && let Some(index) = flight.prepare(unix_seconds())?
-        {
-            queue.push_back(index);
-            prepared += 1;
-        }
-        carrier.send(&mut flight, &mut queue)?;
-        carrier.receive(&mut flight, WAIT_MAX, &mut Vec::new())?;
-    }
-    let tally = flight.finish();
-    match tally.acknowledged == u64::from(HOSTS) {
-        true => Ok(()),
-        false => {
-            Err(format!("of {HOSTS} names, {} were registered: {tally:?}", tally.acknowledged))
-        }
-    }
+    udp::send_each(site, workload, HOSTS, REGISTERING_PATIENCE)
 }

@@ -6,34 +6,28 @@
 mod client;
 
 use crate::contest;
-use crate::flight::Flight;
 use crate::machine::{self, GENERATOR_PROCESSOR, SERVER_PROCESSOR, Stolen};
 use crate::options::Options;
 use crate::peers::{self, Ability, ONE_PROCESSOR, Peer, Start, Started};
-use crate::phase::Carrier as _;
 use crate::place::{Conditions, Place, server_notes};
 use crate::process;
 use crate::query::mix;
 use crate::sheet::{Cell, Column, Row, Sheet, Table, Target, unix_seconds};
-use crate::udp::UdpTransport;
+use crate::udp;
 use crate::verdict::{DISTURBED, ratio_target};
 use crate::workload::Workload;
 use client::Transferred;
 use einhorn_wire::Name;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Hosts in the zone, and in that of a quick run.
 const HOSTS: u32 = 1_000_000;
 const HOSTS_QUICK: u32 = 20_000;
 /// Names changed before the differences are asked for.
 const CHANGES: u32 = 1000;
-/// How many of them travel at once.
-const IN_FLIGHT: u16 = 64;
 const CHANGES_PATIENCE: Duration = Duration::from_secs(60);
-const WAIT_MAX: Duration = Duration::from_millis(20);
 /// Servers tidy up after loading.
 const REST_SHARE: f64 = 0.02;
 const REST_PATIENCE: Duration = Duration::from_secs(60);
@@ -129,29 +123,7 @@ fn whole_zone(peer: &Peer, started: &Started, hosts: u32) -> Result<Measurement,
 
 /// Changes [`CHANGES`] names, each by an update of its own.
 fn change(server: SocketAddr) -> Result<(), String> {
-    let mut workload = Workload::new()?;
-    let mut flight = Flight::new(&mut workload, IN_FLIGHT, true);
-    let mut carrier = UdpTransport::open(server)?;
-    let (mut queue, mut prepared) = (VecDeque::new(), 0);
-    let begin = Instant::now();
-    while (prepared < CHANGES || !flight.is_empty()) && begin.elapsed() < CHANGES_PATIENCE {
-        while prepared < CHANGES
-            && let Some(index) = flight.prepare(unix_seconds())?
-        {
-            queue.push_back(index);
-            prepared += 1;
-        }
-        carrier.send(&mut flight, &mut queue)?;
-        carrier.receive(&mut flight, WAIT_MAX, &mut Vec::new())?;
-    }
-    let tally = flight.finish();
-    match tally.acknowledged == u64::from(CHANGES) {
-        true => Ok(()),
-        false => Err(format!(
-            "of {CHANGES} updates, {} were acknowledged: {tally:?}",
-            tally.acknowledged
-        )),
-    }
+    udp::send_each(server, &mut Workload::new()?, CHANGES, CHANGES_PATIENCE)
 }
 
 fn table(servers: &[Server]) -> Table {

@@ -173,14 +173,12 @@ fn the_ports_are_those_asked_for() {
     says(&said, &["--port-base"]);
 }
 
-/// The story for people: it ends in commands that work, and in a node that still runs.
-#[test]
-fn the_story_is_told_and_ends_when_told_to() {
+/// What a demonstration tells until it only runs on; it is stopped then, as a person would.
+pub(super) fn story(arguments: &[&str]) -> String {
     let mut child = Command::new(EINHORN)
-        .arg("demo")
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
     let mut told = Vec::new();
@@ -192,7 +190,13 @@ fn the_story_is_told_and_ends_when_told_to() {
         }
     }
     assert_eq!(child.wait().expect("it ends").code(), Some(0), "{told:#?}");
-    let told = told.join("\n");
+    told.join("\n")
+}
+
+/// The story for people: it ends in commands that work, and in a node that still runs.
+#[test]
+fn the_story_is_told_and_ends_when_told_to() {
+    let told = story(&["demo"]);
     says(
         &told,
         &[

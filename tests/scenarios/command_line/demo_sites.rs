@@ -1,17 +1,15 @@
 //! `einhorn demo --sites 3`: three processes that are one cluster, their ledgers, and their end.
 
-use super::demo::{Demo, verify};
-use super::{EINHORN, einhorn, says};
+use super::demo::{Demo, story, verify};
+use super::{einhorn, says};
 use einhorn_harness::{Client, await_that, run, scratch};
 use einhorn_wire::RecordType;
 use einhorn_wire::message::Rcode;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 const NAMES: [&str; 3] = ["berlin", "frankfurt", "muenchen"];
 /// DNS, HTTP and links of three sites.
@@ -217,22 +215,7 @@ fn a_port_in_use_is_named() {
 /// The story for people: every part of it happens, and it ends in sites that still run.
 #[test]
 fn the_story_of_three_sites_is_told() {
-    let mut child = Command::new(EINHORN)
-        .args(["demo", "--sites", "3"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut told = Vec::new();
-    for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
-        told.push(line.expect("text"));
-        if told.last().is_some_and(|line| line.starts_with("(einhorn is ")) {
-            let pid = Pid::from_raw(child.id().try_into().expect("a number"));
-            kill_process(pid.expect("a process id"), Signal::INT).expect("the signal is sent");
-        }
-    }
-    assert_eq!(child.wait().expect("it ends").code(), Some(0), "{told:#?}");
-    let told = told.join("\n");
+    let told = story(&["demo", "--sites", "3"]);
     says(
         &told,
         &[
