@@ -17,7 +17,7 @@ struct Package {
 }
 
 /// All of them, in one place.
-const PACKAGES: [Package; 9] = [
+const PACKAGES: [Package; 11] = [
     Package { name: "bind9", programs: &["named"], service: Some("named") },
     Package { name: "bind9-dnsutils", programs: &["dig", "nsupdate"], service: None },
     Package { name: "bind9-utils", programs: &["named-checkzone"], service: None },
@@ -25,6 +25,8 @@ const PACKAGES: [Package; 9] = [
     Package { name: "knot-dnsutils", programs: &["kdig", "knsupdate"], service: None },
     Package { name: "knot-dnssecutils", programs: &["kzonecheck"], service: None },
     Package { name: "nsd", programs: &["nsd"], service: Some("nsd") },
+    Package { name: "etcd-server", programs: &["etcd"], service: Some("etcd") },
+    Package { name: "protobuf-compiler", programs: &["protoc"], service: None },
     Package { name: "iproute2", programs: &["ip"], service: None },
     Package { name: "nftables", programs: &["nft"], service: Some("nftables") },
 ];

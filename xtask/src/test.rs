@@ -61,6 +61,14 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
             cargo(&["test", "--release", "--workspace", "--no-fail-fast"]).env(REQUIRE_PEERS, "1"),
         )
     });
+    steps.run("the engine on etcd", || {
+        // Off by default, so that the steps above have left it out.
+        let engine = ["--release", "-p", "einhorn-store", "--features", "etcd"];
+        let clippy = ["--all-targets", "--", "-D", "warnings"];
+        passed(&mut cargo(&[&["clippy"], &engine[..], &clippy].concat()))?;
+        let only = ["--", "etcd"];
+        passed(cargo(&[&["test"], &engine[..], &only].concat()).env(REQUIRE_PEERS, "1"))
+    });
     if extent == Extent::Full {
         steps.run("long tests", || {
             passed(

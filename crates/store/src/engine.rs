@@ -16,6 +16,8 @@
 
 mod batch;
 mod error;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 pub mod sqlite;
 
 use std::fmt;
@@ -23,6 +25,8 @@ use std::ops::Range;
 
 pub use batch::{BATCH_BYTES_MAX, Batch, BatchError, ENTRY_BYTES_MAX};
 pub use error::EngineError;
+#[cfg(feature = "etcd")]
+pub use etcd::{EtcdEngine, EtcdPlace, EtcdReader};
 pub use sqlite::{SqliteEngine, SqliteReader};
 
 /// What [`EngineReader::read`] calls per entry: its index, the epoch it was appended in, and its

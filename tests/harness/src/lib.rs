@@ -4,6 +4,7 @@
 //! be a dependency of anything that ships.
 
 mod client;
+mod etcd;
 mod fleet;
 mod network;
 mod peers;
@@ -13,6 +14,7 @@ mod servers;
 mod store;
 
 pub use client::{Client, Reply, transfer, try_transfer, update_message};
+pub use etcd::{Etcd, Proxy};
 pub use fleet::{Fleet, FleetStart, SITES};
 pub use network::Network;
 pub use peers::{optional_peer, output, peer};

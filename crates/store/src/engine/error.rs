@@ -144,9 +144,59 @@ pub enum EngineError {
         /// The file.
         path: PathBuf,
     },
+    /// No member of etcd answered in time, or no majority of them runs. Whether the write was done
+    /// is known after reopening.
+    #[error(
+        "cannot {doing} in {place}: {cause}; check that a majority of etcd's members runs and can \
+         be reached"
+    )]
+    Unavailable {
+        /// What was being done.
+        doing: &'static str,
+        /// The logs' place in etcd.
+        place: String,
+        /// What the last member that was asked said.
+        cause: String,
+    },
+    /// etcd takes no more values.
+    #[error(
+        "cannot {doing} in {place}: etcd has used up its space quota (--quota-backend-bytes); \
+         compact its history, run `etcdctl defrag --cluster`, raise the quota if that is not \
+         enough, run `etcdctl alarm disarm`, and restart"
+    )]
+    QuotaFull {
+        /// What was being done.
+        doing: &'static str,
+        /// The logs' place in etcd.
+        place: String,
+    },
+    /// etcd does not take the request: it lacks a permission, or a limit of etcd is too low.
+    #[error("cannot {doing} in {place}: {cause}")]
+    Refused {
+        /// What was being done.
+        doing: &'static str,
+        /// The logs' place in etcd.
+        place: String,
+        /// What etcd said.
+        cause: String,
+    },
+    /// Another writer was opened on the same logs in the same epoch.
+    #[error(
+        "another node writes to {place} by now: a prefix in etcd serves one site, and needs an election if it has several nodes"
+    )]
+    Superseded {
+        /// The logs' place in etcd.
+        place: String,
+    },
 }
 
 impl EngineError {
+    /// Whether etcd has dropped the revision that was asked for.
+    #[cfg(feature = "etcd")]
+    pub(super) fn is_compacted(&self) -> bool {
+        matches!(self, Self::Refused { cause, .. } if cause.contains("revision has been compacted"))
+    }
+
     /// Sorts an error of SQLite into the kinds above.
     pub(super) fn from_sqlite(error: rusqlite::Error, doing: &'static str, path: &Path) -> Self {
         let path = path.to_owned();

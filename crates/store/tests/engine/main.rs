@@ -5,6 +5,8 @@
 
 mod conformance;
 mod corruption;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod faults;
 mod forget;
 mod opening;
