@@ -138,9 +138,10 @@ impl Sealing {
                         return self.finish();
                     }
                     let _ = self.woken.appended.try_recv();
-                    (due, last_seal, syncs_due) = (None, Instant::now(), SYNCS_TO_SETTLE);
                     self.again = false;
                     self.seal_urgently()?;
+                    // Its announcement has its own time, as all that nobody waits for.
+                    due.get_or_insert((last_seal + SEAL_INTERVAL).max(Instant::now()));
                     last_urgent = Some(Instant::now());
                 }
                 recv(appended) -> woken => {
@@ -250,8 +251,8 @@ impl Sealing {
         self.seal_to(end, false)
     }
 
-    /// Seals all that is durable; the other sites hear of it before the ledger's files are. They
-    /// were sent the entries, which the engine has made durable, before.
+    /// Seals all that is durable for other sites that are waited for. They were sent the entries
+    /// before; the checkpoint's own files follow when nobody waits.
     fn seal_urgently(&mut self) -> Result<(), SealingError> {
         let end = self.reader.next_index(log_id(self.origin))?;
         self.seal_to(end, true)
@@ -262,21 +263,19 @@ impl Sealing {
         while self.sealer.sealed() < end {
             let first = self.sealer.sealed();
             read.read(&mut *self.reader, self.origin, first, end)?;
-            let mut is_told = false;
-            let early = |checkpoint: &SignedCheckpoint| {
-                is_told = is_urgent && checkpoint.checkpoint.size == end;
-                if is_told {
-                    // Nobody listens any more only when the node has ended.
-                    let _ = self.sealed.send(checkpoint.clone());
-                }
+            let entries = read.entries();
+            let checkpoint = match is_urgent {
+                true => self.sealer.seal_unannounced(first, &entries)?,
+                false => self.sealer.seal(first, &entries)?,
             };
-            let checkpoint = self.sealer.seal_telling(first, &read.entries(), early)?;
             if let Some(checkpoint) = checkpoint.filter(|_| self.sealer.sealed() == end) {
                 self.asked.offer(Some(&checkpoint));
-                if !is_told {
-                    let _ = self.sealed.send(checkpoint);
-                }
+                // Nobody listens any more only when the node has ended.
+                let _ = self.sealed.send(checkpoint);
             }
+        }
+        if !is_urgent {
+            self.sealer.announce()?;
         }
         Ok(())
     }

@@ -7,7 +7,8 @@
 //! nothing signs a tree that contradicts one signed before.
 //!
 //! Files below the ledger's folder, besides those of C2SP tlog-tiles:
-//! - `checkpoint.signed`: the last checkpoint signed, durable before anyone can see it.
+//! - `checkpoint.signed`: the last checkpoint signed, durable before `checkpoint` shows it. Other
+//!   sites that are waited for may have been told of a newer one, of entries that are durable.
 //! - `synced`: a checkpoint's text without signature, for a size below which all full tiles are on
 //!   disk, so that opening checks only what came later.
 //! - `cosignatures`: for each cosigner the newest checkpoint that it has cosigned

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long something that other servers do may take: they wait some seconds here and there.
@@ -27,15 +28,23 @@ pub fn await_that<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) ->
     }
 }
 
-/// An address on loopback whose port is free for UDP and TCP.
+/// Ports that the system gives to nobody by itself (`ip_local_port_range` begins above), so that a
+/// port found free is still free when a program is started on it, and after it was killed.
+const PORTS: std::ops::Range<u32> = 10_000..32_000;
+
+/// An address on loopback whose port is free for UDP and TCP, and is given once in this process.
 ///
 /// # Panics
 /// When there is none.
 pub fn free_address() -> SocketAddr {
-    for _ in 0..100 {
-        let tcp = TcpListener::bind("127.0.0.1:0").expect("a socket");
-        let address = tcp.local_addr().expect("an address");
-        if UdpSocket::bind(address).is_ok() {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Tests of several programs may run at the same time, and begin far from each other.
+    let begin = std::process::id().wrapping_mul(997);
+    for _ in PORTS {
+        let given = begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + given % (PORTS.end - PORTS.start);
+        let address = SocketAddr::from(([127, 0, 0, 1], port.try_into().expect("a port")));
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             return address;
         }
     }

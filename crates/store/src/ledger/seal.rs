@@ -1,7 +1,8 @@
 //! Sealing: entries become bundles, tiles and a signed checkpoint.
 //!
 //! The order is what matters. Everything is written, read back and rehashed; the root is computed
-//! from what was read; only then is the checkpoint signed, made durable, and published. A failure
+//! from what was read; only then is the checkpoint signed, made durable, and published (the last two
+//! a moment later where others wait for the signature). A failure
 //! leaves the sealer where it was, so that the same entries can be sealed again; a checkpoint that
 //! may have been signed is remembered even then, and nothing that contradicts it is ever signed.
 //!
@@ -98,53 +99,68 @@ impl Sealer {
         first_index: u64,
         entries: &[E],
     ) -> Result<Option<SignedCheckpoint>, SealError> {
-        self.seal_telling(first_index, entries, |_| {})
-    }
-
-    /// As [`Self::seal`], and shows the checkpoint to `tell` when it is signed, before it is durable:
-    /// for others who wait for it. The entries must be durable already, and those who are told
-    /// must be sent them first. A crash in between then has the same entries sealed again, which
-    /// signs the same tree.
-    ///
-    /// # Errors
-    /// [`SealError`], even after `tell` was called.
-    pub fn seal_telling<E: AsRef<[u8]>>(
-        &mut self,
-        first_index: u64,
-        entries: &[E],
-        tell: impl FnOnce(&SignedCheckpoint),
-    ) -> Result<Option<SignedCheckpoint>, SealError> {
         self.must_follow(first_index)?;
         if entries.is_empty() && self.announced {
             return Ok(self.signed.clone());
         }
         let grown = self.grow(entries)?;
-        let size = grown.frontier.size();
-        let published = if size < self.signed_size() {
-            None
-        } else {
-            let signed = self.sign(size, grown.frontier.root())?;
-            tell(&signed);
+        let signed = self.sign(&grown)?;
+        if let Some(signed) = &signed {
             self.publish(signed.clone())?;
-            Some(signed)
-        };
+        }
         self.accept(grown);
-        Ok(published)
+        Ok(signed)
     }
 
-    /// Signs the tree, unless this very one was signed already.
-    fn sign(&self, size: u64, root: Hash) -> Result<SignedCheckpoint, SealError> {
+    /// As [`Self::seal`], but leaves it to [`Self::announce`] to make the checkpoint durable and to
+    /// publish it: for those who wait for it at other sites, to whom it may be shown at once. The
+    /// entries must be durable already, and those who are shown it must be sent them first. A
+    /// crash before the announcement has the same entries sealed again, which signs the same tree.
+    ///
+    /// # Errors
+    /// [`SealError`], as [`Self::seal`].
+    pub fn seal_unannounced<E: AsRef<[u8]>>(
+        &mut self,
+        first_index: u64,
+        entries: &[E],
+    ) -> Result<Option<SignedCheckpoint>, SealError> {
+        self.must_follow(first_index)?;
+        let grown = self.grow(entries)?;
+        let signed = self.sign(&grown)?;
+        if signed.is_some() {
+            self.signed.clone_from(&signed);
+            self.announced = false;
+        }
+        self.accept(grown);
+        Ok(signed)
+    }
+
+    /// Makes the last checkpoint durable and publishes it, unless that was done.
+    ///
+    /// # Errors
+    /// `Io` and `Damaged`, after which the same may be called again.
+    pub fn announce(&mut self) -> Result<(), SealError> {
+        match self.signed.clone() {
+            Some(signed) if !self.announced && signed.checkpoint.size == self.sealed() => {
+                self.publish(signed)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Signs the tree, unless this very one was signed already; `None` where larger ones were.
+    fn sign(&self, grown: &Grown) -> Result<Option<SignedCheckpoint>, SealError> {
+        let (size, root) = (grown.frontier.size(), grown.frontier.root());
         match &self.signed {
+            Some(signed) if signed.checkpoint.size > size => Ok(None),
             Some(signed) if signed.checkpoint.size == size => {
                 same_root(&signed.checkpoint, root)?;
-                Ok(signed.clone())
+                Ok(Some(signed.clone()))
             }
             _ => {
-                assert!(size >= self.signed_size(), "a log is never signed at a smaller size");
                 let origin = self.origin().to_owned();
-                Checkpoint { origin, size, root }
-                    .sign(&self.key)
-                    .map_err(|error| SealError::Checkpoint { path: SIGNED, error })
+                let signed = Checkpoint { origin, size, root }.sign(&self.key);
+                signed.map(Some).map_err(|error| SealError::Checkpoint { path: SIGNED, error })
             }
         }
     }

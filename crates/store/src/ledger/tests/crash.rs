@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use einhorn_core::ledger::checkpoint;
+use einhorn_core::ledger::{Checkpoint, checkpoint};
 use proptest::prelude::*;
 
 use super::super::SealError;
@@ -88,6 +88,56 @@ fn an_interruption_at_any_operation_is_survived<K: Subject>() {
             }
         }
     }
+}
+
+/// Checkpoints that others were shown before they were announced, interrupted at each operation,
+/// in each way, followed by nothing, a restart, or a power cut.
+#[test]
+fn what_was_shown_unannounced_is_never_contradicted() {
+    for failure in [Failure::NotPersisted, Failure::Persisted] {
+        for after in 0..3 {
+            let is_done = |at: usize| {
+                let disk = Arc::new(Disk::default());
+                let mut sealer = open(&disk);
+                let mut shown = Vec::new();
+                seal_to(&mut sealer, 300);
+                disk.fail_after(at, failure, after > 0);
+                let result = show_unannounced(&mut sealer, &mut shown);
+                disk.repair();
+                match after {
+                    0 => {
+                        seal_to(&mut sealer, 1200);
+                        assert_sound(&*disk);
+                    }
+                    1 => drop(sealer),
+                    _ => disk.cut_power(at as u64 * 77),
+                }
+                shown.iter().for_each(|shown| assert_eq!(shown.root, root_of(shown.size)));
+                assert_recovers::<einhorn_core::ledger::SignerKey>(&disk, 1200);
+                result.is_ok()
+            };
+            let steps = (0..).find(|at| is_done(*at));
+            assert!(steps > Some(20), "{steps:?}");
+        }
+    }
+}
+
+/// Seals 800 entries, some in urgent steps, and syncs.
+fn show_unannounced(sealer: &mut Sealer, shown: &mut Vec<Checkpoint>) -> Result<(), SealError> {
+    for (from, to) in [(300, 400), (400, 401), (401, 700), (700, 800)] {
+        let signed = sealer.seal_unannounced(from, &range(from, to))?;
+        shown.extend(signed.map(|signed| signed.checkpoint));
+        let on_disk = sealer.published().map(|signed| signed.checkpoint);
+        assert_eq!(on_disk.as_ref(), shown.last());
+        if to == 401 {
+            sealer.announce()?;
+            sealer.sync_full()?;
+        }
+    }
+    // Nothing durable is to be larger than what is signed on the disk.
+    assert!(sealer.sync_full()? <= 401);
+    sealer.announce()?;
+    sealer.sync_full().map(|_| ())
 }
 
 /// A sync that failed may have lost the data for good, though a later sync reports success.
