@@ -1,7 +1,7 @@
 //! The connection to etcd's members: the one place with a runtime, which never leaks out.
 //!
-//! One thread drives a small runtime with one client for each member. Callers wait for their
-//! answers synchronously, on threads of their own that must not belong to another runtime. A call
+//! One thread drives a small runtime with one client for each member; callers, on whichever
+//! thread, wait for their answers synchronously. A call
 //! goes to the member that answered last, and to the next one when that fails or is late. It is
 //! sent again as it is until the deadline, so only what may be done twice may be sent here: a
 //! read, or a write under a comparison that it makes false itself.
@@ -10,6 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -172,12 +173,33 @@ impl Connection {
     pub(super) fn call<T, F>(
         &self,
         doing: &'static str,
-        request: impl Fn(Client) -> F,
+        request: impl Fn(Client) -> F + Send + Sync + 'static,
     ) -> Result<T, EngineError>
     where
-        F: Future<Output = Result<T, Error>>,
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        self.handle.block_on(self.members.call(doing, request))
+        let members = Arc::clone(&self.members);
+        let answer = self.wait(async move { members.call(doing, request).await });
+        answer.unwrap_or_else(|| {
+            let cause = "the thread of its client has ended".to_owned();
+            Err(EngineError::Unavailable { doing, place: self.place.name(), cause })
+        })
+    }
+
+    /// Runs a future on the connection's thread and waits for what comes out; `None` if that
+    /// thread has ended. The caller's thread may belong to another runtime, which a runtime of
+    /// its own could not be entered from.
+    pub(super) fn wait<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.handle.spawn(async move {
+            // There is room for it, and nobody is left to tell if nobody waits.
+            let _ = sender.send(future.await);
+        });
+        receiver.recv().ok()
     }
 
     pub(super) fn limits(&self) -> EtcdLimits {

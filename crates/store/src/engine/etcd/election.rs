@@ -62,7 +62,7 @@ impl EtcdElection {
     /// As from etcd.
     pub fn leader(&self) -> Result<Option<EtcdLeader>, EngineError> {
         let key = self.connection.place.keys.leader();
-        let response = self.connection.call("ask who leads", |mut client| {
+        let response = self.connection.call("ask who leads", move |mut client| {
             let key = key.clone();
             async move { client.get(key, None).await }
         })?;
@@ -95,7 +95,7 @@ impl EtcdElection {
     /// The leader, and the revision at which that was so.
     fn look(&self) -> Result<(Option<EtcdLeader>, i64), EngineError> {
         let key = self.connection.place.keys.leader();
-        let response = self.connection.call("ask who leads", |mut client| {
+        let response = self.connection.call("ask who leads", move |mut client| {
             let key = key.clone();
             async move { client.get(key, None).await }
         })?;
@@ -106,7 +106,7 @@ impl EtcdElection {
     /// Leads, unless somebody does.
     fn try_to_lead(&self) -> Result<Option<EtcdLeadership>, EngineError> {
         const DOING: &str = "become the leader";
-        let granted = self.connection.call(DOING, |mut client| async move {
+        let granted = self.connection.call(DOING, move |mut client| async move {
             client.lease_grant(LEASE_SECONDS, None).await
         })?;
         let (lease, key) = (granted.id(), self.connection.place.keys.leader());
@@ -118,7 +118,7 @@ impl EtcdElection {
                 TxnOp::get(key.clone(), None),
             ])
             .or_else([TxnOp::get(key.clone(), None)]);
-        let response = self.connection.call(DOING, |mut client| {
+        let response = self.connection.call(DOING, move |mut client| {
             let transaction = transaction.clone();
             async move { client.txn(transaction).await }
         })?;
@@ -141,10 +141,10 @@ impl EtcdElection {
     fn await_vacancy(&self, revision: i64, patience: Duration) {
         let (at, client) = self.connection.members.preferred();
         let key = self.connection.place.keys.leader();
-        let waited = self.connection.handle.block_on(async {
+        let waited = self.connection.wait(async move {
             tokio::time::timeout(patience, vacancy(client, key, revision + 1)).await
         });
-        if matches!(waited, Ok(Err(_))) {
+        if matches!(waited, Some(Ok(Err(_)))) {
             self.connection.members.prefer_next_to(at);
         }
     }
@@ -172,8 +172,9 @@ fn leader_of(value: &KeyValue) -> EtcdLeader {
 
 /// Gives a lease back. If that fails it runs out by itself.
 fn revoke(connection: &Connection, lease: i64) {
-    let result = connection
-        .call("give a lease back", |mut client| async move { client.lease_revoke(lease).await });
+    let result = connection.call("give a lease back", move |mut client| async move {
+        client.lease_revoke(lease).await
+    });
     if let Err(error) = result {
         tracing::debug!(%error, "a lease runs out by itself");
     }
@@ -218,9 +219,10 @@ impl EtcdLeadership {
     /// Waits up to `patience` until it is over; says whether it is.
     pub fn await_end(&self, patience: Duration) -> bool {
         let mut is_over = self.is_over.clone();
-        self.connection.handle.block_on(async {
+        let waited = self.connection.wait(async move {
             tokio::time::timeout(patience, is_over.wait_for(|is_over| *is_over)).await.is_ok()
-        })
+        });
+        waited.unwrap_or(true)
     }
 
     /// Ends it at once, so that another node need not wait.

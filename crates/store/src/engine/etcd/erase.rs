@@ -59,7 +59,7 @@ impl EtcdEngine {
         let options = GetOptions::new()
             .with_range(keys.behind(Family::Audit, end.id))
             .with_limit(ERASED_RUNS_AT_ONCE);
-        let mut response = self.connection.call("read audit values", |client| {
+        let mut response = self.connection.call("read audit values", move |client| {
             let (key, options) = (key.clone(), options.clone());
             async move { Members::reading(&client).get(key, Some(options)).await }
         })?;
@@ -119,9 +119,10 @@ impl EtcdEngine {
                 .with_range(behind)
                 .with_keys_only()
                 .with_limit(FREED_KEYS_AT_ONCE);
-            let response = self.connection.call(DOING, |mut client| {
-                let (first, options) = (first.clone(), options.clone());
-                async move { client.get(first, Some(options)).await }
+            let from = first.clone();
+            let response = self.connection.call(DOING, move |mut client| {
+                let (from, options) = (from.clone(), options.clone());
+                async move { client.get(from, Some(options)).await }
             })?;
             if let Some(last) = response.kvs().last() {
                 // What lies before the successor of the last key.
@@ -151,7 +152,7 @@ impl EtcdEngine {
     /// from etcd's database, where only free pages still have its octets.
     fn drop_history(&mut self, physical: bool) -> Result<(), EngineError> {
         let revision = self.writer.revision();
-        let result = self.connection.call("drop etcd's history", |mut client| async move {
+        let result = self.connection.call("drop etcd's history", move |mut client| async move {
             let options = physical.then(|| CompactionOptions::new().with_physical());
             client.compact(revision, options).await
         });

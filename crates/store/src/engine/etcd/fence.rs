@@ -43,7 +43,7 @@ pub(super) fn root_in(
 /// Reads the root.
 pub(super) fn read_root(connection: &Connection) -> Result<Found, EngineError> {
     let key = connection.place.keys.root();
-    let response = connection.call("read where the logs end", |mut client| {
+    let response = connection.call("read where the logs end", move |mut client| {
         let key = key.clone();
         async move { client.get(key, None).await }
     })?;
@@ -155,7 +155,7 @@ impl Writer {
         }
         let look = [TxnOp::get(keys.root(), None), TxnOp::get(keys.leader(), None)];
         let transaction = Txn::new().when(compares).and_then(operations).or_else(look);
-        connection.call(doing, |mut client| {
+        connection.call(doing, move |mut client| {
             let transaction = transaction.clone();
             async move { client.txn(transaction).await }
         })

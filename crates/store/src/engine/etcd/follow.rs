@@ -64,9 +64,11 @@ impl EtcdFollower {
             let recheck = left.min(connection.limits().recheck);
             // Whether it was the watch or the time makes no difference. A change since the look is
             // remembered.
-            let changed = self.changed.notified();
-            let wait = async { tokio::time::timeout(recheck, changed).await.is_ok() };
-            let _ = connection.handle.block_on(wait);
+            let changed = Arc::clone(&self.changed).notified_owned();
+            let wait = async move { tokio::time::timeout(recheck, changed).await.is_ok() };
+            if connection.wait(wait).is_none() {
+                return Ok(ends);
+            }
         }
     }
 }

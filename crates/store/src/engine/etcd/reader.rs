@@ -75,7 +75,7 @@ impl EtcdReader {
                 TxnOp::get(keys.root(), None),
                 TxnOp::get(keys.value(family, id, from), Some(range)),
             ]);
-            let response = self.connection.call("read the log", |client| {
+            let response = self.connection.call("read the log", move |client| {
                 let transaction = transaction.clone();
                 async move { Members::reading(&client).txn(transaction).await }
             })?;

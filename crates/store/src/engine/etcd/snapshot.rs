@@ -101,7 +101,7 @@ impl EtcdReader {
     ) -> Result<u64, EngineError> {
         for number in 0..snapshot.pieces {
             let key = self.connection.place.keys.value(Family::Piece, snapshot.id, number);
-            let response = self.connection.call("read a snapshot", |client| {
+            let response = self.connection.call("read a snapshot", move |client| {
                 let options = GetOptions::new().with_revision(revision);
                 let key = key.clone();
                 async move { Members::reading(&client).get(key, Some(options)).await }
