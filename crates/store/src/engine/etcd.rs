@@ -56,6 +56,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use etcd_client::TxnOp;
+use tokio::sync::watch;
 
 pub use self::connection::{EtcdLimits, EtcdPlace};
 pub use self::election::{EtcdElection, EtcdLeader, EtcdLeadership};
@@ -90,6 +91,8 @@ pub struct EtcdEngine {
     poison: Option<Arc<EngineError>>,
     /// The revision up to which the history was dropped, as far as this engine knows.
     compacted: i64,
+    /// Told when this engine can write no more, if it is a leader's.
+    over: Option<Arc<watch::Sender<bool>>>,
 }
 
 impl EtcdEngine {
@@ -104,18 +107,22 @@ impl EtcdEngine {
     }
 
     /// Opens the logs as the node that leads. The engine's epoch becomes that of the leadership,
-    /// and its writes fail with [`EngineError::Fenced`] from the moment when that is over.
+    /// and its writes fail with [`EngineError::Fenced`] from the moment when that is over. It is
+    /// also over once a write of this engine has failed: a leader that cannot write is none.
     ///
     /// # Errors
     /// [`EngineError::Fenced`] if the leadership is over already; else as [`EtcdEngine::open`].
     pub fn open_as_leader(leadership: &EtcdLeadership) -> Result<Self, EngineError> {
-        Self::open_on(Arc::clone(leadership.connection()), Some(leadership.epoch()))
+        let mut engine =
+            Self::open_on(Arc::clone(leadership.connection()), Some(leadership.epoch()))?;
+        engine.over = Some(leadership.over());
+        Ok(engine)
     }
 
     fn open_on(connection: Arc<Connection>, leader: Option<u64>) -> Result<Self, EngineError> {
         let writer = Writer::open(&connection, leader)?;
         let compacted = writer.revision();
-        let engine = Self { connection, writer, poison: None, compacted };
+        let engine = Self { connection, writer, poison: None, compacted, over: None };
         engine.remove_staged()?;
         Ok(engine)
     }
@@ -153,6 +160,9 @@ impl EtcdEngine {
         write(self).inspect_err(|error| {
             tracing::error!(log = %self.connection.place.name(), %error, "the log takes no more writes");
             self.poison = Some(Arc::new(error.clone()));
+            self.over.iter().for_each(|over| {
+                over.send_replace(true);
+            });
         })
     }
 

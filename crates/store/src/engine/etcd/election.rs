@@ -186,20 +186,25 @@ pub struct EtcdLeadership {
     connection: Arc<Connection>,
     lease: i64,
     epoch: u64,
-    is_over: watch::Receiver<bool>,
+    over: Arc<watch::Sender<bool>>,
     signs: JoinHandle<()>,
 }
 
 impl EtcdLeadership {
     fn keep(connection: Arc<Connection>, lease: i64, epoch: u64) -> Self {
-        let (over, is_over) = watch::channel(false);
+        let over = Arc::new(watch::Sender::new(false));
+        let tell = Arc::clone(&over);
         let (members, key) = (Arc::clone(&connection.members), connection.place.keys.leader());
         let signs = connection.handle.spawn(async move {
             give_signs(&members, &key, lease, epoch).await;
-            // Nobody listens any more if the leadership is dropped.
-            let _ = over.send(true);
+            tell.send_replace(true);
         });
-        Self { connection, lease, epoch, is_over, signs }
+        Self { connection, lease, epoch, over, signs }
+    }
+
+    /// Where an engine tells that it can write no more: a leader that cannot write is none.
+    pub(super) fn over(&self) -> Arc<watch::Sender<bool>> {
+        Arc::clone(&self.over)
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
@@ -211,14 +216,15 @@ impl EtcdLeadership {
         self.epoch
     }
 
-    /// Whether etcd has said that it is over. While etcd is silent it may be over already.
+    /// Whether it is known to be over: etcd has said so, or the engine of this leader can write no
+    /// more. While etcd is silent it may be over already.
     pub fn is_over(&self) -> bool {
-        *self.is_over.borrow()
+        *self.over.borrow()
     }
 
     /// Waits up to `patience` until it is over; says whether it is.
     pub fn await_end(&self, patience: Duration) -> bool {
-        let mut is_over = self.is_over.clone();
+        let mut is_over = self.over.subscribe();
         let waited = self.connection.wait(async move {
             tokio::time::timeout(patience, is_over.wait_for(|is_over| *is_over)).await.is_ok()
         });
@@ -226,7 +232,7 @@ impl EtcdLeadership {
     }
 
     /// Ends it at once, so that another node need not wait.
-    pub fn resign(self) {
+    pub fn resign(&self) {
         self.signs.abort();
         revoke(&self.connection, self.lease);
     }
