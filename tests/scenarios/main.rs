@@ -6,6 +6,8 @@ mod crash;
 mod disk;
 mod ledger_commands;
 mod load;
+#[cfg(feature = "etcd")]
+mod several_nodes;
 mod sites;
 mod tlog;
 mod verifier;

@@ -67,7 +67,10 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
         let clippy = ["--all-targets", "--", "-D", "warnings"];
         passed(&mut cargo(&[&["clippy"], &engine[..], &clippy].concat()))?;
         let only = ["--", "etcd"];
-        passed(cargo(&[&["test"], &engine[..], &only].concat()).env(REQUIRE_PEERS, "1"))
+        passed(cargo(&[&["test"], &engine[..], &only].concat()).env(REQUIRE_PEERS, "1"))?;
+        let nodes = ["test", "--release", "-p", "einhorn", "--features", "etcd"];
+        let only = ["--test", "scenarios", "--", "several_nodes"];
+        passed(cargo(&[&nodes[..], &only].concat()).env(REQUIRE_PEERS, "1"))
     });
     if extent == Extent::Full {
         steps.run("long tests", || {

@@ -124,6 +124,7 @@ impl Demo {
             keys: vec![key.clone()],
             grants: vec![Grant::everything(key.name().clone(), zone.clone())],
             answer: AnswerConfig::default(),
+            etcd: None,
             link: None,
             witnesses: Vec::new(),
             witnessed_logs: Vec::new(),

@@ -220,6 +220,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         keys,
         grants,
         answer: AnswerConfig::default(),
+        etcd: None,
         link: None,
         witnesses: Vec::new(),
         witnessed_logs: Vec::new(),

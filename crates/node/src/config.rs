@@ -1,10 +1,12 @@
 //! The configuration: one TOML file, checked as a whole before anything starts.
 
 mod answer;
+mod etcd;
 mod link;
 mod witness;
 
 pub use answer::AnswerConfig;
+pub use etcd::EtcdConfig;
 pub use link::LinkConfig;
 pub use witness::WitnessedLog;
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub grants: Vec<Grant>,
     /// What answers say, and how much anyone may ask.
     pub answer: AnswerConfig,
+    /// The etcd that holds the site's log; without it the log lies in the data folder.
+    pub etcd: Option<EtcdConfig>,
     /// How other sites are reached; without it this site is alone.
     pub link: Option<LinkConfig>,
     /// Who cosigns our log, besides the other sites.
@@ -122,6 +126,7 @@ struct RawConfig {
     answer: answer::RawAnswer,
     #[serde(default)]
     limits: answer::RawLimits,
+    etcd: Option<etcd::RawEtcd>,
     link: Option<link::RawLink>,
     map_interval_seconds: Option<u64>,
     disk_budget_mb: Option<u64>,
@@ -200,6 +205,7 @@ impl Config {
             .enumerate()
             .map(|(i, key)| checker.keys(i, key))
             .collect::<Result<_, _>>()?;
+        let etcd = raw.etcd.map(|etcd| checker.etcd(etcd, &raw.site)).transpose()?;
         let config = Config {
             ledger_name: raw.ledger_name.unwrap_or_else(|| ledger_name(&raw.site)),
             site: raw.site,
@@ -214,6 +220,7 @@ impl Config {
                 .map(|grant| checker.grant(grant))
                 .collect::<Result<_, _>>()?,
             answer: checker.answer_and_limits(raw.answer, raw.limits)?,
+            etcd,
             link: raw.link.map(|link| checker.link(link)).transpose()?,
             witnesses: raw
                 .witnesses

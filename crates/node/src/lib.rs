@@ -3,6 +3,8 @@
 //! It decides nothing: requests go from `ingress` to the commit, batches from the commit to the
 //! store, snapshots from the commit to `serve`, and this crate carries them.
 
+#[cfg(feature = "etcd")]
+mod cluster;
 pub mod config;
 mod copies;
 pub mod files;

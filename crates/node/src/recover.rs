@@ -53,7 +53,7 @@ pub(crate) fn log_id(origin: Origin) -> LogId {
     LogId(u32::from(origin.site) << 16 | u32::from(origin.generation))
 }
 
-fn origin_of(log: LogId) -> Origin {
+pub(crate) fn origin_of(log: LogId) -> Origin {
     Origin { site: (log.0 >> 16) as u16, generation: log.0 as u16 }
 }
 
@@ -82,6 +82,18 @@ pub(crate) fn from_engine(
     let mut folded = Folded::nothing(own);
     let outcome = fold_all(reader, own, &mut folded);
     (folded, outcome)
+}
+
+/// A fold of all logs behind `reader` that has folded the newest snapshot, and goes on where
+/// that ends in each log.
+#[cfg(feature = "etcd")]
+pub(crate) fn begin_following(
+    reader: &mut dyn EngineReader,
+    own: Origin,
+) -> Result<Folding, LogError> {
+    let stored: Vec<Origin> = reader.logs()?.into_iter().map(origin_of).collect();
+    let mut state = latest_snapshot(reader, own)?.unwrap_or_else(|| State::empty(own));
+    begin_folding(reader, own, &stored, &mut state)
 }
 
 fn fold_all(

@@ -7,6 +7,8 @@ mod writers;
 #[cfg(test)]
 pub(crate) use open::{Opened, Place, open_from};
 
+#[cfg(feature = "etcd")]
+use crate::cluster::{Running, Standing};
 use crate::config::Config;
 use crate::files::{self, FolderError};
 use crate::keeper::{self, Keeper};
@@ -103,6 +105,8 @@ pub struct Node {
     committing: JoinHandle<()>,
     sealing: Option<JoinHandle<()>>,
     rebuild: Arc<OnceLock<String>>,
+    #[cfg(feature = "etcd")]
+    cluster: Option<Running>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -114,18 +118,36 @@ impl Node {
     pub fn start(config: &Config) -> Result<Node, StartError> {
         files::prepare(&config.data)?;
         // Addresses first: the most likely thing to be wrong, and nothing has been changed yet.
-        let mut sockets = Sockets::bind(config)?;
+        let sockets = Sockets::bind(config)?;
         let sites = Sites::load(config)?;
-        let mut opened = open(config, sites.as_ref())?;
+        #[cfg(feature = "etcd")]
+        {
+            let mut standing = standing(config)?;
+            let opened = open(config, sites.as_ref(), standing.as_mut())?;
+            let mut node = Node::start_opened(config, sockets, sites, opened)?;
+            let (published, rebuild) = (&node.operator.ingress.zones, &node.rebuild);
+            let cluster = standing.map(|standing| standing.start(published, rebuild, &node.stop));
+            node.cluster = cluster.transpose()?;
+            Ok(node)
+        }
+        #[cfg(not(feature = "etcd"))]
+        {
+            let opened = open(config, sites.as_ref())?;
+            Node::start_opened(config, sockets, sites, opened)
+        }
+    }
+
+    fn start_opened(
+        config: &Config,
+        mut sockets: Sockets,
+        sites: Option<Sites>,
+        mut opened: open::Opened,
+    ) -> Result<Node, StartError> {
         let (read_only, entries) = (opened.read_only.clone(), opened.state.next_index());
         let verifier_key = opened.signer.verifier().to_string();
         let (submit, submissions) = crossbeam_channel::bounded(SUBMISSIONS_WAITING_MAX);
         let (notified, notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
-        let ingress = Arc::new(ingress(config, &opened, submit, notified)?);
-        ingress.zones.publish(Publication {
-            zones: opened.state.zones.clone(),
-            steps: std::mem::take(&mut opened.steps),
-        });
+        let ingress = Arc::new(ingress(config, &mut opened, submit, notified)?);
         let reader = || opened.engine.as_ref().map(|engine| engine.reader()).transpose();
         let (reader, maps_reader) = (reader()?, reader()?);
         let ((changes, changed), (keeper, questions)) = (keeper::channel(), keeper::questions());
@@ -178,6 +200,8 @@ impl Node {
             committing,
             sealing,
             rebuild,
+            #[cfg(feature = "etcd")]
+            cluster: None,
             runtime,
         })
     }
@@ -215,23 +239,37 @@ impl Node {
         self.sockets.into_iter().for_each(|thread| join("udp", thread));
         join("commit", self.committing);
         self.sealing.into_iter().for_each(|thread| join("ledger", thread));
+        #[cfg(feature = "etcd")]
+        self.cluster.into_iter().for_each(|cluster| join("cluster", cluster.stop()));
         // Its listeners must be gone before another start in this process.
         self.runtime.shutdown_timeout(STOP_PATIENCE);
     }
 }
 
-/// What every socket needs.
+/// Whether this node leads its site; `None` if it is the site's only one.
+#[cfg(feature = "etcd")]
+fn standing(config: &Config) -> Result<Option<Standing>, StartError> {
+    let name = config.listen.first().map(SocketAddr::to_string).unwrap_or_default();
+    config.etcd.as_ref().map(|etcd| Standing::take(etcd, &name)).transpose()
+}
+
+/// What every socket needs, with the zones to answer from.
 fn ingress(
     config: &Config,
-    opened: &open::Opened,
+    opened: &mut open::Opened,
     submissions: crossbeam_channel::Sender<Submission>,
     notified: tokio::sync::mpsc::Sender<Notified>,
 ) -> io::Result<Ingress> {
     let mut audit_secret = [0; 32];
     files::random(&mut audit_secret)?;
     let site = opened.begin.as_ref().map_or(opened.state.origin, |(origin, _)| *origin).site;
+    let zones = Published::default();
+    zones.publish(Publication {
+        zones: opened.state.zones.clone(),
+        steps: std::mem::take(&mut opened.steps),
+    });
     Ok(Ingress {
-        zones: Published::default(),
+        zones,
         access: ArcSwap::from_pointee(config.access()),
         settings: ArcSwap::from_pointee(config.settings(cookie_secret(&audit_secret))),
         limited: LimitCounters::default(),

@@ -1,6 +1,8 @@
 //! Opening what the disk holds: the engine, the ledger, the key, and which log the site goes on with.
 
 use super::{FIRST_SITE, StartError};
+#[cfg(feature = "etcd")]
+use crate::cluster::{Following, Standing};
 use crate::config::Config;
 use crate::files::{self, FolderError};
 use crate::pump::SNAPSHOT_ENTRIES_MIN;
@@ -11,6 +13,8 @@ use einhorn_core::ledger::note::SignerKey;
 use einhorn_core::ledger::{Frontier, leaf_hash};
 use einhorn_core::model::entry::Previous;
 use einhorn_core::model::{Origin, Position, State, Step, snapshot};
+#[cfg(feature = "etcd")]
+use einhorn_store::engine::EtcdEngine;
 use einhorn_store::engine::{Engine, EngineError, EngineReader, SqliteEngine};
 use einhorn_store::ledger::{Files, OsFiles, SealError, Sealer};
 use std::collections::BTreeMap;
@@ -36,7 +40,11 @@ pub(crate) struct Opened {
 }
 
 /// Opens the log and its ledger in the configured folder.
-pub(super) fn open(config: &Config, sites: Option<&Sites>) -> Result<Opened, StartError> {
+pub(super) fn open(
+    config: &Config,
+    sites: Option<&Sites>,
+    #[cfg(feature = "etcd")] standing: Option<&mut Standing>,
+) -> Result<Opened, StartError> {
     let place = Place {
         ledger_name: &config.ledger_name,
         joins: sites.is_some_and(|sites| sites.join.is_some()),
@@ -51,7 +59,40 @@ pub(super) fn open(config: &Config, sites: Option<&Sites>) -> Result<Opened, Sta
             files::signer(&config.data, generation, &name, is_new)
         },
     };
-    open_from(SqliteEngine::open(&config.data), &place)
+    #[cfg(feature = "etcd")]
+    match standing {
+        Some(Standing::Leads(leadership)) => {
+            return open_from(boxed(EtcdEngine::open_as_leader(leadership)), &place);
+        }
+        Some(Standing::Follows(following)) => return open_following(following, &place),
+        None => {}
+    }
+    open_from(boxed(SqliteEngine::open(&config.data)), &place)
+}
+
+fn boxed<E: Engine + 'static>(
+    engine: Result<E, EngineError>,
+) -> Result<Box<dyn Engine>, EngineError> {
+    Ok(Box::new(engine?))
+}
+
+/// Folds what the node that leads has made durable, to answer from.
+#[cfg(feature = "etcd")]
+fn open_following(following: &mut Following, place: &Place<'_>) -> Result<Opened, StartError> {
+    let own = following.own_log(place.ledger_name)?;
+    let state = following.begin(own)?;
+    Ok(Opened {
+        signer: (place.signer)(own.generation, false)?,
+        steps: recover::last_steps(&mut *following.follower, log_id(own))?,
+        state,
+        engine: None,
+        sealer: None,
+        ledger: (place.files)(own.generation).map_err(StartError::System)?,
+        read_only: Some(following.reason()?),
+        snapshot_entries: 0,
+        held: BTreeMap::new(),
+        begin: None,
+    })
 }
 
 /// Opens a ledger's files, by the log's generation.
@@ -74,11 +115,11 @@ pub(crate) struct Place<'a> {
 /// Opens the log and its ledger, wherever they lie. What is damaged makes the node read-only, as
 /// long as there is something to serve; what is another's, newer or misnamed is an error.
 pub(crate) fn open_from(
-    engine: Result<SqliteEngine, EngineError>,
+    engine: Result<Box<dyn Engine>, EngineError>,
     place: &Place<'_>,
 ) -> Result<Opened, StartError> {
     let mut problems: Vec<String> = Vec::new();
-    let engine = match engine {
+    let mut engine = match engine {
         Ok(engine) => Some(engine),
         Err(error @ EngineError::Corrupt { .. }) => {
             problems.push(error.to_string());
@@ -86,7 +127,7 @@ pub(crate) fn open_from(
         }
         Err(error) => return Err(error.into()),
     };
-    let (own, folded) = fold(engine.as_ref(), place, &mut problems)?;
+    let (own, folded) = fold(engine.as_deref(), place, &mut problems)?;
     let Folded { mut state, entries: folded, held } = folded;
 
     // A log that another one went on for is at its end, and so is one whose key was renewed: this
@@ -109,7 +150,6 @@ pub(crate) fn open_from(
     if !problems.is_empty() {
         state = recover::from_ledger(&*ledger, signer.verifier(), state);
     }
-    let mut engine = engine.map(|engine| Box::new(engine) as Box<dyn Engine>);
     let mut snapshot_entries = state.entries() - folded.min(state.entries());
     if folded >= 100 * SNAPSHOT_ENTRIES_MIN
         && problems.is_empty()
@@ -144,7 +184,7 @@ pub(crate) fn open_from(
 
 /// The site's newest log, and what all logs come to, as far as they can be read.
 fn fold(
-    engine: Option<&SqliteEngine>,
+    engine: Option<&dyn Engine>,
     place: &Place<'_>,
     problems: &mut Vec<String>,
 ) -> Result<(Origin, Folded), StartError> {

@@ -168,7 +168,7 @@ impl World {
             folder: &|_| LEDGER.into(),
             signer: &|_, _| Ok(self.signer.clone()),
         };
-        let opened = open_from(Ok(engine), &place)?;
+        let opened = open_from(Ok(Box::new(engine)), &place)?;
         let Opened { state, engine, sealer, read_only, snapshot_entries, begin, .. } = opened;
         assert_eq!(read_only, None, "nothing was damaged, so the node must take updates");
         let (engine, sealer) = (engine.expect("an engine"), sealer.expect("a sealer"));
