@@ -77,6 +77,9 @@ impl World {
                 let at = Position { origin, index };
                 match entry.body {
                     Body::Change(change) => counted.add(at, change)?,
+                    Body::Decision { changes, .. } => {
+                        changes.into_iter().try_for_each(|change| counted.add(at, change))?;
+                    }
                     Body::Leftover { position, .. } => counted.leftovers.push(position),
                     _ => {}
                 }

@@ -4,7 +4,7 @@
 use crate::operators::{DESK, REGISTER, ZONES, name};
 use crate::world::{BEGIN_MS, Event, World};
 use einhorn_core::commit::DEADLINE_MS;
-use einhorn_core::model::entry::{Assembler, Body, Entry};
+use einhorn_core::model::entry::Assembler;
 use einhorn_core::model::request::{
     Action, Commitment, Identity, Operation as Change, Outcome, Prerequisite, Request, RequestId,
 };
@@ -224,20 +224,23 @@ impl World {
         let log = site.disk.logs.get(&at.origin).map_or(&[][..], |log| &log[..]);
         let octets = log.get(at.index as usize);
         let found = octets.and_then(|octets| Assembler::default().next(octets).ok()?);
-        let Some(Entry { body: Body::Change(change), .. }) = found else {
+        let changes = found.as_ref().map_or(&[][..], |entry| entry.body.changes());
+        if changes.is_empty() {
             return Err(format!("s{number} acknowledges {at}, which is no change on its disk"));
-        };
-        if change.request != wanted {
-            return Err(format!(
-                "s{number} acknowledges operation {operation} as {at}, which is another's"
-            ));
         }
-        let zone = site.zones.get(&change.zone);
-        for changed in &change.names {
-            let record = zone.and_then(|zone| zone.name(&changed.owner));
-            let rank = record.map(|record| History::rank(&record.history()));
-            if rank.is_none_or(|rank| rank < (changed.epoch, changed.version)) {
-                return Err(format!("s{number} acknowledges {at}, but does not show it"));
+        for change in changes {
+            if change.request != wanted {
+                return Err(format!(
+                    "s{number} acknowledges operation {operation} as {at}, which is another's"
+                ));
+            }
+            let zone = site.zones.get(&change.zone);
+            for changed in &change.names {
+                let record = zone.and_then(|zone| zone.name(&changed.owner));
+                let rank = record.map(|record| History::rank(&record.history()));
+                if rank.is_none_or(|rank| rank < (changed.epoch, changed.version)) {
+                    return Err(format!("s{number} acknowledges {at}, but does not show it"));
+                }
             }
         }
         let level = self.plan.levels[self.operations[operation].zone];

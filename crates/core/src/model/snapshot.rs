@@ -6,8 +6,8 @@
 //! the successor, option of the last map root (u64
 //! entries, u64 names, 32 octets, u64 time)); octets of the registry; list of
 //! endorsements (origin lost, origin endorser, origin successor, u64 held); list of withdrawals (two
-//! origins); list of positions of leftovers; list of removed zones (name, u32 incarnation); list of
-//! zones; u64 latest second until which forgotten requests were remembered; list of remembered
+//! origins); list of positions of leftovers; octets of the transactions under way; list of removed zones
+//! (name, u32 incarnation); list of zones; u64 latest second until which forgotten requests were remembered; list of remembered
 //! requests (16 octets id, u64 until, position).
 //!
 //! Zone: name apex, u32 incarnation, origin home, u32 serial, u64 and octets settings, list of
@@ -19,6 +19,7 @@ use super::codec::{Malformed, Put, TOO_SHORT, Take};
 use super::points::Point;
 use super::settings::Settings;
 use super::state::{Closed, Endorsed, Log, MapRootLogged};
+use super::transaction::Transactions;
 use super::tree::Tree;
 use super::{Effects, NameRecord, Origin, Registry, State, Zone};
 use std::sync::Arc;
@@ -81,6 +82,9 @@ fn put_head(put: &mut Put<'_>, state: &State) {
     }
     put.count(state.leftovers.len());
     state.leftovers.iter().for_each(|at| put.position(*at));
+    let mut transactions = Vec::new();
+    state.transactions.put(&mut Put(&mut transactions));
+    put.octets(&transactions);
     put.count(state.removed.len());
     for (apex, incarnation) in &state.removed {
         put.name(apex);
@@ -335,6 +339,9 @@ fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<usize, Malformed>
     state.withdrawn =
         take_list(take, |take| Ok((take.origin()?, take.origin()?)))?.into_iter().collect();
     state.leftovers = take_list(take, Take::position)?;
+    let mut transactions = Take { rest: take_octets(take)? };
+    state.transactions = Transactions::take(&mut transactions)?;
+    transactions.end()?;
     state.removed = take_list(take, |take| Ok((take.name()?, take.u32()?)))?.into_iter().collect();
     Ok(take.u32()? as usize)
 }

@@ -11,6 +11,7 @@ use super::fold_error::FoldError;
 use super::points::Point;
 use super::request::RequestId;
 use super::requests::Requests;
+use super::transaction::{Decided, TransactionId, Transactions};
 use super::{NameRecord, Origin, Position, Registry, Step, StepKind, Zone, Zones};
 use einhorn_wire::Name;
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +70,8 @@ pub struct Effects {
     pub steps: Vec<Step>,
     /// Zones that have something unpublished now and had nothing before.
     pub unpublished: Vec<Name>,
+    /// Transactions of which something was folded.
+    pub transactions: Vec<TransactionId>,
 }
 
 /// Everything a site knows.
@@ -85,6 +88,8 @@ pub struct State {
     /// The last incarnation of zones that were removed.
     pub(super) removed: BTreeMap<Name, u32>,
     pub(super) requests: Requests,
+    /// Changes of names with different homes that are under way.
+    pub transactions: Transactions,
     /// By lost log and endorser.
     pub(super) endorsements: BTreeMap<(Origin, Origin), Endorsed>,
     /// Lost logs with logs that will not go on for them.
@@ -105,6 +110,7 @@ impl State {
             zones: Zones::default(),
             removed: BTreeMap::new(),
             requests: Requests::default(),
+            transactions: Transactions::default(),
             endorsements: BTreeMap::new(),
             withdrawn: BTreeSet::new(),
             leftovers: Vec::new(),
@@ -326,8 +332,43 @@ impl State {
                 self.reach_points_waiting_for(*lost, u64::MAX, effects);
             }
             Body::Leftover { .. } => self.leftovers.push(at),
+            Body::Intent { .. } | Body::Decision { .. } | Body::Finish { .. } => {
+                self.fold_transaction(&entry.body, entry.time_ms, at, effects)?;
+            }
         }
         self.reach_points_waiting_for(origin, self.next_of(origin), effects);
+        Ok(())
+    }
+
+    /// Folds what is logged of changes with several homes.
+    fn fold_transaction(
+        &mut self,
+        body: &Body,
+        time_ms: u64,
+        at: Position,
+        effects: &mut Effects,
+    ) -> Result<(), FoldError> {
+        let id = match body {
+            Body::Intent { transaction, changes } => {
+                self.transactions.fold_intent(at, transaction, changes);
+                transaction.id
+            }
+            Body::Decision { transaction, is_commit, intents, changes } => {
+                let (transaction, is_commit) = (transaction.clone(), *is_commit);
+                let (id, intents) = (transaction.id, intents.clone());
+                self.transactions.fold_decision(Decided { at, is_commit, transaction, intents });
+                for change in changes {
+                    self.fold_change(change, time_ms, at, effects)?;
+                }
+                id
+            }
+            Body::Finish { id, participant, had_intent } => {
+                self.transactions.fold_finish(*id, *participant, *had_intent, time_ms);
+                *id
+            }
+            _ => return Ok(()),
+        };
+        effects.transactions.push(id);
         Ok(())
     }
 

@@ -21,6 +21,9 @@ impl Entry {
             Body::Withdrawal { .. } => 7,
             Body::Takeover { .. } => TAKEOVER,
             Body::Leftover { .. } => 9,
+            Body::Intent { .. } => 10,
+            Body::Decision { .. } => 11,
+            Body::Finish { .. } => 12,
         };
         put.u8(kind);
         put.u64(self.time_ms);
@@ -70,6 +73,9 @@ impl Entry {
                 put.position(*position);
                 put.octets(octets);
             }
+            Body::Intent { .. } | Body::Decision { .. } | Body::Finish { .. } => {
+                put_of_several(put, &self.body);
+            }
         }
     }
 
@@ -112,6 +118,21 @@ impl Entry {
                 is_attested: take.flag()?,
             },
             9 => Body::Leftover { position: take.position()?, octets: take.octets()?.to_vec() },
+            10 => Body::Intent {
+                transaction: Transaction::take(&mut take)?,
+                changes: take.list(64, Change::take)?,
+            },
+            11 => Body::Decision {
+                transaction: Transaction::take(&mut take)?,
+                is_commit: take.flag()?,
+                intents: take.list(12, Take::position)?,
+                changes: take.list(64, Change::take)?,
+            },
+            12 => Body::Finish {
+                id: TransactionId(take.array()?),
+                participant: take.origin()?,
+                had_intent: take.flag()?,
+            },
             _ => return Err(Malformed("entry: unknown kind, written by a newer version?")),
         };
         take.end()?;
@@ -119,8 +140,36 @@ impl Entry {
     }
 }
 
+/// What is logged of changes with several homes.
+fn put_of_several(put: &mut Put<'_>, body: &Body) {
+    match body {
+        Body::Intent { transaction, changes } => {
+            transaction.put(put);
+            put_changes(put, changes);
+        }
+        Body::Decision { transaction, is_commit, intents, changes } => {
+            transaction.put(put);
+            put.u8(u8::from(*is_commit));
+            put.count(intents.len());
+            intents.iter().for_each(|at| put.position(*at));
+            put_changes(put, changes);
+        }
+        Body::Finish { id, participant, had_intent } => {
+            put.bytes(&id.0);
+            put.origin(*participant);
+            put.u8(u8::from(*had_intent));
+        }
+        _ => {}
+    }
+}
+
+fn put_changes(put: &mut Put<'_>, changes: &[Change]) {
+    put.count(changes.len());
+    changes.iter().for_each(|change| change.put(put));
+}
+
 impl Change {
-    fn put(&self, put: &mut Put<'_>) {
+    pub(in crate::model) fn put(&self, put: &mut Put<'_>) {
         put.name(&self.zone);
         put.u32(self.incarnation);
         put.bytes(&self.request.0);
@@ -168,7 +217,7 @@ impl Change {
         self.names.iter().for_each(|name| name.put(put));
     }
 
-    fn take(take: &mut Take<'_>) -> Result<Change, Malformed> {
+    pub(in crate::model) fn take(take: &mut Take<'_>) -> Result<Change, Malformed> {
         Ok(Change {
             zone: take.name()?,
             incarnation: take.u32()?,
