@@ -175,6 +175,7 @@ impl<R> Commit<R> {
             self.copies.close_gaps();
             self.choose_sources(out);
         }
+        self.weigh_proof(now_ms, out);
         self.unpark(now_ms, out);
         self.watch_takeovers(now_ms, out);
     }
