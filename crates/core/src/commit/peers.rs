@@ -1,6 +1,7 @@
 //! The other sites: who is connected, what they hold, what they say.
 
 use super::forward::Asker;
+use super::takeover::Proposal;
 use super::{Commit, Output};
 use crate::ledger::SignedCheckpoint;
 use crate::link::Message;
@@ -142,8 +143,8 @@ impl<R> Commit<R> {
             Message::Answer { ticket, request, outcome } => {
                 self.answered(ticket, request, outcome, out);
             }
-            Message::Propose { lost, successor } => {
-                self.proposed(now_ms, site, lost, successor, out);
+            Message::Propose { lost, successor, round } => {
+                self.proposed(now_ms, site, Proposal { lost, successor, round }, out);
             }
             Message::Fork { origin, size } => self.forked(site, origin, size, out),
         }
@@ -214,7 +215,7 @@ impl<R> Commit<R> {
 
     /// The registry changed: sites may have gone.
     pub(super) fn peers_changed(&mut self, out: &mut Vec<Output<R>>) {
-        self.keys.clear();
+        self.signatures.forget_keys();
         self.release_levels(out);
         self.choose_sources(out);
     }

@@ -13,7 +13,7 @@ use super::request::RequestId;
 use super::requests::Requests;
 use super::{NameRecord, Origin, Position, Registry, Step, StepKind, Zone, Zones};
 use einhorn_wire::Name;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A log, as far as it is folded.
@@ -58,6 +58,8 @@ pub struct Closed {
 pub struct Endorsed {
     /// Who may go on for it.
     pub successor: Origin,
+    /// Which of the successor's proposals that answers.
+    pub round: u32,
     /// Entries of the lost log that the endorser holds.
     pub held: u64,
 }
@@ -87,8 +89,8 @@ pub struct State {
     pub(super) requests: Requests,
     /// By lost log and endorser.
     pub(super) endorsements: BTreeMap<(Origin, Origin), Endorsed>,
-    /// Lost logs with logs that will not go on for them.
-    pub(super) withdrawn: BTreeSet<(Origin, Origin)>,
+    /// The last round that was given up, by lost log and successor.
+    pub(super) withdrawn: BTreeMap<(Origin, Origin), u32>,
     /// Entries that keep what a lost log had and nobody else.
     pub(super) leftovers: Vec<Position>,
     /// Zones whose next point waits for an entry.
@@ -106,7 +108,7 @@ impl State {
             removed: BTreeMap::new(),
             requests: Requests::default(),
             endorsements: BTreeMap::new(),
-            withdrawn: BTreeSet::new(),
+            withdrawn: BTreeMap::new(),
             leftovers: Vec::new(),
             waiting: BTreeMap::new(),
         }
@@ -231,19 +233,28 @@ impl State {
         self.endorsements.iter().filter_map(of_log)
     }
 
-    /// The logs that somebody endorsed this successor for.
-    pub fn endorsed_for(&self, successor: Origin) -> impl Iterator<Item = Origin> {
+    /// The logs that somebody endorsed this successor for, each with the round.
+    pub fn endorsed_for(&self, successor: Origin) -> impl Iterator<Item = (Origin, u32)> {
         let is_for = move |(key, endorsed): (&(Origin, Origin), &Endorsed)| {
-            (endorsed.successor == successor).then_some(key.0)
+            (endorsed.successor == successor).then_some((key.0, endorsed.round))
         };
         self.endorsements.iter().filter_map(is_for)
     }
 
-    /// Whether `successor` said that it does not go on for `lost`, or was itself lost without
-    /// having done so.
-    pub fn has_withdrawn(&self, lost: Origin, successor: Origin) -> bool {
+    /// The last round in which `successor` gave up going on for `lost`; 0 if it never did.
+    pub fn withdrawn(&self, lost: Origin, successor: Origin) -> u32 {
+        self.withdrawn.get(&(lost, successor)).copied().unwrap_or(0)
+    }
+
+    /// Whether an endorsement still holds: its successor has not given up that round, nor was
+    /// itself taken over without having gone on for `lost`.
+    pub fn binds(&self, lost: Origin, endorsed: Endorsed) -> bool {
         let is_closed = |origin| self.logs.get(&origin).is_some_and(|log| log.closed.is_some());
-        self.withdrawn.contains(&(lost, successor)) || (is_closed(successor) && !is_closed(lost))
+        // Only with all of a log that has ended is it known what it did not do.
+        let is_over = self.logs.get(&endorsed.successor).is_some_and(|log| {
+            log.closed.is_some_and(|closed| log.next_index >= closed.end) && !is_closed(lost)
+        });
+        endorsed.round > self.withdrawn(lost, endorsed.successor) && !is_over
     }
 
     /// Entries that keep what a lost log had and nobody else.
@@ -315,11 +326,14 @@ impl State {
                     at,
                 );
             }
-            Body::Endorsement { lost, successor, held } => {
-                let endorsed = Endorsed { successor: *successor, held: *held };
+            Body::Endorsement { lost, successor, round, held } => {
+                let endorsed = Endorsed { successor: *successor, round: *round, held: *held };
                 self.endorsements.insert((*lost, origin), endorsed);
             }
-            Body::Withdrawal { lost } => _ = self.withdrawn.insert((*lost, origin)),
+            Body::Withdrawal { lost, round } => {
+                let known = self.withdrawn.entry((*lost, origin)).or_default();
+                *known = (*known).max(*round);
+            }
             Body::Takeover { lost, end, .. } => {
                 self.close(*lost, Closed { end: *end, successor: origin })?;
                 self.rehome_zones();
