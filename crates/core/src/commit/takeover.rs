@@ -114,9 +114,17 @@ impl<R> Commit<R> {
         if !self.may_append() {
             return Err(self.why_not_append());
         }
+        if !self.is_registered(self.state.origin) {
+            return Err("the others do not know this site's new log yet: try again".to_owned());
+        }
         self.can_agree(&name, is_attested)?;
         self.want_takeover(now_ms, lost, is_attested, out);
         Ok(())
+    }
+
+    /// Whether the sites know a log: what is at home in one that they cannot follow is lost to them.
+    fn is_registered(&self, origin: Origin) -> bool {
+        self.state.registry.log_key(origin).is_some()
     }
 
     /// Whether enough sites are connected to agree that one is lost. An operator's word stands in
@@ -201,8 +209,15 @@ impl<R> Commit<R> {
         let is_open = self.state.log(lost).is_some_and(|log| log.closed.is_none());
         // Nor does one go on that was vouched to be lost itself: of two sites that each want to go
         // on for the other, a majority must choose one.
+        let is_known = self.is_registered(successor) || lost.site == successor.site;
         let is_lost = self.is_frozen(successor) || self.state.in_charge(successor) != successor;
-        if successor.site != site || is_alive || is_lost || !is_open || lost == self.state.origin {
+        if successor.site != site
+            || is_alive
+            || is_lost
+            || !is_known
+            || !is_open
+            || lost == self.state.origin
+        {
             return;
         }
         // Of two sites that both want to go on, the one with the lower number does.
@@ -341,7 +356,7 @@ impl<R> Commit<R> {
         let up: Vec<u16> = counted.iter().copied().filter(|site| present(*site)).collect();
         // Two sites cannot tell a lost one from a lost link.
         let is_majority = counted.len() >= 3 && up.len() >= registry.majority();
-        if !is_majority || !self.may_append() {
+        if !is_majority || !self.may_append() || !self.is_registered(self.state.origin) {
             return;
         }
         // The first of those that have given up least often.

@@ -366,10 +366,19 @@ impl State {
             }
             self.zones.0.insert(key, Arc::new(Zone::empty(change.zone.clone())));
         }
-        if let Cause::ZoneRemoval { .. } = change.cause {
-            self.zones.0.remove(key);
-            self.removed.insert(change.zone.clone(), change.incarnation);
+        // Another log may have brought something of the zone that was made anew before this one
+        // brings that the old one was removed.
+        let known = self.zones.0.get(key).map_or(0, |zone| zone.incarnation);
+        let is_removal = matches!(change.cause, Cause::ZoneRemoval { .. });
+        if (is_removal && known <= change.incarnation) || (0 < known && known < change.incarnation)
+        {
             effects.steps.push(Step { zone: change.zone.clone(), kind: StepKind::Removed });
+        }
+        if is_removal {
+            self.removed.insert(change.zone.clone(), change.incarnation);
+            if known <= change.incarnation {
+                self.zones.0.remove(key);
+            }
             return Ok(());
         }
         let folded = self.zones.0.modify(key, |zone| {
