@@ -345,6 +345,14 @@ impl State {
         Ok(())
     }
 
+    /// A zone that is known is gone, if this one has been made anew since.
+    fn note_made_anew(&self, apex: &Name, incarnation: u32, effects: &mut Effects) {
+        let known = self.zones.get(apex).map_or(0, |zone| zone.incarnation);
+        if 0 < known && known < incarnation {
+            effects.steps.push(Step { zone: apex.clone(), kind: StepKind::Removed });
+        }
+    }
+
     fn fold_change(
         &mut self,
         change: &Change,
@@ -366,17 +374,17 @@ impl State {
             }
             self.zones.0.insert(key, Arc::new(Zone::empty(change.zone.clone())));
         }
-        // Another log may have brought something of the zone that was made anew before this one
-        // brings that the old one was removed.
+        self.note_made_anew(&change.zone, change.incarnation, effects);
         let known = self.zones.0.get(key).map_or(0, |zone| zone.incarnation);
         let is_removal = matches!(change.cause, Cause::ZoneRemoval { .. });
-        if (is_removal && known <= change.incarnation) || (0 < known && known < change.incarnation)
-        {
-            effects.steps.push(Step { zone: change.zone.clone(), kind: StepKind::Removed });
-        }
         if is_removal {
             self.removed.insert(change.zone.clone(), change.incarnation);
-            if known <= change.incarnation {
+            // Another log may have brought something of the zone that was made anew before this
+            // one brings that the old one was removed.
+            if known == change.incarnation || known == 0 {
+                self.zones.0.remove(key);
+                effects.steps.push(Step { zone: change.zone.clone(), kind: StepKind::Removed });
+            } else if known < change.incarnation {
                 self.zones.0.remove(key);
             }
             return Ok(());
@@ -430,6 +438,7 @@ impl State {
         if self.removed.get(apex).is_some_and(|removed| incarnation <= *removed) {
             return Ok(());
         }
+        self.note_made_anew(apex, incarnation, effects);
         let (key, index) = (apex.canonical_key(), point.at.index);
         if self.zones.0.get(key.as_ref()).is_none() {
             if self.logs.len() == 1 {
