@@ -289,9 +289,14 @@ impl<R> Commit<R> {
     fn give_up_takeovers(&mut self, now_ms: u64) {
         let own = self.state.origin.site;
         let is_over = |wanted: &Wanted| now_ms.saturating_sub(wanted.since_ms) > GIVE_UP_MS;
-        let given_up = (self.takeovers.wanted)
-            .extract_if(.., |lost, wanted| lost.site != own && is_over(wanted));
-        self.takeovers.given_up.extend(given_up.map(|(lost, _)| (lost, now_ms)));
+        let Takeovers { wanted, given_up, .. } = &mut self.takeovers;
+        wanted.retain(|lost, wanted| {
+            let is_given_up = lost.site != own && is_over(wanted);
+            if is_given_up {
+                given_up.insert(*lost, now_ms);
+            }
+            !is_given_up
+        });
     }
 
     /// Proposes again, or takes over when everything is there for it.
