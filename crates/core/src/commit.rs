@@ -28,6 +28,7 @@ mod rebuild;
 mod report;
 mod route;
 mod setup;
+mod signatures;
 mod sites;
 pub mod start;
 mod takeover;
@@ -38,6 +39,7 @@ pub use copies::CopyStart;
 pub use output::{Cosignature, Output};
 pub use report::{CopyReport, PeerReport, Report};
 pub use setup::{DEADLINE_MS, Setup};
+pub use signatures::{Keys, Signatures};
 pub use start::Begin;
 
 use crate::agent::{Advice, Agent};
@@ -129,7 +131,7 @@ pub struct Commit<R> {
     checkpoint: Option<SignedCheckpoint>,
     peers: peers::Peers,
     copies: copies::Copies,
-    keys: copies::Keys,
+    signatures: Box<dyn Signatures>,
     followers: followers::Followers,
     forwarding: Forwarding<R>,
     coordination: Coordination<R>,
@@ -167,7 +169,7 @@ impl<R> Commit<R> {
             checkpoint: setup.checkpoint,
             peers: peers::Peers::default(),
             copies: copies::Copies::new(setup.copies),
-            keys: copies::Keys::default(),
+            signatures: setup.signatures,
             followers: followers::Followers::default(),
             forwarding: Forwarding::default(),
             coordination: Coordination::default(),

@@ -15,7 +15,7 @@
 //! | 6 | [`Message::Cosignature`] | origin; u64 size; 32 octets root; text |
 //! | 7 | [`Message::Forward`] | u64 ticket; u8 hops; list of positions; u64 milliseconds left; request |
 //! | 8 | [`Message::Answer`] | u64 ticket; 32 octets request id; outcome |
-//! | 9 | [`Message::Propose`] | origin lost; origin successor |
+//! | 9 | [`Message::Propose`] | origin lost; origin successor; u32 round |
 //! | 10 | [`Message::Fork`] | origin; u64 size |
 //! | 11 | [`Message::Prepare`] | transaction; list of positions; request |
 //! | 12 | [`Message::Refuse`] | 16 octets transaction id; u8 `0` | `1` for good; u16 rcode; text |
@@ -125,6 +125,8 @@ pub enum Message {
         lost: Origin,
         /// The log that would go on for it.
         successor: Origin,
+        /// The how-manieth time it asks, from 1: those before it has given up.
+        round: u32,
     },
     /// What you signed for your log is not what I hold of it.
     Fork {
@@ -224,10 +226,11 @@ impl Message {
                 put.bytes(&request.0);
                 put_outcome(put, outcome);
             }
-            Message::Propose { lost, successor } => {
+            Message::Propose { lost, successor, round } => {
                 put.u8(9);
                 put.origin(*lost);
                 put.origin(*successor);
+                put.u32(*round);
             }
             Message::Fork { origin, size } => {
                 put.u8(10);
@@ -315,7 +318,11 @@ impl Message {
                     _ => return Err(Malformed("outcome in a message")),
                 },
             },
-            9 => Message::Propose { lost: take.origin()?, successor: take.origin()? },
+            9 => Message::Propose {
+                lost: take.origin()?,
+                successor: take.origin()?,
+                round: take.u32()?,
+            },
             10 => Message::Fork { origin: take.origin()?, size: take.u64()? },
             11 => Message::Prepare {
                 transaction: Transaction::take(take)?,

@@ -108,14 +108,14 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
         }
         Body::Change(change) => change_text(change, &mut out),
         Body::Sites(change) => sites_text(change, &mut out),
-        Body::Endorsement { lost, successor, held } => {
+        Body::Endorsement { lost, successor, round, held } => {
             _ = writeln!(
                 out,
-                "  log {lost} seems lost: log {successor} may go on for it; {held} entries are held here"
+                "  log {lost} seems lost: log {successor} may go on for it (round {round}); {held} entries are held here"
             );
         }
-        Body::Withdrawal { lost } => {
-            _ = writeln!(out, "  this log does not go on for log {lost}");
+        Body::Withdrawal { lost, round } => {
+            _ = writeln!(out, "  this log does not go on for log {lost} (round {round})");
         }
         Body::Takeover { lost, end, endorsers, is_attested } => {
             let endorsers: Vec<_> = endorsers.iter().map(ToString::to_string).collect();
@@ -263,11 +263,13 @@ pub(crate) fn json(index: u64, entry: &Entry) -> Value {
                 "suspended": site.is_suspended,
             })).collect::<Vec<_>>(),
         }),
-        Body::Endorsement { lost, successor, held } => json!({
+        Body::Endorsement { lost, successor, round, held } => json!({
             "kind": "endorsement", "lost": lost.to_string(), "successor": successor.to_string(),
-            "held": held,
+            "round": round, "held": held,
         }),
-        Body::Withdrawal { lost } => json!({"kind": "withdrawal", "lost": lost.to_string()}),
+        Body::Withdrawal { lost, round } => {
+            json!({"kind": "withdrawal", "lost": lost.to_string(), "round": round})
+        }
         Body::Takeover { lost, end, endorsers, is_attested } => json!({
             "kind": "takeover", "lost": lost.to_string(), "end": end, "attested": is_attested,
             "endorsers": endorsers.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -2,6 +2,7 @@
 
 use super::forward::Asker;
 use super::prepare::{NoIntent, Prepare};
+use super::takeover::Proposal;
 use super::{Commit, Output};
 use crate::ledger::SignedCheckpoint;
 use crate::link::Message;
@@ -145,8 +146,8 @@ impl<R> Commit<R> {
             Message::Answer { ticket, request, outcome } => {
                 self.answered(ticket, request, outcome, out);
             }
-            Message::Propose { lost, successor } => {
-                self.proposed(now_ms, site, lost, successor, out);
+            Message::Propose { lost, successor, round } => {
+                self.proposed(now_ms, site, Proposal { lost, successor, round }, out);
             }
             Message::Fork { origin, size } => self.forked(site, origin, size, out),
             Message::Prepare { transaction, seen, request } => {
@@ -189,6 +190,7 @@ impl<R> Commit<R> {
             self.choose_sources(out);
         }
         self.watch_coordinated(now_ms, out);
+        self.weigh_proof(now_ms, out);
         self.unpark(now_ms, out);
         self.watch_takeovers(now_ms, out);
     }
@@ -236,7 +238,7 @@ impl<R> Commit<R> {
 
     /// The registry changed: sites may have gone.
     pub(super) fn peers_changed(&mut self, out: &mut Vec<Output<R>>) {
-        self.keys.clear();
+        self.signatures.forget_keys();
         self.release_levels(out);
         self.choose_sources(out);
     }

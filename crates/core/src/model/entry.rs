@@ -22,8 +22,8 @@
 //! - `3` publication: name zone; u32 incarnation; u32 serial; list of positions the serial covers.
 //! - `4` sites: 32 octets request id; u64 remember-until; identity; registry.
 //! - `5` map root: u64 entries; u64 names; 32 octets root.
-//! - `6` endorsement: origin that is lost; origin of its successor; u64 entries held.
-//! - `7` withdrawal: origin that was thought lost.
+//! - `6` endorsement: origin that is lost; origin of its successor; u32 round; u64 entries held.
+//! - `7` withdrawal: origin that was thought lost; u32 round.
 //! - `8` takeover: origin that is lost; u64 entries that count; list of origins of endorsers;
 //!   u8 `0` | `1` an operator attests that its site has stopped.
 //! - `9` leftover: position; octets of the entry there.
@@ -116,13 +116,18 @@ pub enum Body {
         lost: Origin,
         /// The log that goes on for it.
         successor: Origin,
+        /// Which of the successor's proposals for that log it answers, from 1.
+        round: u32,
         /// Entries of the lost log held here.
         held: u64,
     },
-    /// This site does not go on for that log, though others may have endorsed it.
+    /// This site does not go on for that log, though others may have endorsed it in this round or
+    /// one before: they are free again. It may ask anew in a later one.
     Withdrawal {
         /// The log that was thought lost.
         lost: Origin,
+        /// The last round that is given up.
+        round: u32,
     },
     /// What was at home in a lost log is at home in this one.
     Takeover {

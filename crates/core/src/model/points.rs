@@ -133,6 +133,78 @@ impl Zone {
     }
 }
 
+impl State {
+    pub(super) fn fold_point(
+        &mut self,
+        apex: &Name,
+        incarnation: u32,
+        point: Point,
+        effects: &mut Effects,
+    ) -> Result<(), FoldError> {
+        // The zone was removed by now, or in a log that was folded first.
+        if self.removed.get(apex).is_some_and(|removed| incarnation <= *removed) {
+            return Ok(());
+        }
+        self.note_made_anew(apex, incarnation, effects);
+        let (key, index) = (apex.canonical_key(), point.at.index);
+        if self.zones.0.get(key.as_ref()).is_none() {
+            if self.logs.len() == 1 {
+                return Err(FoldError::NoZone { index, zone: apex.clone() });
+            }
+            self.zones.0.insert(key.as_ref(), Arc::new(Zone::empty(apex.clone())));
+        }
+        self.zones.0.modify(key.as_ref(), |zone| {
+            let zone = Arc::make_mut(zone);
+            zone.begin_incarnation(incarnation);
+            if zone.incarnation == incarnation {
+                zone.points.logged(point);
+            }
+        });
+        self.reach_points(apex, effects);
+        Ok(())
+    }
+
+    /// Reaches all points of a zone that can be reached now.
+    fn reach_points(&mut self, apex: &Name, effects: &mut Effects) {
+        let key = apex.canonical_key();
+        loop {
+            let Some(zone) = self.zones.0.get(key.as_ref()) else { return };
+            let Some(wanted) = zone.wanted() else {
+                if zone.is_unpublished() && !effects.unpublished.contains(apex) {
+                    effects.unpublished.push(apex.clone());
+                }
+                return;
+            };
+            if let Some(missing) = wanted.iter().find(|at| !self.has_seen(**at)) {
+                let waiting = self.waiting.entry((missing.origin, missing.index)).or_default();
+                if !waiting.contains(apex) {
+                    waiting.push(apex.clone());
+                }
+                return;
+            }
+            let kind = self.zones.0.modify(key.as_ref(), |zone| Arc::make_mut(zone).reach());
+            if let Some(Some(kind)) = kind {
+                effects.steps.push(Step { zone: apex.clone(), kind });
+            }
+        }
+    }
+
+    /// Notes what each zone's next point waits for, and reaches those that can be reached now.
+    pub(crate) fn wait_for_points(&mut self, effects: &mut Effects) {
+        let apexes: Vec<Name> = self.zones.iter().map(|zone| zone.apex.clone()).collect();
+        apexes.iter().for_each(|apex| self.reach_points(apex, effects));
+    }
+
+    /// Looks again at zones whose next point waits for an entry of a log before that one.
+    pub(super) fn reach_points_waiting_for(&mut self, origin: Origin, before: u64, effects: &mut Effects) {
+        let due = self.waiting.range((origin, 0)..(origin, before)).map(|(key, _)| *key);
+        for key in due.collect::<Vec<_>>() {
+            let zones = self.waiting.remove(&key).unwrap_or_default();
+            zones.iter().for_each(|zone| self.reach_points(zone, effects));
+        }
+    }
+}
+
 /// How the name of `record` differs.
 fn changed(
     before: &Tree<NameRecord>,

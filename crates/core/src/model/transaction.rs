@@ -7,8 +7,8 @@
 //! taken over even an intent after its finish.
 
 use super::codec::{Malformed, Put, Take};
-use super::entry::Change;
-use super::{Origin, Position};
+use super::entry::{Body, Change};
+use super::{Effects, FoldError, Origin, Position, State};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Identifies one attempt of a request that concerns several homes: a hash.
@@ -287,6 +287,40 @@ impl Transactions {
         intents.into_iter().for_each(|intent| all.insert_intent(intent));
         decided.into_iter().for_each(|decided| all.fold_decision(decided));
         Ok(all)
+    }
+}
+
+impl State {
+    /// Folds what is logged of changes with several homes.
+    pub(super) fn fold_transaction(
+        &mut self,
+        body: &Body,
+        time_ms: u64,
+        at: Position,
+        effects: &mut Effects,
+    ) -> Result<(), FoldError> {
+        let id = match body {
+            Body::Intent { transaction, changes } => {
+                self.transactions.fold_intent(at, transaction, changes);
+                transaction.id
+            }
+            Body::Decision { transaction, is_commit, intents, changes } => {
+                let (transaction, is_commit) = (transaction.clone(), *is_commit);
+                let (id, intents) = (transaction.id, intents.clone());
+                self.transactions.fold_decision(Decided { at, is_commit, transaction, intents });
+                for change in changes {
+                    self.fold_change(change, time_ms, at, effects)?;
+                }
+                id
+            }
+            Body::Finish { id, participant, had_intent } => {
+                self.transactions.fold_finish(*id, *participant, *had_intent, time_ms);
+                *id
+            }
+            _ => return Ok(()),
+        };
+        effects.transactions.push(id);
+        Ok(())
     }
 }
 

@@ -56,12 +56,16 @@ impl Entry {
                 put.u64(*names);
                 put.bytes(root);
             }
-            Body::Endorsement { lost, successor, held } => {
+            Body::Endorsement { lost, successor, round, held } => {
                 put.origin(*lost);
                 put.origin(*successor);
+                put.u32(*round);
                 put.u64(*held);
             }
-            Body::Withdrawal { lost } => put.origin(*lost),
+            Body::Withdrawal { lost, round } => {
+                put.origin(*lost);
+                put.u32(*round);
+            }
             Body::Takeover { lost, end, endorsers, is_attested } => {
                 put.origin(*lost);
                 put.u64(*end);
@@ -108,9 +112,10 @@ impl Entry {
             6 => Body::Endorsement {
                 lost: take.origin()?,
                 successor: take.origin()?,
+                round: take.u32()?,
                 held: take.u64()?,
             },
-            7 => Body::Withdrawal { lost: take.origin()? },
+            7 => Body::Withdrawal { lost: take.origin()?, round: take.u32()? },
             TAKEOVER => Body::Takeover {
                 lost: take.origin()?,
                 end: take.u64()?,
