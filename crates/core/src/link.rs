@@ -232,20 +232,18 @@ impl Message {
                 put.origin(*successor);
                 put.u32(*round);
             }
+            _ => self.put_rest(put),
+        }
+    }
+
+    /// What is said seldom, and of changes with several homes.
+    fn put_rest(&self, put: &mut Put<'_>) {
+        match self {
             Message::Fork { origin, size } => {
                 put.u8(10);
                 put.origin(*origin);
                 put.u64(*size);
             }
-            Message::Prepare { .. } | Message::Refuse { .. } | Message::Resolve { .. } => {
-                self.put_of_several(put);
-            }
-        }
-    }
-
-    /// What is said of changes with several homes.
-    fn put_of_several(&self, put: &mut Put<'_>) {
-        match self {
             Message::Prepare { transaction, seen, request } => {
                 put.u8(11);
                 transaction.put(put);

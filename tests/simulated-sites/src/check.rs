@@ -179,6 +179,9 @@ impl World {
                 return wrong(format!("s{number} sees a fork of {}", copy.origin));
             }
             let state = commit.state();
+            if let Some(intent) = state.transactions.intents().next() {
+                return wrong(format!("s{number} has an open intent at {}", intent.at));
+            }
             let mut facts = vec![format!("registry {:?}", state.registry)];
             let ends = state.logs().filter(|(_, log)| log.next_index > 0);
             facts.extend(ends.map(|(origin, log)| format!("log {origin} {}", log.next_index)));

@@ -5,6 +5,7 @@ use crate::disk::entry_at;
 use crate::operators::{DESK, PASSING, REGISTER, ZONES, name};
 use crate::world::{BEGIN_MS, Event, World};
 use einhorn_core::commit::DEADLINE_MS;
+use einhorn_core::model::entry::{Body, Entry};
 use einhorn_core::model::request::{
     Action, Commitment, Identity, Operation as Change, Outcome, Prerequisite, Request, RequestId,
 };
@@ -132,12 +133,22 @@ impl World {
             ttl: 60,
             rdata: value.to_be_bytes().into(),
         };
-        let (prerequisites, operations) = match self.random.below(8) {
+        let (prerequisites, operations) = match self.random.below(10) {
             _ if self.plan.is_large && self.random.one_in(12) => (Vec::new(), large(zone, value)),
             0..=2 => (vec![Prerequisite::NameNotInUse(owner)], vec![add]),
             3..=4 => (Vec::new(), vec![Change::DeleteRrSet(owner, RecordType::A), add]),
             5 => (Vec::new(), vec![Change::DeleteName(owner)]),
             6 => (Vec::new(), vec![add]),
+            7 | 8 => {
+                let second = name(&format!("n{}.{}", self.random.below(NAMES), ZONES[zone]));
+                let both = Change::Add {
+                    owner: second,
+                    rtype: RecordType::A,
+                    ttl: 60,
+                    rdata: value.to_be_bytes().into(),
+                };
+                (Vec::new(), vec![add, both])
+            }
             _ => {
                 let second = name(&format!("n{}.{}", self.random.below(NAMES), ZONES[zone]));
                 (vec![Prerequisite::NameInUse(owner)], vec![add, Change::DeleteName(second)])
@@ -182,6 +193,12 @@ impl World {
                 self.check_acknowledged(operation, site, at)?;
                 let now = self.now;
                 self.operations[operation].done.push((now, site, at));
+                let here = &self.sites[usize::from(site) - 1];
+                let log = here.disk.logs.get(&at.origin).map_or(&[][..], |log| &log[..]);
+                let entry = entry_at(log, at.index);
+                if matches!(entry, Some(Entry { body: Body::Decision { .. }, .. })) {
+                    self.count("acknowledged over several homes");
+                }
                 self.count(match self.plan.levels[self.operations[operation].zone] {
                     Level::Local => "acknowledged at local",
                     Level::Majority => "acknowledged at majority",

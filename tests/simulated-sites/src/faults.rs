@@ -56,6 +56,24 @@ pub(crate) enum Fault {
     },
 }
 
+impl Fault {
+    /// In the summary.
+    fn word(self) -> &'static str {
+        match self {
+            Fault::Crash { .. } => "crashes",
+            Fault::Restore { .. } => "restores",
+            Fault::Pause { .. } => "pauses",
+            Fault::Reset { .. } => "resets",
+            Fault::Split { .. } => "splits",
+            Fault::Backup { .. } => "backups",
+            Fault::Save { .. } => "snapshots saved",
+            Fault::Clock { .. } => "clock steps",
+            Fault::Suspend { .. } => "suspensions wanted",
+            Fault::Lose { .. } => "losses wanted",
+        }
+    }
+}
+
 impl World {
     /// Chooses the next fault.
     pub(crate) fn fault(&mut self) -> Result<(), String> {
@@ -103,18 +121,7 @@ impl World {
 
     pub(crate) fn act(&mut self, fault: Fault) -> Result<(), String> {
         self.note(|| format!("fault {fault:?}"));
-        self.count(match fault {
-            Fault::Crash { .. } => "crashes",
-            Fault::Restore { .. } => "restores",
-            Fault::Pause { .. } => "pauses",
-            Fault::Reset { .. } => "resets",
-            Fault::Split { .. } => "splits",
-            Fault::Backup { .. } => "backups",
-            Fault::Save { .. } => "snapshots saved",
-            Fault::Clock { .. } => "clock steps",
-            Fault::Suspend { .. } => "suspensions wanted",
-            Fault::Lose { .. } => "losses wanted",
-        });
+        self.count(fault.word());
         match fault {
             Fault::Crash { site, for_ms } if self.is_running(site) => self.crash(site, for_ms),
             Fault::Restore { site, for_ms } if self.is_running(site) => self.restore(site, for_ms),
@@ -161,23 +168,21 @@ impl World {
                 self.with(site, |commit, clock, out| commit.tick(clock, out))
             }
             Fault::Suspend { site, is_suspended } => {
-                // One at a time, so that any two majorities share a site.
-                let is_one =
-                    self.sites.iter().filter_map(|site| site.commit.as_ref()).all(|commit| {
-                        commit
-                            .state()
-                            .registry
-                            .sites
-                            .iter()
-                            .all(|(n, s)| !s.is_suspended || *n == site)
-                    });
-                if self.desk.suspend.is_none() && is_one {
-                    self.desk.suspend = Some((site, is_suspended));
-                }
+                self.want_suspended(site, is_suspended);
                 Ok(())
             }
             Fault::Lose { site, for_ms } => self.lose(site, for_ms),
             _ => Ok(()),
+        }
+    }
+
+    /// Has a site suspended, or not any more: one at a time, so that any two majorities share a site.
+    fn want_suspended(&mut self, site: u16, is_suspended: bool) {
+        let commits = self.sites.iter().filter_map(|site| site.commit.as_ref());
+        let mut sites = commits.flat_map(|commit| &commit.state().registry.sites);
+        let is_one = sites.all(|(number, known)| !known.is_suspended || *number == site);
+        if self.desk.suspend.is_none() && is_one {
+            self.desk.suspend = Some((site, is_suspended));
         }
     }
 

@@ -6,12 +6,15 @@
 //! content at the last point that it reached, and moves that on when all positions of the next one
 //! are folded. Transfers send only such content.
 
-use super::step::{Changed, STEP_NAMES_MAX};
+use super::step::{Changed, STEP_NAMES_MAX, Step};
 use super::tree::Tree;
 use super::zone::set_soa_serial;
-use super::{History, NameRecord, Origin, Position, StepKind, Zone, changed_types};
-use einhorn_wire::RecordType;
+use super::{
+    Effects, FoldError, History, NameRecord, Origin, Position, State, StepKind, Zone, changed_types,
+};
+use einhorn_wire::{Name, RecordType};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Points that wait to be reached; when there are more the oldest are passed over, since a later
 /// one says as much.
@@ -196,7 +199,12 @@ impl State {
     }
 
     /// Looks again at zones whose next point waits for an entry of a log before that one.
-    pub(super) fn reach_points_waiting_for(&mut self, origin: Origin, before: u64, effects: &mut Effects) {
+    pub(super) fn reach_points_waiting_for(
+        &mut self,
+        origin: Origin,
+        before: u64,
+        effects: &mut Effects,
+    ) {
         let due = self.waiting.range((origin, 0)..(origin, before)).map(|(key, _)| *key);
         for key in due.collect::<Vec<_>>() {
             let zones = self.waiting.remove(&key).unwrap_or_default();

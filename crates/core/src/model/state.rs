@@ -355,7 +355,7 @@ impl State {
     }
 
     /// A zone that is known is gone, if this one has been made anew since.
-    fn note_made_anew(&self, apex: &Name, incarnation: u32, effects: &mut Effects) {
+    pub(super) fn note_made_anew(&self, apex: &Name, incarnation: u32, effects: &mut Effects) {
         let known = self.zones.get(apex).map_or(0, |zone| zone.incarnation);
         if 0 < known && known < incarnation {
             effects.steps.push(Step { zone: apex.clone(), kind: StepKind::Removed });

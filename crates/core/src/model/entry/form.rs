@@ -11,21 +11,7 @@ pub(super) const TAKEOVER: u8 = 8;
 
 impl Entry {
     pub(super) fn put_body(&self, put: &mut Put<'_>) {
-        let kind = match self.body {
-            Body::Genesis { .. } => 1,
-            Body::Change(_) => 2,
-            Body::Publication { .. } => 3,
-            Body::Sites(_) => 4,
-            Body::MapRoot { .. } => 5,
-            Body::Endorsement { .. } => 6,
-            Body::Withdrawal { .. } => 7,
-            Body::Takeover { .. } => TAKEOVER,
-            Body::Leftover { .. } => 9,
-            Body::Intent { .. } => 10,
-            Body::Decision { .. } => 11,
-            Body::Finish { .. } => 12,
-        };
-        put.u8(kind);
+        put.u8(self.body.kind());
         put.u64(self.time_ms);
         match &self.body {
             Body::Genesis { origin, name, previous } => {
@@ -142,6 +128,25 @@ impl Entry {
         };
         take.end()?;
         Ok(Entry { time_ms, body })
+    }
+}
+
+impl Body {
+    fn kind(&self) -> u8 {
+        match self {
+            Body::Genesis { .. } => 1,
+            Body::Change(_) => 2,
+            Body::Publication { .. } => 3,
+            Body::Sites(_) => 4,
+            Body::MapRoot { .. } => 5,
+            Body::Endorsement { .. } => 6,
+            Body::Withdrawal { .. } => 7,
+            Body::Takeover { .. } => TAKEOVER,
+            Body::Leftover { .. } => 9,
+            Body::Intent { .. } => 10,
+            Body::Decision { .. } => 11,
+            Body::Finish { .. } => 12,
+        }
     }
 }
 
