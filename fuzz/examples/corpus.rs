@@ -258,7 +258,7 @@ fn link_messages() -> Anyhow {
         ("cosignature", cosignature),
         ("done", done),
         ("refused", Message::Answer { ticket: 3, request: RequestId([3; 32]), outcome }),
-        ("propose", Message::Propose { lost: origin(1), successor: origin(2) }),
+        ("propose", Message::Propose { lost: origin(1), successor: origin(2), round: 1 }),
         ("fork", Message::Fork { origin: origin(1), size: 8 }),
     ] {
         write("link_message", name, &message.encode())?;
@@ -328,8 +328,8 @@ fn of_sites() -> Result<Vec<u8>, Box<dyn Error>> {
             who: Identity::Site(2),
             registry,
         }),
-        Body::Endorsement { lost: origin(2), successor: origin(1), held: 5 },
-        Body::Withdrawal { lost: origin(3) },
+        Body::Endorsement { lost: origin(2), successor: origin(1), round: 1, held: 5 },
+        Body::Withdrawal { lost: origin(3), round: 1 },
         Body::Takeover { lost: origin(2), end: 5, endorsers: vec![origin(1)], is_attested: true },
         Body::Leftover { position: at, octets: vec![3, 1, 4] },
         Body::MapRoot { at: 6, names: 0, root },

@@ -60,13 +60,15 @@ pub enum Reason {
     Operator = 4,
     /// The names were changed from that other site several times in a row.
     UsedElsewhere = 5,
+    /// The names have different homes.
+    SeveralHomes = 6,
 }
 
 impl Reason {
     /// The reason with this number in ledger entries.
     pub fn from_code(code: u8) -> Option<Reason> {
-        use Reason::{Flapping, NoHazard, Operator, OtherWriter, UsedElsewhere};
-        [NoHazard, OtherWriter, Flapping, Operator, UsedElsewhere]
+        use Reason::{Flapping, NoHazard, Operator, OtherWriter, SeveralHomes, UsedElsewhere};
+        [NoHazard, OtherWriter, Flapping, Operator, UsedElsewhere, SeveralHomes]
             .into_iter()
             .find(|reason| *reason as u8 == code)
     }
@@ -80,6 +82,7 @@ impl std::fmt::Display for Reason {
             Reason::Flapping => "the same identity changed the name a moment ago",
             Reason::Operator => "an operator acts on the zone as a whole",
             Reason::UsedElsewhere => "the name is used from that site now",
+            Reason::SeveralHomes => "the names have different homes",
         })
     }
 }
@@ -129,6 +132,11 @@ const MOVE_CHANGES: u8 = 3;
 const FLAPPING_MS: u64 = 1_000;
 
 impl Rules {
+    /// Advice for names that no single site can decide on.
+    pub fn several_homes() -> Advice {
+        Advice { path: Path::MultiPhase, reason: Reason::SeveralHomes, model: RULES_MODEL }
+    }
+
     /// Advice for what is not a device's change.
     pub fn operator() -> Advice {
         Advice { path: Path::Fast, reason: Reason::Operator, model: RULES_MODEL }

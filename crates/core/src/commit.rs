@@ -8,11 +8,12 @@
 //!
 //! A site alone needs [`request`](Commit::request), [`flush`](Commit::flush) and
 //! [`appended`](Commit::appended). What other sites add is in the modules below: [`route`] says
-//! which site decides on a request, [`forward`] sends it there, [`copies`] follow the other logs and
-//! cosign them, [`level`] waits for cosignatures, [`proof`] and [`takeover`] keep one log per site
+//! which site decides on a request, [`forward`] sends it there, [`coordinate`] and [`prepare`] are for
+//! names with different homes, [`copies`] follow the other logs and cosign them, [`level`] waits for cosignatures, [`proof`] and [`takeover`] keep one log per site
 //! the only one.
 
 mod batch;
+mod coordinate;
 mod copies;
 mod decide;
 mod followers;
@@ -21,11 +22,13 @@ mod level;
 mod output;
 mod peers;
 mod points;
+mod prepare;
 mod proof;
 mod rebuild;
 mod report;
 mod route;
 mod setup;
+mod signatures;
 mod sites;
 pub mod start;
 mod takeover;
@@ -36,6 +39,7 @@ pub use copies::CopyStart;
 pub use output::{Cosignature, Output};
 pub use report::{CopyReport, PeerReport, Report};
 pub use setup::{DEADLINE_MS, Setup};
+pub use signatures::{Keys, Signatures};
 pub use start::Begin;
 
 use crate::agent::{Advice, Agent};
@@ -47,9 +51,11 @@ use crate::model::settings::Level;
 use crate::model::{Effects, Origin, Position, Publication, Registry, State};
 use crate::rules::update::Refusal;
 use batch::OCTETS_KEPT_MAX;
+use coordinate::Coordination;
 use einhorn_wire::Name;
 use einhorn_wire::message::Rcode;
 use forward::{Asker, Forwarding};
+use prepare::Preparing;
 use rebuild::Rebuild;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -125,9 +131,11 @@ pub struct Commit<R> {
     checkpoint: Option<SignedCheckpoint>,
     peers: peers::Peers,
     copies: copies::Copies,
-    keys: copies::Keys,
+    signatures: Box<dyn Signatures>,
     followers: followers::Followers,
     forwarding: Forwarding<R>,
+    coordination: Coordination<R>,
+    preparing: Preparing,
     levels: level::Levels<R>,
     proof: proof::Proof,
     takeovers: takeover::Takeovers,
@@ -161,9 +169,11 @@ impl<R> Commit<R> {
             checkpoint: setup.checkpoint,
             peers: peers::Peers::default(),
             copies: copies::Copies::new(setup.copies),
-            keys: copies::Keys::default(),
+            signatures: setup.signatures,
             followers: followers::Followers::default(),
             forwarding: Forwarding::default(),
+            coordination: Coordination::default(),
+            preparing: Preparing::default(),
             levels: level::Levels::new(setup.cosigned),
             proof: proof::Proof::new(must_prove),
             takeovers: takeover::Takeovers::wanting(setup.take_over),
@@ -344,6 +354,7 @@ impl<R> Commit<R> {
         if self.failure.is_some() {
             return self.keep_before_rebuild(out);
         }
+        self.advance_transactions(now_ms, out);
         self.stage_points(now_ms);
         if self.open.is_empty() {
             return;

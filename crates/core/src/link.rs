@@ -15,8 +15,11 @@
 //! | 6 | [`Message::Cosignature`] | origin; u64 size; 32 octets root; text |
 //! | 7 | [`Message::Forward`] | u64 ticket; u8 hops; list of positions; u64 milliseconds left; request |
 //! | 8 | [`Message::Answer`] | u64 ticket; 32 octets request id; outcome |
-//! | 9 | [`Message::Propose`] | origin lost; origin successor |
+//! | 9 | [`Message::Propose`] | origin lost; origin successor; u32 round |
 //! | 10 | [`Message::Fork`] | origin; u64 size |
+//! | 11 | [`Message::Prepare`] | transaction; list of positions; request |
+//! | 12 | [`Message::Refuse`] | 16 octets transaction id; u8 `0` | `1` for good; u16 rcode; text |
+//! | 13 | [`Message::Resolve`] | transaction |
 //!
 //! A later version may add kinds and append fields; a kind that is not known is an error, which
 //! version negotiation keeps from happening.
@@ -26,7 +29,7 @@ mod request;
 use crate::ledger::Hash;
 use crate::model::codec::{Malformed, Put, Take};
 use crate::model::request::{Outcome, Request, RequestId};
-use crate::model::{Origin, Position};
+use crate::model::{Origin, Position, Transaction, TransactionId};
 use einhorn_wire::message::Rcode;
 
 /// The lowest version of the links that this program speaks.
@@ -122,6 +125,8 @@ pub enum Message {
         lost: Origin,
         /// The log that would go on for it.
         successor: Origin,
+        /// The how-manieth time it asks, from 1: those before it has given up.
+        round: u32,
     },
     /// What you signed for your log is not what I hold of it.
     Fork {
@@ -129,6 +134,32 @@ pub enum Message {
         origin: Origin,
         /// Entries up to which we differ.
         size: u64,
+    },
+    /// Log an intent to do your part of a change of names with several homes.
+    Prepare {
+        /// What it belongs to.
+        transaction: Transaction,
+        /// What the sender saw: the receiver must have seen as much.
+        seen: Vec<Position>,
+        /// The receiver's part.
+        request: Box<Request>,
+    },
+    /// The sender logged no intent.
+    Refuse {
+        /// The transaction.
+        id: TransactionId,
+        /// Whether another attempt would be of no use.
+        is_final: bool,
+        /// What a DNS client is told.
+        rcode: Rcode,
+        /// For people.
+        reason: String,
+    },
+    /// Decide against this transaction, unless something is decided, since its time is over or a
+    /// participant has refused.
+    Resolve {
+        /// The transaction.
+        transaction: Transaction,
     },
 }
 
@@ -195,16 +226,43 @@ impl Message {
                 put.bytes(&request.0);
                 put_outcome(put, outcome);
             }
-            Message::Propose { lost, successor } => {
+            Message::Propose { lost, successor, round } => {
                 put.u8(9);
                 put.origin(*lost);
                 put.origin(*successor);
+                put.u32(*round);
             }
+            _ => self.put_rest(put),
+        }
+    }
+
+    /// What is said seldom, and of changes with several homes.
+    fn put_rest(&self, put: &mut Put<'_>) {
+        match self {
             Message::Fork { origin, size } => {
                 put.u8(10);
                 put.origin(*origin);
                 put.u64(*size);
             }
+            Message::Prepare { transaction, seen, request } => {
+                put.u8(11);
+                transaction.put(put);
+                put.count(seen.len());
+                seen.iter().for_each(|at| put.position(*at));
+                request::put_request(put, request);
+            }
+            Message::Refuse { id, is_final, rcode, reason } => {
+                put.u8(12);
+                put.bytes(&id.0);
+                put.u8(u8::from(*is_final));
+                put.u16(rcode.0);
+                put.text(reason);
+            }
+            Message::Resolve { transaction } => {
+                put.u8(13);
+                transaction.put(put);
+            }
+            _ => {}
         }
     }
 
@@ -258,8 +316,24 @@ impl Message {
                     _ => return Err(Malformed("outcome in a message")),
                 },
             },
-            9 => Message::Propose { lost: take.origin()?, successor: take.origin()? },
+            9 => Message::Propose {
+                lost: take.origin()?,
+                successor: take.origin()?,
+                round: take.u32()?,
+            },
             10 => Message::Fork { origin: take.origin()?, size: take.u64()? },
+            11 => Message::Prepare {
+                transaction: Transaction::take(take)?,
+                seen: take.list(12, Take::position)?,
+                request: Box::new(request::take_request(take)?),
+            },
+            12 => Message::Refuse {
+                id: TransactionId(take.array()?),
+                is_final: take.flag()?,
+                rcode: Rcode(take.u16()?),
+                reason: take.text()?,
+            },
+            13 => Message::Resolve { transaction: Transaction::take(take)? },
             _ => return Err(Malformed("message: unknown kind, sent by a newer version?")),
         })
     }

@@ -7,7 +7,7 @@ use einhorn_core::ledger::map::{
     Complete, CompleteError, CompleteLog, Event, HISTORY_BYTES_MAX, History, MapKey, verify_history,
 };
 use einhorn_core::ledger::{Algorithm, VerifierKey};
-use einhorn_core::model::entry::Body;
+
 use einhorn_store::ledger::map::{GatherError, gather};
 use einhorn_wire::Name;
 use std::fs::File;
@@ -145,10 +145,10 @@ fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
 fn sentence(number: usize, event: &Event) -> String {
     let place = describe::position(event.position);
     let time = describe::time(event.entry.time_ms);
-    let (who, cause) = match &event.entry.body {
-        Body::Change(change) => (change.who.to_string(), describe::cause(&change.cause)),
-        _ => (String::new(), String::new()),
-    };
+    let changes = event.entry.body.changes();
+    let (who, cause) = changes.first().map_or_else(Default::default, |change| {
+        (change.who.to_string(), describe::cause(&change.cause))
+    });
     let Some(change) = event.change() else {
         return format!("{number}. On {time} the zone was removed by {who} (entry {place})");
     };

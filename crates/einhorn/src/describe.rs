@@ -4,7 +4,7 @@ use einhorn_core::model::entry::{
     Assembler, Body, Cause, Change, Entry, NameChange, Previous, SitesChange,
 };
 use einhorn_core::model::settings::{Prefix, Remote, Role, Settings};
-use einhorn_core::model::{Position, RrSet};
+use einhorn_core::model::{Position, RrSet, Transaction};
 use einhorn_wire::rdata;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -108,14 +108,14 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
         }
         Body::Change(change) => change_text(change, &mut out),
         Body::Sites(change) => sites_text(change, &mut out),
-        Body::Endorsement { lost, successor, held } => {
+        Body::Endorsement { lost, successor, round, held } => {
             _ = writeln!(
                 out,
-                "  log {lost} seems lost: log {successor} may go on for it; {held} entries are held here"
+                "  log {lost} seems lost: log {successor} may go on for it (round {round}); {held} entries are held here"
             );
         }
-        Body::Withdrawal { lost } => {
-            _ = writeln!(out, "  this log does not go on for log {lost}");
+        Body::Withdrawal { lost, round } => {
+            _ = writeln!(out, "  this log does not go on for log {lost} (round {round})");
         }
         Body::Takeover { lost, end, endorsers, is_attested } => {
             let endorsers: Vec<_> = endorsers.iter().map(ToString::to_string).collect();
@@ -137,8 +137,43 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
                 text(at.index, &lost).lines().for_each(|line| _ = writeln!(out, "    {line}"));
             }
         }
+        Body::Intent { .. } | Body::Decision { .. } | Body::Finish { .. } => {
+            transaction_entry(&entry.body, &mut out);
+        }
     }
     out.trim_end().to_owned()
+}
+
+/// What was logged of a change with several homes.
+fn transaction_entry(body: &Body, out: &mut String) {
+    match body {
+        Body::Intent { transaction, changes } => {
+            _ = writeln!(out, "  intent of {}", transaction_text(transaction));
+            changes.iter().for_each(|change| change_text(change, out));
+        }
+        Body::Decision { transaction, is_commit, intents, changes } => {
+            let intents: Vec<_> = intents.iter().map(|intent| position(*intent)).collect();
+            let decision = match is_commit {
+                true => format!("committed, since all agreed: entries {}", intents.join(", ")),
+                false => "aborted".to_owned(),
+            };
+            _ = writeln!(out, "  {}: {decision}", transaction_text(transaction));
+            changes.iter().for_each(|change| change_text(change, out));
+        }
+        Body::Finish { id, participant, had_intent } => {
+            let what = match had_intent {
+                true => "the intent is closed",
+                false => "there was no intent",
+            };
+            _ = writeln!(out, "  transaction {id} is over in log {participant}: {what}");
+        }
+        _ => {}
+    }
+}
+
+fn transaction_text(transaction: &Transaction) -> String {
+    let participants: Vec<_> = transaction.participants.iter().map(ToString::to_string).collect();
+    format!("transaction {} over logs {}", transaction.id, participants.join(", "))
 }
 
 fn sites_text(change: &SitesChange, out: &mut String) {
@@ -220,20 +255,7 @@ pub(crate) fn json(index: u64, entry: &Entry) -> Value {
         Body::MapRoot { at, names, root } => {
             json!({"kind": "map root", "at": at, "names": names, "root": hex(root)})
         }
-        Body::Change(change) => json!({
-            "kind": "change",
-            "zone": change.zone.to_string(),
-            "cause": cause(&change.cause),
-            "request": hex(&change.request.0),
-            "who": change.who.to_string(),
-            "entered_site": change.entered_site,
-            "audit_commitment": hex(&change.audit_commitment.0),
-            "advised": change.advice.path.to_string(),
-            "reason": change.advice.reason.to_string(),
-            "model": hex(&change.advice.model),
-            "path": change.path.to_string(),
-            "names": change.names.iter().map(name_json).collect::<Vec<_>>(),
-        }),
+        Body::Change(change) => change_json(change),
         Body::Sites(change) => json!({
             "kind": "sites", "version": change.registry.version, "who": change.who.to_string(),
             "sites": change.registry.sites.iter().map(|(number, site)| json!({
@@ -241,11 +263,13 @@ pub(crate) fn json(index: u64, entry: &Entry) -> Value {
                 "suspended": site.is_suspended,
             })).collect::<Vec<_>>(),
         }),
-        Body::Endorsement { lost, successor, held } => json!({
+        Body::Endorsement { lost, successor, round, held } => json!({
             "kind": "endorsement", "lost": lost.to_string(), "successor": successor.to_string(),
-            "held": held,
+            "round": round, "held": held,
         }),
-        Body::Withdrawal { lost } => json!({"kind": "withdrawal", "lost": lost.to_string()}),
+        Body::Withdrawal { lost, round } => {
+            json!({"kind": "withdrawal", "lost": lost.to_string(), "round": round})
+        }
         Body::Takeover { lost, end, endorsers, is_attested } => json!({
             "kind": "takeover", "lost": lost.to_string(), "end": end, "attested": is_attested,
             "endorsers": endorsers.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -253,10 +277,49 @@ pub(crate) fn json(index: u64, entry: &Entry) -> Value {
         Body::Leftover { position, .. } => {
             json!({"kind": "leftover", "position": position_json(*position)})
         }
+        Body::Intent { transaction, changes } => json!({
+            "kind": "intent", "transaction": transaction_json(transaction),
+            "changes": changes.iter().map(change_json).collect::<Vec<_>>(),
+        }),
+        Body::Decision { transaction, is_commit, intents, changes } => json!({
+            "kind": "decision", "transaction": transaction_json(transaction),
+            "committed": is_commit,
+            "intents": intents.iter().map(|at| position_json(*at)).collect::<Vec<_>>(),
+            "changes": changes.iter().map(change_json).collect::<Vec<_>>(),
+        }),
+        Body::Finish { id, participant, had_intent } => json!({
+            "kind": "finish", "transaction": id.to_string(),
+            "participant": participant.to_string(), "had_intent": had_intent,
+        }),
     };
     value["index"] = json!(index);
     value["time"] = json!(time(entry.time_ms));
     value
+}
+
+fn change_json(change: &Change) -> Value {
+    json!({
+        "kind": "change",
+        "zone": change.zone.to_string(),
+        "cause": cause(&change.cause),
+        "request": hex(&change.request.0),
+        "who": change.who.to_string(),
+        "entered_site": change.entered_site,
+        "audit_commitment": hex(&change.audit_commitment.0),
+        "advised": change.advice.path.to_string(),
+        "reason": change.advice.reason.to_string(),
+        "model": hex(&change.advice.model),
+        "path": change.path.to_string(),
+        "names": change.names.iter().map(name_json).collect::<Vec<_>>(),
+    })
+}
+
+fn transaction_json(transaction: &Transaction) -> Value {
+    json!({
+        "id": transaction.id.to_string(),
+        "participants": transaction.participants.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "deadline": time(transaction.deadline_ms),
+    })
 }
 
 fn position_json(position: Position) -> Value {

@@ -300,7 +300,7 @@ pub(crate) fn last_steps(reader: &mut dyn EngineReader, log: LogId) -> Result<Ve
         }
         let entry = assembler.next(octets);
         let entry = entry.map_err(|error| LogError::Entry { index, reason: error.to_string() })?;
-        if let Some(entry) = entry {
+        for entry in entry.into_iter().flat_map(single_changes) {
             let before = match &entry.body {
                 Body::Publication { zone, serial, .. } => serials.insert(zone.clone(), *serial),
                 Body::Change(Change { zone, cause: Cause::ZoneRemoval { .. }, .. }) => {
@@ -314,6 +314,18 @@ pub(crate) fn last_steps(reader: &mut dyn EngineReader, log: LogId) -> Result<Ve
         Ok(())
     })?;
     Ok(steps.into_steps())
+}
+
+/// An entry, with each zone's change on its own.
+fn single_changes(entry: Entry) -> Vec<Entry> {
+    let time_ms = entry.time_ms;
+    match entry.body {
+        Body::Decision { changes, .. } => {
+            let single = |change| Entry { time_ms, body: Body::Change(change) };
+            changes.into_iter().map(single).collect()
+        }
+        body => vec![Entry { time_ms, body }],
+    }
 }
 
 /// Goes on from `state` with the entries of its own log in the ledger's files, if all of them are

@@ -311,7 +311,7 @@ impl Operator {
             thread::sleep(NAP);
         }
         Err(format!(
-            "not enough sites have agreed within {} s; it goes on as soon as they do (einhorn site status shows which can be reached)",
+            "not enough sites have agreed within {} s, and those that did are free again; einhorn site status shows which can be reached",
             PATIENCE.as_secs()
         ))
     }

@@ -3,7 +3,7 @@
 
 use crate::clients::owner_text;
 use crate::disk::{Stored, entries};
-use crate::operators::{ZONES, name};
+use crate::operators::{PASSING, ZONES, name};
 use crate::run::QUIET_MS;
 use crate::world::World;
 use einhorn_core::commit::start::{ended, find_takeover};
@@ -60,7 +60,7 @@ impl World {
         Ok(logs)
     }
 
-    fn counted(&self, logs: &BTreeMap<Origin, Vec<Stored>>) -> Result<Counted, String> {
+    fn counted(&mut self, logs: &BTreeMap<Origin, Vec<Stored>>) -> Result<Counted, String> {
         let found: Vec<_> = logs
             .iter()
             .flat_map(|(origin, log)| {
@@ -73,10 +73,16 @@ impl World {
         for (origin, log) in logs {
             let origin = *origin;
             let end = closed.get(&origin).map_or(u64::MAX, |closed| closed.end);
+            let mut next = 0;
             for (index, entry) in entries(log).into_iter().filter(|(index, _)| *index < end) {
                 let at = Position { origin, index };
+                self.count_entry(&entry, index + 1 - next);
+                next = index + 1;
                 match entry.body {
                     Body::Change(change) => counted.add(at, change)?,
+                    Body::Decision { changes, .. } => {
+                        changes.into_iter().try_for_each(|change| counted.add(at, change))?;
+                    }
                     Body::Leftover { position, .. } => counted.leftovers.push(position),
                     _ => {}
                 }
@@ -173,11 +179,18 @@ impl World {
                 return wrong(format!("s{number} sees a fork of {}", copy.origin));
             }
             let state = commit.state();
+            if let Some(intent) = state.transactions.intents().next() {
+                return wrong(format!("s{number} has an open intent at {}", intent.at));
+            }
             let mut facts = vec![format!("registry {:?}", state.registry)];
             let ends = state.logs().filter(|(_, log)| log.next_index > 0);
             facts.extend(ends.map(|(origin, log)| format!("log {origin} {}", log.next_index)));
             for apex in ZONES {
                 let Some(zone) = site.zones.get(&name(apex)) else {
+                    if apex == ZONES[PASSING] {
+                        facts.push(format!("{apex} is not there"));
+                        continue;
+                    }
                     return wrong(format!("s{number} does not serve {apex}"));
                 };
                 let (newest, at_serial) = (zone.state_root(), zone.at_serial().state_root());

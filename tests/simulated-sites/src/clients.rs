@@ -1,10 +1,11 @@
 //! Clients: they register, update and delete few names at all sites, and ask again when they are
 //! not told what became of it.
 
-use crate::operators::{DESK, REGISTER, ZONES, name};
+use crate::disk::entry_at;
+use crate::operators::{DESK, PASSING, REGISTER, ZONES, name};
 use crate::world::{BEGIN_MS, Event, World};
 use einhorn_core::commit::DEADLINE_MS;
-use einhorn_core::model::entry::{Assembler, Body, Entry};
+use einhorn_core::model::entry::{Body, Entry};
 use einhorn_core::model::request::{
     Action, Commitment, Identity, Operation as Change, Outcome, Prerequisite, Request, RequestId,
 };
@@ -19,6 +20,8 @@ const PATIENCE_MS: u64 = 4_500;
 const NAMES: u64 = 5;
 /// How late an answer may come after its deadline, in milliseconds.
 const SLACK_MS: u64 = 300;
+/// Records of a large RRset: twice as many do not fit in one stored entry.
+const LARGE_RECORDS: u8 = 150;
 
 /// A client.
 pub(crate) struct Client {
@@ -118,7 +121,10 @@ impl World {
     }
 
     fn new_operation(&mut self, client: usize) -> usize {
-        let zone = self.random.below(ZONES.len() as u64) as usize;
+        let zone = match self.random.below(12) {
+            0 => PASSING,
+            other => other as usize % PASSING,
+        };
         let value = self.operations.len() as u32;
         let owner = name(&format!("n{}.{}", self.random.below(NAMES), ZONES[zone]));
         let add = Change::Add {
@@ -127,11 +133,22 @@ impl World {
             ttl: 60,
             rdata: value.to_be_bytes().into(),
         };
-        let (prerequisites, operations) = match self.random.below(8) {
+        let (prerequisites, operations) = match self.random.below(10) {
+            _ if self.plan.is_large && self.random.one_in(12) => (Vec::new(), large(zone, value)),
             0..=2 => (vec![Prerequisite::NameNotInUse(owner)], vec![add]),
             3..=4 => (Vec::new(), vec![Change::DeleteRrSet(owner, RecordType::A), add]),
             5 => (Vec::new(), vec![Change::DeleteName(owner)]),
             6 => (Vec::new(), vec![add]),
+            7 | 8 => {
+                let second = name(&format!("n{}.{}", self.random.below(NAMES), ZONES[zone]));
+                let both = Change::Add {
+                    owner: second,
+                    rtype: RecordType::A,
+                    ttl: 60,
+                    rdata: value.to_be_bytes().into(),
+                };
+                (Vec::new(), vec![add, both])
+            }
             _ => {
                 let second = name(&format!("n{}.{}", self.random.below(NAMES), ZONES[zone]));
                 (vec![Prerequisite::NameInUse(owner)], vec![add, Change::DeleteName(second)])
@@ -176,6 +193,17 @@ impl World {
                 self.check_acknowledged(operation, site, at)?;
                 let now = self.now;
                 self.operations[operation].done.push((now, site, at));
+                let here = &self.sites[usize::from(site) - 1];
+                let log = here.disk.logs.get(&at.origin).map_or(&[][..], |log| &log[..]);
+                let entry = entry_at(log, at.index);
+                if matches!(entry, Some(Entry { body: Body::Decision { .. }, .. })) {
+                    self.count("acknowledged over several homes");
+                }
+                self.count(match self.plan.levels[self.operations[operation].zone] {
+                    Level::Local => "acknowledged at local",
+                    Level::Majority => "acknowledged at majority",
+                    Level::All => "acknowledged at all",
+                });
             }
             Outcome::Refused { rcode, .. } if rcode == Rcode::SERVFAIL => is_over = false,
             Outcome::Refused { .. } => self.operations[operation].is_refused = true,
@@ -222,22 +250,26 @@ impl World {
         let wanted = self.operations[operation].request.id;
         let site = &self.sites[usize::from(number) - 1];
         let log = site.disk.logs.get(&at.origin).map_or(&[][..], |log| &log[..]);
-        let octets = log.get(at.index as usize);
-        let found = octets.and_then(|octets| Assembler::default().next(octets).ok()?);
-        let Some(Entry { body: Body::Change(change), .. }) = found else {
+        let found = entry_at(log, at.index);
+        let changes = found.as_ref().map_or(&[][..], |entry| entry.body.changes());
+        if changes.is_empty() {
             return Err(format!("s{number} acknowledges {at}, which is no change on its disk"));
-        };
-        if change.request != wanted {
-            return Err(format!(
-                "s{number} acknowledges operation {operation} as {at}, which is another's"
-            ));
         }
-        let zone = site.zones.get(&change.zone);
-        for changed in &change.names {
-            let record = zone.and_then(|zone| zone.name(&changed.owner));
-            let rank = record.map(|record| History::rank(&record.history()));
-            if rank.is_none_or(|rank| rank < (changed.epoch, changed.version)) {
-                return Err(format!("s{number} acknowledges {at}, but does not show it"));
+        for change in changes {
+            if change.request != wanted {
+                return Err(format!(
+                    "s{number} acknowledges operation {operation} as {at}, which is another's"
+                ));
+            }
+            let zone = site.zones.get(&change.zone);
+            // A zone that comes and goes may have gone meanwhile.
+            let is_gone = zone.is_none_or(|zone| zone.incarnation != change.incarnation);
+            for changed in &change.names {
+                let record = zone.and_then(|zone| zone.name(&changed.owner));
+                let rank = record.map(|record| History::rank(&record.history()));
+                if !is_gone && rank.is_none_or(|rank| rank < (changed.epoch, changed.version)) {
+                    return Err(format!("s{number} acknowledges {at}, but does not show it"));
+                }
             }
         }
         let level = self.plan.levels[self.operations[operation].zone];
@@ -268,6 +300,20 @@ impl World {
     }
 }
 
+/// An RRset so large that its change is stored in parts, from the second one of the name on.
+fn large(zone: usize, value: u32) -> Vec<Change> {
+    let owner = name(&format!("big.{}", ZONES[zone]));
+    let mut operations = vec![Change::DeleteRrSet(owner.clone(), RecordType::TXT)];
+    operations.extend((0..LARGE_RECORDS).map(|record| {
+        let mut rdata = vec![b'x'; 256];
+        rdata[0] = 255;
+        rdata[1..5].copy_from_slice(&value.to_be_bytes());
+        rdata[5] = record;
+        Change::Add { owner: owner.clone(), rtype: RecordType::TXT, ttl: 60, rdata: rdata.into() }
+    }));
+    operations
+}
+
 /// A request in one line.
 fn describe(request: &Request) -> String {
     let Action::Update { prerequisites, operations } = &request.action else {
@@ -275,7 +321,9 @@ fn describe(request: &Request) -> String {
     };
     let mut words: Vec<String> = prerequisites.iter().map(|p| format!("if {p}")).collect();
     words.extend(operations.iter().map(|operation| match operation {
-        Change::Add { owner, rdata, .. } => format!("add {owner} {rdata:?}"),
+        Change::Add { owner, rdata, .. } => {
+            format!("add {owner} {:?}", &rdata[..rdata.len().min(6)])
+        }
         Change::DeleteName(owner) => format!("delete {owner}"),
         Change::DeleteRrSet(owner, _) => format!("clear {owner}"),
         other => format!("{other:?}"),

@@ -4,7 +4,7 @@
 use einhorn_core::commit::{Append, Cosignature};
 use einhorn_core::ledger::SignedCheckpoint;
 use einhorn_core::model::Origin;
-use einhorn_core::model::entry::{Assembler, Entry};
+use einhorn_core::model::entry::{Assembler, Entry, part_number};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub(crate) struct Disk {
     pub(crate) logs: BTreeMap<Origin, Vec<Stored>>,
     pub(crate) checkpoints: BTreeMap<Origin, SignedCheckpoint>,
     pub(crate) cosigned: BTreeMap<(Origin, u16), u64>,
+    /// A state that was saved.
+    pub(crate) snapshot: Option<Arc<[u8]>>,
 }
 
 impl Disk {
@@ -43,6 +45,15 @@ impl Disk {
     pub(crate) fn len(&self, origin: Origin) -> u64 {
         self.logs.get(&origin).map_or(0, |log| log.len() as u64)
     }
+}
+
+/// The entry whose last part is there.
+pub(crate) fn entry_at(log: &[Stored], index: u64) -> Option<Entry> {
+    let last = usize::try_from(index).ok()?;
+    let part = part_number(log.get(last)?).unwrap_or(0);
+    let parts = log.get(last.checked_sub(part.into())?..=last)?;
+    let mut assembler = Assembler::default();
+    parts.iter().map(|octets| assembler.next(octets).ok().flatten()).last()?
 }
 
 /// The entries of a log, each with the index of its last part.

@@ -4,6 +4,9 @@ use crate::plan::Failovers;
 use crate::world::{Event, World};
 use einhorn_core::model::Origin;
 
+/// How far a clock may be from the true time, in milliseconds.
+const SKEW_MS_MAX: u64 = 3_000;
+
 /// Something that goes wrong.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
@@ -33,6 +36,15 @@ pub(crate) enum Fault {
     Backup {
         site: u16,
     },
+    /// A snapshot is saved.
+    Save {
+        site: u16,
+    },
+    /// The clock of a site is so much from the true one from now on, in milliseconds.
+    Clock {
+        site: u16,
+        skew_ms: i64,
+    },
     Suspend {
         site: u16,
         is_suspended: bool,
@@ -42,6 +54,24 @@ pub(crate) enum Fault {
         site: u16,
         for_ms: u64,
     },
+}
+
+impl Fault {
+    /// In the summary.
+    fn word(self) -> &'static str {
+        match self {
+            Fault::Crash { .. } => "crashes",
+            Fault::Restore { .. } => "restores",
+            Fault::Pause { .. } => "pauses",
+            Fault::Reset { .. } => "resets",
+            Fault::Split { .. } => "splits",
+            Fault::Backup { .. } => "backups",
+            Fault::Save { .. } => "snapshots saved",
+            Fault::Clock { .. } => "clock steps",
+            Fault::Suspend { .. } => "suspensions wanted",
+            Fault::Lose { .. } => "losses wanted",
+        }
+    }
 }
 
 impl World {
@@ -60,7 +90,12 @@ impl World {
         let long = self.between(1_000, 8_000);
         let for_ms = if self.random.one_in(2) { short } else { long };
         let plan = self.plan;
-        let fault = match self.random.below(8) {
+        if plan.failover != Failovers::None && self.random.one_in(4) {
+            // Long enough for the others to be sure.
+            let for_ms = self.between(6_000, 12_000);
+            return self.act(Fault::Lose { site, for_ms });
+        }
+        let fault = match self.random.below(10) {
             0 | 1 if plan.crashes => Fault::Crash { site, for_ms },
             2 if plan.partitions => Fault::Reset { a: site, b: other },
             3 if plan.partitions => {
@@ -74,9 +109,10 @@ impl World {
                 let is_suspended = self.random.one_in(2);
                 Fault::Suspend { site, is_suspended }
             }
-            7 if plan.failover != Failovers::None => {
-                let for_ms = self.between(3_000, 12_000);
-                Fault::Lose { site, for_ms }
+            7 | 8 if plan.snapshots => Fault::Save { site },
+            9 if plan.clock_steps => {
+                let skew_ms = self.random.below(2 * SKEW_MS_MAX) as i64 - SKEW_MS_MAX as i64;
+                Fault::Clock { site, skew_ms }
             }
             _ => return Ok(()),
         };
@@ -85,6 +121,7 @@ impl World {
 
     pub(crate) fn act(&mut self, fault: Fault) -> Result<(), String> {
         self.note(|| format!("fault {fault:?}"));
+        self.count(fault.word());
         match fault {
             Fault::Crash { site, for_ms } if self.is_running(site) => self.crash(site, for_ms),
             Fault::Restore { site, for_ms } if self.is_running(site) => self.restore(site, for_ms),
@@ -115,24 +152,37 @@ impl World {
                 here.backups.push(backup);
                 Ok(())
             }
+            Fault::Save { site } if self.is_running(site) => {
+                let mut random = self.random.clone();
+                self.site(site).save(&mut random)?;
+                self.random = random;
+                Ok(())
+            }
+            Fault::Clock { site, skew_ms } => {
+                let now = self.now;
+                let here = self.site(site);
+                here.skew_ms = skew_ms;
+                // Whatever waited there does so by the clock.
+                here.disturbed = now + SKEW_MS_MAX;
+                here.wake_at = None;
+                self.with(site, |commit, clock, out| commit.tick(clock, out))
+            }
             Fault::Suspend { site, is_suspended } => {
-                // One at a time, so that any two majorities share a site.
-                let is_one =
-                    self.sites.iter().filter_map(|site| site.commit.as_ref()).all(|commit| {
-                        commit
-                            .state()
-                            .registry
-                            .sites
-                            .iter()
-                            .all(|(n, s)| !s.is_suspended || *n == site)
-                    });
-                if self.desk.suspend.is_none() && is_one {
-                    self.desk.suspend = Some((site, is_suspended));
-                }
+                self.want_suspended(site, is_suspended);
                 Ok(())
             }
             Fault::Lose { site, for_ms } => self.lose(site, for_ms),
             _ => Ok(()),
+        }
+    }
+
+    /// Has a site suspended, or not any more: one at a time, so that any two majorities share a site.
+    fn want_suspended(&mut self, site: u16, is_suspended: bool) {
+        let commits = self.sites.iter().filter_map(|site| site.commit.as_ref());
+        let mut sites = commits.flat_map(|commit| &commit.state().registry.sites);
+        let is_one = sites.all(|(number, known)| !known.is_suspended || *number == site);
+        if self.desk.suspend.is_none() && is_one {
+            self.desk.suspend = Some((site, is_suspended));
         }
     }
 

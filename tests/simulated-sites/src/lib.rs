@@ -6,6 +6,7 @@
 
 mod check;
 mod clients;
+mod counts;
 mod disk;
 mod faults;
 mod keys;
@@ -13,12 +14,15 @@ mod links;
 mod operators;
 mod plan;
 mod run;
+mod signatures;
 mod site;
 mod steps;
 mod world;
 
+pub use counts::Counts;
 pub use plan::Plan;
 
+use signatures::Remembered;
 use world::World;
 
 /// What became of a seed.
@@ -34,6 +38,8 @@ pub struct Report {
     pub acknowledged: usize,
     /// Requests sent, retries not counted.
     pub requests: usize,
+    /// How often what happened.
+    pub counts: Counts,
     /// What was wrong.
     pub violation: Option<String>,
     /// Everything that happened, when asked for.
@@ -42,7 +48,11 @@ pub struct Report {
 
 /// Runs the world that follows from a seed; keeps all that happens if `is_traced`.
 pub fn run(seed: u64, is_traced: bool) -> Report {
-    let mut world = World::new(seed, is_traced);
+    run_with(seed, is_traced, &Remembered::default())
+}
+
+fn run_with(seed: u64, is_traced: bool, signatures: &Remembered) -> Report {
+    let mut world = World::new(seed, is_traced, signatures);
     let violation = world.run().err();
     Report {
         seed,
@@ -50,6 +60,7 @@ pub fn run(seed: u64, is_traced: bool) -> Report {
         hash: world.hash,
         acknowledged: world.acknowledged(),
         requests: world.operations.len(),
+        counts: world.counts,
         violation,
         trace: world.trace,
     }
@@ -60,7 +71,8 @@ pub fn run(seed: u64, is_traced: bool) -> Report {
 /// # Errors
 /// Text for people.
 pub fn check(seed: u64) -> Result<Report, String> {
-    let (first, second) = (run(seed, false), run(seed, false));
+    let signatures = Remembered::default();
+    let [first, second] = [(); 2].map(|()| run_with(seed, false, &signatures));
     let again = format!("cargo xtask sim --seed {seed}");
     if let Some(violation) = first.violation {
         return Err(format!("seed {seed} ({:?}): {violation}\n  see it: {again}", first.plan));

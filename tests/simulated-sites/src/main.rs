@@ -53,6 +53,7 @@ fn show(seed: u64) -> ExitCode {
 fn run_many(from: u64, count: u64) -> ExitCode {
     let (next, acknowledged) = (AtomicU64::new(from), AtomicU64::new(0));
     let failures = Mutex::new(Vec::new());
+    let counts = Mutex::new(einhorn_simulated_sites::Counts::default());
     let begun = Instant::now();
     let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
@@ -72,6 +73,9 @@ fn run_many(from: u64, count: u64) -> ExitCode {
                         Ok(report) => {
                             let done = report.acknowledged as u64;
                             acknowledged.fetch_add(done, Ordering::Relaxed);
+                            if let Ok(mut counts) = counts.lock() {
+                                counts.merge(&report.counts);
+                            }
                         }
                         Err(message) => {
                             println!("{message}");
@@ -92,5 +96,8 @@ fn run_many(from: u64, count: u64) -> ExitCode {
         acknowledged.into_inner(),
         seeds as f64 / minutes
     );
+    if let Ok(counts) = counts.into_inner() {
+        println!("{counts}");
+    }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

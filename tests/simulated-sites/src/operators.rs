@@ -20,7 +20,11 @@ pub(crate) const DESK: u64 = u64::MAX - 1;
 const LOOK_MS: u64 = 100;
 
 /// The zones.
-pub(crate) const ZONES: [&str; 2] = ["a.test.", "b.test."];
+pub(crate) const ZONES: [&str; 3] = ["a.test.", "b.test.", "c.test."];
+/// The one that comes and goes.
+pub(crate) const PASSING: usize = 2;
+/// How often it does, about, in milliseconds.
+const PASSING_MS: u64 = 1_500;
 
 /// What operators are about.
 #[derive(Default)]
@@ -33,6 +37,8 @@ pub(crate) struct Desk {
     pub(crate) lost: Option<(u16, u64)>,
     /// Whether to suspend or resume a site.
     pub(crate) suspend: Option<(u16, bool)>,
+    /// When the passing zone is made or removed next.
+    passes_at: u64,
     /// Whether everything is being put right.
     pub(crate) is_healing: bool,
 }
@@ -91,6 +97,7 @@ impl World {
                 self.resume();
             }
             self.suspend()?;
+            self.pass_zone()?;
             self.bring_back();
             return self.take_over();
         }
@@ -144,6 +151,23 @@ impl World {
                 });
                 state.registry.version == first && zones && state.next_index() > 0
             })
+    }
+
+    /// Makes the passing zone or removes it, somewhere.
+    fn pass_zone(&mut self) -> Result<(), String> {
+        let is_due = self.now >= self.desk.passes_at && self.is_chaos && self.plan.passing_zone;
+        let at = 1 + self.random.below(self.plan.sites.into()) as u16;
+        if !is_due || !self.is_running(at) || self.site(at).paused_until > self.now {
+            return Ok(());
+        }
+        self.desk.passes_at = self.now + self.between(1, 2 * PASSING_MS);
+        let zone = ZONES[PASSING];
+        let is_there = self.site(at).zones.get(&name(zone)).is_some();
+        let action = if is_there { Action::RemoveZone } else { load(zone) };
+        let mut request = self.own_request(at, action);
+        request.zone = name(zone);
+        self.note(|| format!("an operator at s{at} has {zone}: {is_there}, and changes that"));
+        self.with(at, |commit, clock, out| commit.request(clock, request, DESK, out))
     }
 
     /// Whatever is suspended is to count again.

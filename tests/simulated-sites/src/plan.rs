@@ -8,8 +8,8 @@ use einhorn_sim::random::Random;
 pub struct Plan {
     /// Sites.
     pub sites: u16,
-    /// Levels of the two zones.
-    pub levels: [Level; 2],
+    /// Levels of the zones.
+    pub levels: [Level; 3],
     /// Whether sites crash.
     pub crashes: bool,
     /// Whether links break and the network divides.
@@ -20,6 +20,14 @@ pub struct Plan {
     pub restores: bool,
     /// Whether sites are suspended.
     pub suspensions: bool,
+    /// Whether clocks are set to another time while a site runs.
+    pub clock_steps: bool,
+    /// Whether sites start from snapshots.
+    pub snapshots: bool,
+    /// Whether there are changes that are stored in parts.
+    pub is_large: bool,
+    /// Whether a zone comes and goes.
+    pub passing_zone: bool,
     /// Whether lost sites are taken over.
     pub failover: Failovers,
     /// Milliseconds between faults, about.
@@ -47,7 +55,7 @@ impl Plan {
             1 => Level::Majority,
             _ => Level::All,
         };
-        let levels = [level(random), level(random)];
+        let levels = [level(random), level(random), Level::Local];
         let sites = [2, 3, 3, 3, 4, 5][random.below(6) as usize];
         let mut plan = Plan {
             sites,
@@ -57,9 +65,13 @@ impl Plan {
             pauses: random.one_in(3),
             restores: random.one_in(8),
             suspensions: random.one_in(6),
+            clock_steps: random.one_in(4),
+            snapshots: random.one_in(3),
+            is_large: random.one_in(6),
+            passing_zone: random.one_in(3),
             failover: match random.below(6) {
                 0 => Failovers::Operator,
-                1 if sites >= 3 => Failovers::Auto,
+                1 | 2 if sites >= 3 => Failovers::Auto,
                 _ => Failovers::None,
             },
             fault_interval_ms: 200 + random.below(2_000),
@@ -71,6 +83,7 @@ impl Plan {
             plan.pauses = false;
             plan.restores = false;
             plan.suspensions = false;
+            plan.clock_steps = false;
             plan.failover = Failovers::None;
         }
         // A disk that is set back is a lost one: what it had confirmed to others counts no more.
@@ -78,10 +91,18 @@ impl Plan {
             plan.failover = Failovers::None;
             plan.suspensions = false;
         }
+        if plan.is_auto() {
+            plan.duration_ms = plan.duration_ms.max(9_000);
+        }
         if plan.failover != Failovers::None {
             plan.suspensions = false;
         }
         plan
+    }
+
+    /// Whether the sites take over by themselves.
+    pub(crate) fn is_auto(&self) -> bool {
+        self.failover == Failovers::Auto
     }
 
     /// Whether anything goes wrong.
@@ -91,6 +112,8 @@ impl Plan {
             || self.pauses
             || self.restores
             || self.suspensions
+            || self.clock_steps
+            || self.snapshots
             || self.failover != Failovers::None
     }
 }

@@ -159,6 +159,7 @@ impl World {
             let (root, serial) = (zone.at_serial().state_root(), zone.serial);
             self.note(|| format!("s{number} publishes {} {serial}", zone.apex));
             let key = (zone.apex.to_string(), zone.incarnation, serial);
+            self.counts.add("points compared", u64::from(self.published.contains_key(&key)));
             let (known, by) = *self.published.entry(key).or_insert((root, number));
             if known != root && !self.has_lost_tails() {
                 return Err(format!(

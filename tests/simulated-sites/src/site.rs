@@ -2,13 +2,14 @@
 
 use crate::disk::Disk;
 use crate::keys::{log_key, log_name, mirror_key, site_name};
+use crate::signatures::Remembered;
 use crate::steps::Seen;
 use einhorn_core::agent::Rules;
-use einhorn_core::commit::start::{Begin, Folding, ended, find_takeover, own_log};
+use einhorn_core::commit::start::{Begin, Folding, Found, ended, find_takeover, own_log};
 use einhorn_core::commit::{Append, Commit, CopyStart, Setup};
 use einhorn_core::ledger::{Checkpoint, Frontier, SignedCheckpoint, leaf_hash};
 use einhorn_core::model::entry::Previous;
-use einhorn_core::model::{Effects, Origin, Position, State, Zones};
+use einhorn_core::model::{Effects, Origin, Position, State, Zones, snapshot};
 use einhorn_sim::random::Random;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,10 +38,11 @@ pub(crate) struct Site {
     pub(crate) zones: Zones,
     pub(crate) seen: Seen,
     tree: (Origin, Frontier),
+    signatures: Remembered,
 }
 
 impl Site {
-    pub(crate) fn new(number: u16, skew_ms: i64, must_prove: bool) -> Site {
+    pub(crate) fn new(number: u16, skew_ms: i64, must_prove: bool, signatures: Remembered) -> Site {
         Site {
             number,
             skew_ms,
@@ -58,6 +60,7 @@ impl Site {
             zones: Zones::default(),
             seen: Seen::default(),
             tree: (Origin::NONE, Frontier::new()),
+            signatures,
         }
     }
 
@@ -82,6 +85,7 @@ impl Site {
         let begin = (!is_begun).then(|| self.begin(&state, origin));
         let cosigned = &self.disk.cosigned;
         let setup = Setup {
+            signatures: Box::new(self.signatures.clone()),
             mirror: Some(mirror_key(self.number)),
             copies,
             checkpoint: self.disk.checkpoints.get(&origin).cloned(),
@@ -97,21 +101,44 @@ impl Site {
         Ok(())
     }
 
-    /// Folds all logs, mixed in some way.
+    /// Folds all logs, mixed in some way, from the snapshot if there is one that can be used.
     fn fold(&self, random: &mut Random) -> Result<(State, BTreeMap<Origin, CopyStart>), String> {
-        let mut found = Vec::new();
-        for (origin, log) in &self.disk.logs {
-            let positions = (0..)
-                .zip(log)
-                .map(|(index, entry)| find_takeover(Position { origin: *origin, index }, entry));
-            found.extend(positions.flatten());
-        }
+        let Some(octets) = &self.disk.snapshot else {
+            return self.fold_from(State::empty(Origin::NONE), random);
+        };
+        let state = snapshot::decode(octets).map_err(|error| error.to_string())?;
+        let ended = ended(&self.takeovers());
+        let is_usable = ended.iter().all(|(lost, closed)| state.next_of(*lost) <= closed.end);
+        self.fold_from(if is_usable { state } else { State::empty(Origin::NONE) }, random)
+    }
+
+    /// Saves a snapshot of what is on the disk.
+    pub(crate) fn save(&mut self, random: &mut Random) -> Result<(), String> {
+        let (state, _) = self.fold(random)?;
+        self.disk.snapshot = Some(snapshot::encode(&state).into());
+        Ok(())
+    }
+
+    fn takeovers(&self) -> Vec<Found> {
+        let stored = self.disk.logs.iter().flat_map(|(origin, log)| {
+            let at = |index| Position { origin: *origin, index };
+            (0..).zip(log).map(move |(index, entry)| (at(index), entry))
+        });
+        stored.filter_map(|(at, entry)| find_takeover(at, entry)).collect()
+    }
+
+    fn fold_from(
+        &self,
+        state: State,
+        random: &mut Random,
+    ) -> Result<(State, BTreeMap<Origin, CopyStart>), String> {
         let logs: Vec<Origin> = self.disk.logs.keys().copied().collect();
-        let state = State::empty(Origin::NONE);
-        let mut folding = Folding::new(state, &ended(&found), logs.iter().copied())
+        let mut folding = Folding::new(state, &ended(&self.takeovers()), logs.iter().copied())
             .map_err(|error| error.to_string())?;
+        let folded = |origin| folding.state().next_of(origin) as usize;
+        let rest = self.disk.logs.iter();
         let mut rest: Vec<_> =
-            self.disk.logs.iter().map(|(origin, log)| (*origin, &log[..])).collect();
+            rest.map(|(origin, log)| (*origin, &log[folded(*origin)..])).collect();
         while !rest.is_empty() {
             let at = random.below(rest.len() as u64) as usize;
             let (origin, entries) = &mut rest[at];

@@ -3,15 +3,15 @@
 
 use einhorn_core::model::{RrSet, Step, StepKind, Zone, Zones};
 use einhorn_wire::{Name, RecordType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Content = BTreeMap<(String, RecordType), RrSet>;
 
 /// What one site last published.
 #[derive(Default)]
 pub(crate) struct Seen {
-    /// Serial and content by apex.
-    zones: BTreeMap<String, (u32, Content)>,
+    /// Incarnation, serial and content by apex.
+    zones: BTreeMap<String, (u32, u32, Content)>,
 }
 
 fn content(zone: &Zone) -> Content {
@@ -32,7 +32,9 @@ impl Seen {
     /// A restart.
     pub(crate) fn start(&mut self, zones: &Zones) {
         let zones = zones.iter().filter(|zone| zone.soa().is_some());
-        self.zones = zones.map(|zone| (lower(&zone.apex), (zone.serial, content(zone)))).collect();
+        self.zones = zones
+            .map(|zone| (lower(&zone.apex), (zone.incarnation, zone.serial, content(zone))))
+            .collect();
     }
 
     /// A publication. Gives the zones that have another serial now.
@@ -45,19 +47,30 @@ impl Seen {
         steps: &[Step],
     ) -> Result<Vec<&'z Zone>, String> {
         let mut moved = Vec::new();
+        // What has no SOA is not served: another log brought something of it first.
+        let there = zones.iter().filter(|zone| zone.soa().is_some());
+        let there: BTreeSet<String> = there.map(|zone| lower(&zone.apex)).collect();
+        self.zones.retain(|apex, _| there.contains(apex));
         for zone in zones.iter().filter(|zone| zone.soa().is_some()) {
             let key = lower(&zone.apex);
             let of_zone: Vec<_> =
                 steps.iter().filter(|step| lower(&step.zone) == key).map(|s| &s.kind).collect();
             let before = self.zones.get(&key);
-            if before.is_some_and(|(serial, _)| *serial == zone.serial) {
+            let of = (zone.incarnation, zone.serial);
+            if before.is_some_and(|(incarnation, serial, _)| (*incarnation, *serial) == of) {
                 continue;
             }
+            let is_told = of_zone.iter().any(|step| matches!(step, StepKind::Removed));
+            if before.is_some_and(|before| before.0 != zone.incarnation) && !is_told {
+                return Err(format!(
+                    "zone {key} was made anew, and no step tells that it had gone"
+                ));
+            }
             let after = content(zone);
-            if let Some((serial, before)) = before {
+            if let Some((_, serial, before)) = before {
                 check(&key, (*serial, before), (zone.serial, &after), &of_zone)?;
             }
-            self.zones.insert(key, (zone.serial, after));
+            self.zones.insert(key, (zone.incarnation, zone.serial, after));
             moved.push(&**zone);
         }
         Ok(moved)

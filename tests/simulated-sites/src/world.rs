@@ -1,9 +1,11 @@
 //! The world: true time, everything that is going to happen, and the sites it happens to.
 
 use crate::clients::{Attempt, Client, Operation};
+use crate::counts::Counts;
 use crate::links::{Connection, Split};
 use crate::operators::Desk;
 use crate::plan::Plan;
+use crate::signatures::Remembered;
 use crate::site::Site;
 use einhorn_core::commit::{Append, Output};
 use einhorn_core::ledger::Hash;
@@ -61,19 +63,21 @@ pub(crate) struct World {
     pub(crate) cosigned: BTreeMap<(Origin, u64), Hash>,
     /// Where a disk was set back to: what its log had beyond may be lost.
     pub(crate) set_back: BTreeMap<Origin, u64>,
+    pub(crate) counts: Counts,
     pub(crate) hash: u64,
     is_traced: bool,
     pub(crate) trace: Vec<String>,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, is_traced: bool) -> World {
+    pub(crate) fn new(seed: u64, is_traced: bool, signatures: &Remembered) -> World {
         let mut random = Random::new(seed ^ 0x5157_e5e5_0000_0000);
         let plan = Plan::new(seed, &mut random);
         let sites = (1..=plan.sites)
             .map(|number| {
                 let skew_ms = random.below(4_000) as i64 - 2_000;
-                Site::new(number, skew_ms, plan.restores || random.one_in(3))
+                let must_prove = plan.restores || random.one_in(3);
+                Site::new(number, skew_ms, must_prove, signatures.clone())
             })
             .collect();
         World {
@@ -94,6 +98,7 @@ impl World {
             published: BTreeMap::new(),
             cosigned: BTreeMap::new(),
             set_back: BTreeMap::new(),
+            counts: Counts::default(),
             hash: 0xcbf2_9ce4_8422_2325,
             is_traced,
             trace: Vec::new(),
@@ -219,6 +224,7 @@ impl World {
                     self.later(1, Event::Register { site: number, life });
                 }
                 Output::Rebuild(reason) => {
+                    self.count("rebuilds");
                     self.note(|| format!("s{number} rebuilds: {reason}"));
                     if reason.contains("is wrong") {
                         return Err(format!("s{number}: {reason}"));

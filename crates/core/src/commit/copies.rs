@@ -6,13 +6,11 @@
 //! more: one of the two histories is false, and a person must look.
 
 use super::{Append, Batch, Commit, Cosignature, Output, Rebuild};
-use crate::ledger::{
-    Checkpoint, Frontier, Hash, Note, SignedCheckpoint, VerifierKey, checkpoint, leaf_hash,
-};
+use crate::ledger::{Checkpoint, Frontier, Hash, SignedCheckpoint, leaf_hash};
 use crate::link::Message;
 use crate::model::entry::{Assembler, Body};
 use crate::model::{FoldError, Origin};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// What a site holds of another one's log when it starts.
 #[derive(Debug, Default)]
@@ -66,25 +64,6 @@ pub(super) struct Copy {
     pub(super) source: Option<u16>,
     /// Entries up to which it differs from what its site signed.
     pub(super) fork: Option<u64>,
-}
-
-/// Verifier keys by their text: to read one costs about as much as a signature.
-#[derive(Default)]
-pub(super) struct Keys(HashMap<String, VerifierKey>);
-
-impl Keys {
-    /// The key that a text says; none if it says none.
-    fn get(&mut self, text: &str) -> Option<&VerifierKey> {
-        if !self.0.contains_key(text) {
-            self.0.insert(text.to_owned(), VerifierKey::parse(text).ok()?);
-        }
-        self.0.get(text)
-    }
-
-    /// The sites are others now, and so may their keys be.
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
 }
 
 /// All copies.
@@ -321,10 +300,9 @@ impl<R> Commit<R> {
         note: &str,
         out: &mut Vec<Output<R>>,
     ) {
-        let known = self.state.registry.log_key(origin);
-        let Some(key) = known.and_then(|text| self.keys.get(text)) else { return };
+        let Some(key) = self.state.registry.log_key(origin) else { return };
         // Whoever sends it: the log's signature counts. What does not verify says nothing.
-        let Ok(signed) = checkpoint::verify_note(note.as_bytes(), key) else { return };
+        let Some(signed) = self.signatures.checkpoint(note, key) else { return };
         let is_frozen = self.is_frozen(origin);
         let copy = self.copies.get_mut(origin);
         let size = signed.checkpoint.size;
@@ -400,12 +378,11 @@ impl<R> Commit<R> {
         let Some(known) = self.state.registry.sites.get(&site) else { return };
         let body = Checkpoint { origin: log, size, root }.body();
         let note = format!("{body}\n{line}");
-        let keys = &mut self.keys;
-        let is_right = |key: &String| {
-            let key = keys.get(key)?;
-            Note::parse(note.as_bytes()).ok()?.cosigned_at(key).ok()
-        };
-        if known.mirror_keys.iter().rev().find_map(is_right).is_none() {
+        if self.levels.cosigned(origin, site) >= size {
+            return;
+        }
+        let signatures = &mut self.signatures;
+        if !known.mirror_keys.iter().rev().any(|key| signatures.is_cosigned(&note, key)) {
             return;
         }
         if self.levels.note_cosigned(origin, site, size) {

@@ -38,8 +38,11 @@ pub(super) fn body(
     Ok((Body::Change(change), advice))
 }
 
-/// The change that `request` makes now.
-fn change(
+/// The change that `request` makes now. Takes the names of a large one out of it.
+///
+/// # Errors
+/// [`Refusal`] when it is not to be done.
+pub(super) fn change(
     state: &State,
     agent: &dyn Agent,
     now_ms: u64,

@@ -9,7 +9,6 @@ use super::{Commit, Output, Waiting};
 use crate::agent::Advice;
 use crate::link::Message;
 use crate::model::request::{Outcome, Request, RequestId};
-use crate::model::settings::Level;
 use crate::model::{Origin, Position};
 use einhorn_wire::message::Rcode;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -155,7 +154,12 @@ impl<R> Commit<R> {
         }
         match route(&self.state, &request) {
             Route::To(home, _) if home == self.state.origin && self.may_append() => {
-                self.decide_here(now_ms, request, asker, out);
+                if self.is_blocked(&request) {
+                    let seen = Vec::new();
+                    self.park(Parked { request, seen, hops, asker, since_ms: now_ms }, out);
+                } else {
+                    self.decide_here(now_ms, request, asker, out);
+                }
             }
             // Not yet known whether the log may go on, or goes on in the site's next one: until
             // then nothing is decided.
@@ -165,21 +169,11 @@ impl<R> Commit<R> {
                 self.park(Parked { request, seen, hops, asker, since_ms: now_ms }, out);
             }
             Route::To(home, seen) => self.forward(now_ms, request, (home, seen), hops, asker, out),
-            Route::Several(homes) => {
-                let names: Vec<_> =
-                    homes.iter().map(|home| self.state.registry.name_of(home.site)).collect();
-                let reason = format!(
-                    "the names have different homes ({}): send one update for each",
-                    names.join(", ")
-                );
-                let outcome = servfail(reason);
-                let waiting = Waiting { asker, outcome, advice: None, level: Level::Local };
-                self.answer_when_durable(waiting, out);
-            }
+            Route::Several(_) => self.coordinate(now_ms, request, hops, asker, out),
         }
     }
 
-    fn forward(
+    pub(super) fn forward(
         &mut self,
         now_ms: u64,
         request: Request,
@@ -334,7 +328,7 @@ impl<R> Commit<R> {
         self.forwarding.parked = rest;
         for parked in over {
             let reason = if self.may_append() {
-                "this site has not heard enough of the others in time".to_owned()
+                "the names were part of another change, or this site has not heard enough of the others in time".to_owned()
             } else {
                 self.why_not_append()
             };
@@ -347,7 +341,8 @@ impl<R> Commit<R> {
         let forwarding = std::mem::take(&mut self.forwarding);
         let sent = forwarding.tickets.into_values().flat_map(|forwarded| forwarded.askers);
         let parked = forwarding.parked.into_iter().map(|parked| parked.asker);
-        for asker in sent.chain(parked) {
+        let coordinated = self.coordination.drain();
+        for asker in sent.chain(parked).chain(coordinated) {
             Self::tell(asker, servfail(reason), None, out);
         }
         self.refuse_levels(reason, out);

@@ -12,8 +12,10 @@ use crate::model::settings::Level;
 use crate::model::{Origin, Position};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An answer that waits for its level.
+/// An answer that waits for its level: of an entry, and of the intents that it rests on.
 struct Held<R> {
+    /// The change.
+    at: Position,
     reply: R,
     advice: Option<Advice>,
     level: Level,
@@ -75,13 +77,20 @@ impl<R> Commit<R> {
             return Self::tell(asker, outcome, advice, out);
         };
         let at = *at;
-        if self.is_reached(at, level) {
-            return Self::tell(asker, outcome, advice, out);
-        }
+        let missing = match level {
+            _ if !self.is_reached(at, level) => Some(at),
+            Level::Local => None,
+            // A change of several homes is as safe as the intents that it rests on.
+            _ => {
+                let intents = self.state.transactions.rests_on(at).iter().copied();
+                intents.into_iter().find(|intent| !self.is_reached(*intent, level))
+            }
+        };
+        let Some(missing) = missing else { return Self::tell(asker, outcome, advice, out) };
         if let Asker::Here { reply, deadline_ms } = asker {
-            let key = (at.origin, at.index, self.levels.next_number);
+            let key = (missing.origin, missing.index, self.levels.next_number);
             self.levels.next_number += 1;
-            self.levels.waiting.insert(key, Held { reply, advice, level, deadline_ms });
+            self.levels.waiting.insert(key, Held { at, reply, advice, level, deadline_ms });
             self.levels.deadlines.insert((deadline_ms, key));
         }
     }
@@ -162,8 +171,10 @@ impl<R> Commit<R> {
             for key in reached {
                 if let Some(held) = self.levels.waiting.remove(&key) {
                     self.levels.deadlines.remove(&(held.deadline_ms, key));
-                    let at = Position { origin, index: key.1 };
-                    out.push(Output::Answer(held.reply, Outcome::Done { at }, held.advice));
+                    let Held { at, reply, advice, level, deadline_ms } = held;
+                    let (asker, outcome) =
+                        (Asker::Here { reply, deadline_ms }, Outcome::Done { at });
+                    self.settle(Waiting { asker, outcome, advice, level }, out);
                 }
             }
         }

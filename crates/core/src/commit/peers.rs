@@ -1,10 +1,13 @@
 //! The other sites: who is connected, what they hold, what they say.
 
 use super::forward::Asker;
+use super::prepare::{NoIntent, Prepare};
+use super::takeover::Proposal;
 use super::{Commit, Output};
 use crate::ledger::SignedCheckpoint;
 use crate::link::Message;
 use crate::model::Origin;
+use crate::rules::update::Refusal;
 use std::collections::BTreeMap;
 
 /// How often a site says how far it is, in milliseconds.
@@ -91,6 +94,7 @@ impl<R> Commit<R> {
         let said = self.copies.iter().filter_map(|(_, copy)| copy.said.clone());
         out.extend(said.map(|frame| Output::Send(site, frame)));
         self.forward_again(now_ms, site, out);
+        self.ask_again(site, out);
         self.propose_again(site, out);
     }
 
@@ -142,10 +146,19 @@ impl<R> Commit<R> {
             Message::Answer { ticket, request, outcome } => {
                 self.answered(ticket, request, outcome, out);
             }
-            Message::Propose { lost, successor } => {
-                self.proposed(now_ms, site, lost, successor, out);
+            Message::Propose { lost, successor, round } => {
+                self.proposed(now_ms, site, Proposal { lost, successor, round }, out);
             }
             Message::Fork { origin, size } => self.forked(site, origin, size, out),
+            Message::Prepare { transaction, seen, request } => {
+                let prepare = Prepare { from: site, transaction, seen, request: *request };
+                self.prepare(now_ms, prepare, out);
+            }
+            Message::Refuse { id, is_final, rcode, reason } => {
+                let refusal = Refusal { rcode, reason };
+                self.refused(now_ms, id, NoIntent { refusal, is_final }, out);
+            }
+            Message::Resolve { transaction } => self.resolve(now_ms, transaction),
         }
     }
 
@@ -172,9 +185,12 @@ impl<R> Commit<R> {
             let message = self.own_state(now_ms);
             self.tell_all(&message, out);
             self.return_tombstones(now_ms);
+            self.recover_transactions(now_ms, out);
             self.copies.close_gaps();
             self.choose_sources(out);
         }
+        self.watch_coordinated(now_ms, out);
+        self.weigh_proof(now_ms, out);
         self.unpark(now_ms, out);
         self.watch_takeovers(now_ms, out);
     }
@@ -186,7 +202,11 @@ impl<R> Commit<R> {
         let point = points.min().filter(|_| self.may_append());
         let state = (!self.is_alone()).then_some(self.peers.said_ms + STATE_INTERVAL_MS);
         let begin = self.begin.as_ref().filter(|_| self.proof.is_given()).map(|_| 0);
-        let waits = [self.forwarding.next_deadline_ms(), self.levels.next_deadline_ms()];
+        let waits = [
+            self.forwarding.next_deadline_ms(),
+            self.levels.next_deadline_ms(),
+            self.coordination.next_wake_ms(),
+        ];
         point.into_iter().chain(begin).chain(state).chain(waits.into_iter().flatten()).min()
     }
 
@@ -200,9 +220,14 @@ impl<R> Commit<R> {
             origin: self.state.origin,
             held,
             time_ms: now_ms,
-            waiting: (self.forwarding.count() + self.levels.count()) as u32,
+            waiting: self.requests_waiting() as u32,
             oldest_ms: oldest,
         }
+    }
+
+    /// Requests that wait for other sites.
+    pub(super) fn requests_waiting(&self) -> usize {
+        self.forwarding.count() + self.levels.count() + self.coordination.count()
     }
 
     /// Says something to every site that is connected.
@@ -213,7 +238,7 @@ impl<R> Commit<R> {
 
     /// The registry changed: sites may have gone.
     pub(super) fn peers_changed(&mut self, out: &mut Vec<Output<R>>) {
-        self.keys.clear();
+        self.signatures.forget_keys();
         self.release_levels(out);
         self.choose_sources(out);
     }

@@ -2,23 +2,32 @@
 //!
 //! A data folder may be an old copy: a backup put back, a virtual machine set back. Appending to it
 //! would make a second history beside the one that the other sites hold. So at a start nothing is
-//! appended until enough sites have said how far they hold this log; what they hold and this site
-//! does not is fetched from them first.
+//! appended until the others have said how far they hold this log; what they hold and this site does
+//! not is fetched from them first. All that count are waited for, and after a while so many of them
+//! that one of any majority is among them: less than that could miss what was acknowledged, and
+//! with less than all of them an entry that never got so far may be known to a site that is away.
 
 use super::{Commit, Output};
 use crate::model::Origin;
 use std::collections::BTreeSet;
+
+/// How long sites are waited for that are not needed, once enough have answered, in milliseconds.
+pub(super) const PROOF_WAIT_MS: u64 = 3_000;
 
 /// What the other sites said so far.
 pub(super) struct Proof {
     is_wanted: bool,
     /// Sites that hold nothing of this log that is missing here.
     sites: BTreeSet<u16>,
+    /// Entries of this log that somebody said to hold.
+    known: u64,
+    /// When enough had answered, in milliseconds since 1970.
+    enough_ms: Option<u64>,
 }
 
 impl Proof {
     pub(super) fn new(is_wanted: bool) -> Proof {
-        Proof { is_wanted, sites: BTreeSet::new() }
+        Proof { is_wanted, sites: BTreeSet::new(), known: 0, enough_ms: None }
     }
 
     /// Whether this site may append.
@@ -35,15 +44,31 @@ impl<R> Commit<R> {
         }
         let own = self.state.origin;
         let held = self.peers.get(site).map(|peer| peer.held.get(&own).copied().unwrap_or(0));
+        self.proof.known = self.proof.known.max(held.unwrap_or(0));
         if held.is_some_and(|held| held <= self.durable) {
             self.proof.sites.insert(site);
         }
-        let counted: Vec<u16> =
-            self.state.registry.counted().filter(|site| *site != own.site).collect();
+        self.weigh_proof(now_ms, out);
+    }
+
+    /// Whether what was said is proof by now.
+    pub(super) fn weigh_proof(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        if self.proof.is_given() {
+            return;
+        }
+        let own = self.state.origin;
+        let registry = &self.state.registry;
+        let counted: Vec<u16> = registry.counted().filter(|site| *site != own.site).collect();
         let proven = counted.iter().filter(|site| self.proof.sites.contains(site)).count();
         // Of any majority that this site was once part of, one at least must be among those asked.
-        let enough = counted.len() + 1 - (self.state.registry.majority() - 1);
-        if own == Origin::NONE || proven >= enough.min(counted.len()) {
+        let enough = (counted.len() + 1).saturating_sub(registry.majority() - 1);
+        let is_missing = self.proof.known > self.durable;
+        let mut is_given = proven == counted.len();
+        if proven >= enough.min(counted.len()) {
+            let since_ms = *self.proof.enough_ms.get_or_insert(now_ms);
+            is_given |= now_ms >= since_ms.saturating_add(PROOF_WAIT_MS);
+        }
+        if own == Origin::NONE || (is_given && !is_missing) {
             self.give_proof(now_ms, out);
         }
     }
@@ -89,3 +114,7 @@ impl<R> Commit<R> {
         )
     }
 }
+
+#[cfg(test)]
+#[path = "proof_tests.rs"]
+mod tests;

@@ -87,7 +87,7 @@ impl<R> Commit<R> {
             durable: self.durable,
             failure: self.failure.clone(),
             is_waiting_for: (!self.may_append()).then(|| self.why_not_append()),
-            waiting: self.forwarding.count() + self.levels.count(),
+            waiting: self.requests_waiting(),
             oldest_ms: oldest,
             peers: sites.map(|site| self.peer_report(now_ms, site)).collect(),
             copies: self.copy_reports(),

@@ -52,6 +52,20 @@ pub(super) fn route(state: &State, request: &Request) -> Route {
     }
 }
 
+/// The names that a request reads or writes, as far as it says them.
+pub(super) fn names(request: &Request) -> impl Iterator<Item = &Name> {
+    let (prerequisites, operations, planned) = match &request.action {
+        Action::Update { prerequisites, operations } => {
+            (&prerequisites[..], &operations[..], &[][..])
+        }
+        Action::Replace { names, .. } => (&[][..], &[][..], &names[..]),
+        _ => (&[][..], &[][..], &[][..]),
+    };
+    let read = prerequisites.iter().map(Prerequisite::name);
+    let written = operations.iter().map(Operation::owner);
+    read.chain(written).chain(planned.iter().map(|planned| &planned.owner))
+}
+
 struct Homes<'s> {
     state: &'s State,
     zone: &'s Zone,

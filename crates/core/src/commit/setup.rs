@@ -1,6 +1,6 @@
 //! What a commit is told when it starts.
 
-use super::{Begin, CopyStart};
+use super::{Begin, CopyStart, Keys, Signatures};
 use crate::ledger::SignedCheckpoint;
 use crate::ledger::note::SignerKey;
 use crate::model::Origin;
@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 /// What a site is told when it starts, beside its state.
 pub struct Setup {
+    /// Checks what other sites sign.
+    pub signatures: Box<dyn Signatures>,
     /// Signs what this site holds of other logs; none for a site that is alone for good.
     pub mirror: Option<SignerKey>,
     /// What is durable of other logs.
@@ -32,6 +34,7 @@ pub const DEADLINE_MS: u64 = 3_000;
 impl Default for Setup {
     fn default() -> Setup {
         Setup {
+            signatures: Box::new(Keys::default()),
             mirror: None,
             copies: BTreeMap::new(),
             checkpoint: None,

@@ -5,7 +5,12 @@
 //! endorsements of a majority the successor fetches the longest prefix that any of them holds and
 //! logs the takeover: the lost log ends there, and what was at home in it is at home in the
 //! successor's. Whatever reached a majority lies within that prefix, since two majorities share a
-//! site. An endorsement binds until its successor withdraws, or is itself taken over.
+//! site.
+//!
+//! A successor that gives up logs a withdrawal, and asks anew, if it ever does, in a higher round. An
+//! endorsement binds until its successor withdraws its round, or is itself taken over, and it counts
+//! for exactly as long: the successor judges that by its own log, where a takeover comes before the
+//! withdrawal or after it, and the others by the same log, in the same order.
 
 use super::{Commit, Output};
 use crate::link::Message;
@@ -19,10 +24,25 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How often a proposal is repeated, in milliseconds.
 const PROPOSE_INTERVAL_MS: u64 = 500;
 
+/// How long a site wants to go on for another one before it sets those free who agreed, in
+/// milliseconds: while they are bound nothing of the lost log reaches a level.
+const GIVE_UP_MS: u64 = 15_000;
+/// How long a site that gave up leaves it to others before it tries by itself again, in
+/// milliseconds.
+const REST_MS: u64 = 10_000;
+
 /// A takeover that this site wants.
 struct Wanted {
     is_attested: bool,
+    since_ms: u64,
     proposed_ms: u64,
+}
+
+/// A site wants to go on for another one.
+pub(super) struct Proposal {
+    pub(super) lost: Origin,
+    pub(super) successor: Origin,
+    pub(super) round: u32,
 }
 
 /// Takeovers under way.
@@ -30,6 +50,8 @@ struct Wanted {
 pub(super) struct Takeovers {
     /// By lost log.
     wanted: BTreeMap<Origin, Wanted>,
+    /// When this site gave up going on for a log, in milliseconds since 1970.
+    given_up: BTreeMap<Origin, u64>,
     /// The entry of this site's last takeover, until a majority holds it: before that nothing that
     /// rests on it is acknowledged.
     unconfirmed: Option<Position>,
@@ -40,7 +62,7 @@ pub(super) struct Takeovers {
 impl Takeovers {
     /// This site goes on for that log, its own before this one.
     pub(super) fn wanting(lost: Option<Origin>) -> Takeovers {
-        let wanted = || Wanted { is_attested: false, proposed_ms: 0 };
+        let wanted = || Wanted { is_attested: false, since_ms: 0, proposed_ms: 0 };
         let wanted = lost.map(|lost| (lost, wanted()));
         Takeovers { wanted: wanted.into_iter().collect(), ..Takeovers::default() }
     }
@@ -92,13 +114,38 @@ impl<R> Commit<R> {
         if !self.may_append() {
             return Err(self.why_not_append());
         }
-        if self.state.has_withdrawn(lost, self.state.origin) {
-            return Err(format!(
-                "this site gave up going on for {name} once: let another one do it"
-            ));
+        if !self.is_registered(self.state.origin) {
+            return Err("the others do not know this site's new log yet: try again".to_owned());
         }
+        self.can_agree(&name, is_attested)?;
         self.want_takeover(now_ms, lost, is_attested, out);
         Ok(())
+    }
+
+    /// Whether the sites know a log: what is at home in one that they cannot follow is lost to them.
+    fn is_registered(&self, origin: Origin) -> bool {
+        self.state.registry.log_key(origin).is_some()
+    }
+
+    /// Whether enough sites are connected to agree that one is lost. An operator's word stands in
+    /// for those that are not, and for nothing else.
+    fn can_agree(&self, lost: &str, is_attested: bool) -> Result<(), String> {
+        let registry = &self.state.registry;
+        let is_here = |site: u16| site == self.state.origin.site || self.peers.is_up(site);
+        let (here, missing): (Vec<u16>, Vec<u16>) =
+            registry.counted().partition(|site| is_here(*site));
+        let (all, majority) = (here.len() + missing.len(), registry.majority());
+        let missing: Vec<_> = missing.into_iter().map(|site| registry.name_of(site)).collect();
+        match (here.len() >= majority, is_attested) {
+            (false, false) => Err(format!(
+                "{majority} of {all} sites must agree that {lost} is lost, and {} cannot be reached: connect them, or, if you have seen to it that {lost} has stopped, say --attest-stopped",
+                missing.join(", ")
+            )),
+            (true, true) => Err(format!(
+                "a majority of the sites is connected, and can agree that {lost} is lost: leave --attest-stopped away, with which changes could be lost that they hold"
+            )),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn want_takeover(
@@ -108,7 +155,7 @@ impl<R> Commit<R> {
         is_attested: bool,
         out: &mut Vec<Output<R>>,
     ) {
-        let wanted = Wanted { is_attested, proposed_ms: 0 };
+        let wanted = Wanted { is_attested, since_ms: now_ms, proposed_ms: 0 };
         self.takeovers.wanted.insert(lost, wanted);
         self.watch_takeovers(now_ms, out);
     }
@@ -122,8 +169,7 @@ impl<R> Commit<R> {
     fn endorsed(&self, lost: Origin) -> Option<Endorsed> {
         let own = self.state.origin.site;
         let of_ours = self.state.endorsements(lost).filter(|(endorser, _)| endorser.site == own);
-        let binds = |by: &Endorsed| !self.state.has_withdrawn(lost, by.successor);
-        of_ours.map(|(_, endorsed)| endorsed).filter(binds).last()
+        of_ours.map(|(_, endorsed)| endorsed).filter(|by| self.state.binds(lost, *by)).last()
     }
 
     /// What this site held of a log when it vouched that it is lost, if it did.
@@ -131,16 +177,22 @@ impl<R> Commit<R> {
         self.endorsed(lost).map(|endorsed| endorsed.held)
     }
 
-    /// Logs an endorsement, unless another successor is endorsed.
-    fn endorse(&mut self, now_ms: u64, lost: Origin, successor: Origin) {
-        if self.endorsed(lost).is_some() || !self.may_append() {
+    /// The round in which this site asks to go on for a log.
+    fn round(&self, lost: Origin) -> u32 {
+        self.state.withdrawn(lost, self.state.origin) + 1
+    }
+
+    /// Logs an endorsement, unless another successor is endorsed, or this one gave up since.
+    fn endorse(&mut self, now_ms: u64, Proposal { lost, successor, round }: Proposal) {
+        let is_over = round <= self.state.withdrawn(lost, successor);
+        if is_over || self.endorsed(lost).is_some() || !self.may_append() {
             return;
         }
         // What is on its way to the disk is there no later than this entry.
         let copy = self.copies.get_mut(lost);
         let held = copy.next;
         copy.source = None;
-        self.stage(now_ms, Body::Endorsement { lost, successor, held }, &[]);
+        self.stage(now_ms, Body::Endorsement { lost, successor, round, held }, &[]);
     }
 
     /// A site wants to go on for another one.
@@ -148,17 +200,24 @@ impl<R> Commit<R> {
         &mut self,
         now_ms: u64,
         site: u16,
-        lost: Origin,
-        successor: Origin,
+        proposal: Proposal,
         out: &mut Vec<Output<R>>,
     ) {
+        let Proposal { lost, successor, .. } = proposal;
         // A site speaks for itself, and a site that can be seen from here is not lost.
         let is_alive = self.peers.is_up(lost.site) && lost.site != successor.site;
         let is_open = self.state.log(lost).is_some_and(|log| log.closed.is_none());
         // Nor does one go on that was vouched to be lost itself: of two sites that each want to go
         // on for the other, a majority must choose one.
+        let is_known = self.is_registered(successor) || lost.site == successor.site;
         let is_lost = self.is_frozen(successor) || self.state.in_charge(successor) != successor;
-        if successor.site != site || is_alive || is_lost || !is_open || lost == self.state.origin {
+        if successor.site != site
+            || is_alive
+            || is_lost
+            || !is_known
+            || !is_open
+            || lost == self.state.origin
+        {
             return;
         }
         // Of two sites that both want to go on, the one with the lower number does.
@@ -166,7 +225,7 @@ impl<R> Commit<R> {
             self.takeovers.wanted.remove(&lost);
             self.withdraw_unwanted(now_ms);
         }
-        self.endorse(now_ms, lost, successor);
+        self.endorse(now_ms, proposal);
         self.choose_sources(out);
     }
 
@@ -178,20 +237,24 @@ impl<R> Commit<R> {
             return;
         }
         let is_open = |lost: Origin| self.state.log(lost).is_none_or(|log| log.closed.is_none());
-        let mut unwanted: Vec<Origin> = (self.state.endorsed_for(own))
-            .filter(|lost| !self.takeovers.is_mine(*lost) && is_open(*lost))
-            .filter(|lost| !self.state.has_withdrawn(*lost, own))
-            .collect();
-        unwanted.dedup();
-        for lost in unwanted {
-            self.stage(now_ms, Body::Withdrawal { lost }, &[]);
+        let unwanted: BTreeMap<Origin, u32> = (self.state.endorsed_for(own))
+            .filter(|(lost, _)| !self.takeovers.is_mine(*lost) && is_open(*lost))
+            .filter(|(lost, round)| *round > self.state.withdrawn(*lost, own))
+            .fold(BTreeMap::new(), |mut last, (lost, round)| {
+                let known = last.entry(lost).or_default();
+                *known = round.max(*known);
+                last
+            });
+        for (lost, round) in unwanted {
+            self.stage(now_ms, Body::Withdrawal { lost, round }, &[]);
         }
     }
 
     /// Tells a site again which takeovers this one wants.
     pub(super) fn propose_again(&self, site: u16, out: &mut Vec<Output<R>>) {
         for lost in self.takeovers.wanted.keys() {
-            let message = Message::Propose { lost: *lost, successor: self.state.origin };
+            let (successor, round) = (self.state.origin, self.round(*lost));
+            let message = Message::Propose { lost: *lost, successor, round };
             out.push(Output::Send(site, message.encode()));
         }
     }
@@ -213,11 +276,27 @@ impl<R> Commit<R> {
         // A site that is connected is not lost.
         let peers = &self.peers;
         self.takeovers.wanted.retain(|lost, _| !peers.is_up(lost.site));
+        self.give_up_takeovers(now_ms);
         self.withdraw_unwanted(now_ms);
         let wanted: Vec<Origin> = self.takeovers.wanted.keys().copied().collect();
         for lost in wanted {
             self.advance(now_ms, lost, out);
         }
+    }
+
+    /// Gives up what the others have not agreed to for long; a site's own log before this one it
+    /// never does.
+    fn give_up_takeovers(&mut self, now_ms: u64) {
+        let own = self.state.origin.site;
+        let is_over = |wanted: &Wanted| now_ms.saturating_sub(wanted.since_ms) > GIVE_UP_MS;
+        let Takeovers { wanted, given_up, .. } = &mut self.takeovers;
+        wanted.retain(|lost, wanted| {
+            let is_given_up = lost.site != own && is_over(wanted);
+            if is_given_up {
+                given_up.insert(*lost, now_ms);
+            }
+            !is_given_up
+        });
     }
 
     /// Proposes again, or takes over when everything is there for it.
@@ -226,29 +305,31 @@ impl<R> Commit<R> {
             self.takeovers.wanted.remove(&lost);
             return;
         }
+        let (own, round) = (self.state.origin, self.round(lost));
         let Some(wanted) = self.takeovers.wanted.get_mut(&lost) else { return };
         let is_attested = wanted.is_attested;
         if now_ms >= wanted.proposed_ms + PROPOSE_INTERVAL_MS {
             wanted.proposed_ms = now_ms;
-            let message = Message::Propose { lost, successor: self.state.origin };
+            let message = Message::Propose { lost, successor: own, round };
             self.tell_all(&message, out);
             self.choose_sources(out);
         }
-        let own = self.state.origin;
         let counted: Vec<u16> = self.state.registry.counted().collect();
         let endorsed: Vec<_> = (self.state.endorsements(lost))
-            .filter(|(endorser, endorsed)| {
-                endorsed.successor == own && counted.contains(&endorser.site)
-            })
+            .filter(|(_, endorsed)| endorsed.successor == own && self.state.binds(lost, *endorsed))
+            .filter(|(endorser, _)| counted.contains(&endorser.site))
             .collect();
-        let enough = if is_attested { 1 } else { self.state.registry.majority() };
+        // An operator's word stands in for the sites that are away; of those that are connected
+        // each says what it holds of the lost log.
+        let present = counted.iter().filter(|site| self.peers.is_up(**site)).count() + 1;
+        let enough = if is_attested { present } else { self.state.registry.majority() };
         let longest = endorsed.iter().map(|(_, endorsed)| endorsed.held).max().unwrap_or(0);
         // A site that began another log may have vouched in both.
         let sites: BTreeSet<u16> = endorsed.iter().map(|(endorser, _)| endorser.site).collect();
         if !sites.contains(&own.site) {
             // Last, so that it binds itself only to what the others agree to.
             if sites.len() + 1 >= enough {
-                self.endorse(now_ms, lost, own);
+                self.endorse(now_ms, Proposal { lost, successor: own, round });
             }
             return;
         }
@@ -280,22 +361,27 @@ impl<R> Commit<R> {
         let up: Vec<u16> = counted.iter().copied().filter(|site| present(*site)).collect();
         // Two sites cannot tell a lost one from a lost link.
         let is_majority = counted.len() >= 3 && up.len() >= registry.majority();
-        if !is_majority || !self.may_append() {
+        if !is_majority || !self.may_append() || !self.is_registered(self.state.origin) {
             return;
         }
-        // The first that has not given up once.
+        // The first of those that have given up least often.
+        let gave_up = |lost: Origin, site: u16| {
+            let log = self.state.log_of_site(site);
+            log.map_or(0, |log| self.state.withdrawn(lost, log))
+        };
         let is_first = |lost: Origin| {
-            let has_withdrawn = |site: u16| {
-                let log = self.state.log_of_site(site);
-                log.is_some_and(|log| self.state.has_withdrawn(lost, log))
-            };
-            up.iter().find(|site| !has_withdrawn(**site)) == Some(&own)
+            up.iter().min_by_key(|site| (gave_up(lost, **site), **site)) == Some(&own)
+        };
+        let is_resting = |lost: Origin| {
+            let since_ms = self.takeovers.given_up.get(&lost);
+            since_ms.is_some_and(|since_ms| now_ms.saturating_sub(*since_ms) < REST_MS)
         };
         let lost: Vec<Origin> = (counted.iter())
             .filter(|site| !present(**site) && self.peers.away_ms(**site, now_ms) > after_ms)
             .filter_map(|site| self.state.log_of_site(*site))
             .filter(|lost| self.state.log(*lost).is_some_and(|log| log.closed.is_none()))
-            .filter(|lost| !self.takeovers.is_mine(*lost) && is_first(*lost))
+            .filter(|lost| !self.takeovers.is_mine(*lost))
+            .filter(|lost| is_first(*lost) && !is_resting(*lost))
             .collect();
         for lost in lost {
             self.want_takeover(now_ms, lost, false, out);

@@ -8,7 +8,7 @@ use crate::model::{RrSetRef, Step, Zones, snapshot};
 use crate::rules::rollback::{Planner, Target};
 use einhorn_wire::{RecordType, zonefile};
 
-const ORIGIN: Origin = Origin { site: 1, generation: 1 };
+pub(super) const ORIGIN: Origin = Origin { site: 1, generation: 1 };
 
 pub(super) fn done(index: u64) -> Outcome {
     Outcome::Done { at: Position { origin: ORIGIN, index } }
@@ -110,7 +110,7 @@ impl Site {
         Some(zone.rrset(&name(owner), RecordType::A)?.rdatas().next()?.to_vec())
     }
 
-    fn entries(&self) -> Vec<(u64, Entry)> {
+    pub(super) fn entries(&self) -> Vec<(u64, Entry)> {
         let mut assembler = Assembler::default();
         let entries = self.log.iter().enumerate();
         entries

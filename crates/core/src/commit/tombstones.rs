@@ -43,6 +43,7 @@ impl<R> Commit<R> {
                 !record.is_live()
                     && history.changed_at_ms + TOMBSTONE_MS <= now_ms
                     && self.state.in_charge(history.home) == own
+                    && !self.state.transactions.blocks(record.owner().canonical_key().as_ref())
             };
             let due: Vec<_> = zone.names.iter().filter(is_due).cloned().collect();
             for records in due.chunks(SWEEP_NAMES_MAX) {

@@ -1,9 +1,10 @@
 //! Zones as a whole: settings, removal, new content, and that a restart folds to the same.
 
-use super::tests::{Site, done, load, name, rcode, request, set_a};
+use super::tests::{ORIGIN, Site, done, load, name, rcode, request, set_a};
 use super::*;
 use crate::model::StepKind;
-use crate::model::request::{Action, PlannedName, ReplaceReason};
+use crate::model::entry::Cause;
+use crate::model::request::{Action, PlannedName, ReplaceReason, RequestId};
 use crate::model::settings::{Role, Settings};
 use crate::model::{RrSet, Zone, borrowed, same_rrsets, snapshot};
 use crate::rules::catalog;
@@ -243,4 +244,41 @@ fn a_plan_makes_the_content_what_it_should_be() {
         assert!(same_rrsets(record.rrsets(), borrowed(sets)), "{owner}");
     }
     assert!(zone(&site).rrset(&name("a.example."), RecordType::A).is_none());
+}
+
+/// Logs are folded as they come: what another site did with the zone that was made anew may come
+/// before the removal of the one before it.
+#[test]
+fn a_late_removal_leaves_the_zone_that_was_made_anew() {
+    let other = Origin { site: 2, generation: 1 };
+    let mut site = Site::new();
+    site.run(&[request(1, Action::RemoveZone), Request { id: RequestId([2; 32]), ..load() }]);
+    site.run(&[set_a(3, "new.example.", 3)]);
+    let entries = site.entries();
+    let is_change = |entry: &&(u64, Entry)| matches!(entry.1.body, Body::Change(_));
+    let (_, mut last) = entries.iter().rfind(is_change).expect("a change").clone();
+    if let Body::Change(change) = &mut last.body {
+        assert_eq!((change.incarnation, &change.cause), (2, &Cause::Update));
+        change.names.iter_mut().for_each(|name| name.home = other);
+    }
+    let genesis = Body::Genesis { origin: other, name: "other".to_owned(), previous: None };
+    let mut state = State::empty(ORIGIN);
+    state.expect(other);
+    let mut effects = Effects::default();
+    for (_, entry) in entries.iter().take(2) {
+        state.fold(ORIGIN, entry, 1, &mut effects).expect("it folds");
+    }
+    for entry in [Entry { time_ms: 1, body: genesis }, last] {
+        state.fold(other, &entry, 1, &mut effects).expect("it folds");
+    }
+    for (_, entry) in entries.iter().skip(2) {
+        if !matches!(&entry.body, Body::Change(change) if change.request == RequestId([3; 32])) {
+            state.fold(ORIGIN, entry, 1, &mut effects).expect("it folds");
+        }
+    }
+    let zone = state.zones.get(&name("example.")).expect("the zone that was made anew");
+    assert!(zone.name(&name("new.example.")).is_some(), "what came early is still there");
+    assert!(zone.soa().is_some());
+    let removed = effects.steps.iter().filter(|step| step.kind == StepKind::Removed);
+    assert_eq!(removed.count(), 1, "{:?}", effects.steps);
 }

@@ -151,7 +151,7 @@ pub struct Touch {
 
 /// What the entry whose last part is at `index` touched.
 pub fn touches(index: u64, entry: &Entry, mut touch: impl FnMut(Touch)) {
-    if let Body::Change(change) = &entry.body {
+    for change in entry.body.changes() {
         for name in &change.names {
             let key = MapKey::of_name(&change.zone, &name.owner);
             touch(Touch { key, index, sequence: name.sequence });

@@ -3,6 +3,7 @@
 
 use super::{Origin, Position, RrSet, RrSetRef};
 use einhorn_wire::{Name, RecordType};
+use std::collections::BTreeMap;
 
 /// Bytes that are not the form they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -181,6 +182,19 @@ impl<'a> Take<'a> {
         mut take: impl FnMut(&mut Self) -> Result<T, Malformed>,
     ) -> Result<Vec<T>, Malformed> {
         (0..self.count(each)?).map(|_| take(self)).collect()
+    }
+
+    /// As [`Take::list`], of pairs whose first halves must ascend: there is one form of each map.
+    pub(crate) fn map<K: Ord, V>(
+        &mut self,
+        each: usize,
+        take: impl FnMut(&mut Self) -> Result<(K, V), Malformed>,
+    ) -> Result<BTreeMap<K, V>, Malformed> {
+        let pairs = self.list(each, take)?;
+        if !pairs.is_sorted_by(|(one, _), (next, _)| one < next) {
+            return Err(Malformed("a map out of order"));
+        }
+        Ok(pairs.into_iter().collect())
     }
 
     pub(crate) fn rrset(&mut self) -> Result<RrSet, Malformed> {

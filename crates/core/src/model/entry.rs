@@ -22,11 +22,18 @@
 //! - `3` publication: name zone; u32 incarnation; u32 serial; list of positions the serial covers.
 //! - `4` sites: 32 octets request id; u64 remember-until; identity; registry.
 //! - `5` map root: u64 entries; u64 names; 32 octets root.
-//! - `6` endorsement: origin that is lost; origin of its successor; u64 entries held.
-//! - `7` withdrawal: origin that was thought lost.
+//! - `6` endorsement: origin that is lost; origin of its successor; u32 round; u64 entries held.
+//! - `7` withdrawal: origin that was thought lost; u32 round.
 //! - `8` takeover: origin that is lost; u64 entries that count; list of origins of endorsers;
 //!   u8 `0` | `1` an operator attests that its site has stopped.
 //! - `9` leftover: position; octets of the entry there.
+//! - `10` intent: transaction; list of changes, each as in kind `2`.
+//! - `11` decision: transaction; u8 `0` aborted | `1` committed; list of positions of the intents;
+//!   list of changes, each as in kind `2`.
+//! - `12` finish: 16 octets transaction id; origin of the participant; u8 `0` | `1` it had an intent.
+//!
+//! Transaction: 16 octets id; list of origins of its participants, in order, the first of which is the
+//! anchor; u64 deadline in milliseconds since 1970.
 //!
 //! Name change: name owner; origin home; u32 epoch; u64 version; u64 sequence; option of
 //! the position of the previous entry of this name; list before (u16 type; u8 `0` absent | `1` and
@@ -43,6 +50,7 @@ use super::codec::{Malformed, Put, Take};
 use super::registry::Registry;
 use super::request::{Commitment, Identity, RequestId};
 use super::settings::Settings;
+use super::transaction::{Transaction, TransactionId};
 use super::{Origin, Position, RrSet, WriterTag};
 use crate::agent::{Advice, Path, Reason};
 use einhorn_wire::{Name, RecordType};
@@ -108,13 +116,18 @@ pub enum Body {
         lost: Origin,
         /// The log that goes on for it.
         successor: Origin,
+        /// Which of the successor's proposals for that log it answers, from 1.
+        round: u32,
         /// Entries of the lost log held here.
         held: u64,
     },
-    /// This site does not go on for that log, though others may have endorsed it.
+    /// This site does not go on for that log, though others may have endorsed it in this round or
+    /// one before: they are free again. It may ask anew in a later one.
     Withdrawal {
         /// The log that was thought lost.
         lost: Origin,
+        /// The last round that is given up.
+        round: u32,
     },
     /// What was at home in a lost log is at home in this one.
     Takeover {
@@ -135,6 +148,71 @@ pub enum Body {
         /// The entry as it was stored.
         octets: Vec<u8>,
     },
+    /// These changes will be made if the anchor decides so, and until then their names are not
+    /// changed otherwise.
+    Intent {
+        /// What it belongs to.
+        transaction: Transaction,
+        /// What becomes of the names at home in this log; one for each zone.
+        changes: Vec<Change>,
+    },
+    /// The changes of all participants are made here and now, or will never be.
+    Decision {
+        /// What is decided.
+        transaction: Transaction,
+        /// Whether they are made.
+        is_commit: bool,
+        /// The intents that it rests on.
+        intents: Vec<Position>,
+        /// All changes; none if they are not made.
+        changes: Vec<Change>,
+    },
+    /// A participant has heard of the decision: its names may be changed again.
+    Finish {
+        /// The transaction.
+        id: TransactionId,
+        /// The participant: this log, or one that it has taken over.
+        participant: Origin,
+        /// Whether it had an intent.
+        had_intent: bool,
+    },
+}
+
+impl Body {
+    /// The changes that are made here.
+    pub fn changes(&self) -> &[Change] {
+        match self {
+            Body::Change(change) => std::slice::from_ref(change),
+            Body::Decision { changes, .. } => changes,
+            _ => &[],
+        }
+    }
+
+    /// Takes out what it says of names other than these.
+    pub fn keep_names(&mut self, keep: impl Fn(&Change, &NameChange) -> bool) {
+        let changes = match self {
+            Body::Change(change) => std::slice::from_mut(change),
+            Body::Decision { changes, .. } => changes,
+            _ => &mut [],
+        };
+        for change in changes {
+            let names = std::mem::take(&mut change.names);
+            change.names = names.into_iter().filter(|name| keep(change, name)).collect();
+        }
+    }
+
+    /// The names that are changed here.
+    pub fn names(&self) -> impl Iterator<Item = &NameChange> {
+        self.changes().iter().flat_map(|change| &change.names)
+    }
+
+    /// The changes that are made here, or may be later.
+    fn all_changes(&self) -> &[Change] {
+        match self {
+            Body::Intent { changes, .. } => changes,
+            _ => self.changes(),
+        }
+    }
 }
 
 /// The log that a log goes on from.
@@ -310,11 +388,10 @@ impl Entry {
     /// About how many octets the entry has, rather too many than too few.
     pub fn octets_about(&self) -> usize {
         const HEAD_OCTETS: usize = 512;
-        let names = match &self.body {
-            Body::Change(change) => &change.names[..],
-            _ => &[],
-        };
-        let octets = names.iter().map(NameChange::octets).sum::<usize>() + HEAD_OCTETS;
+        let changes = self.body.all_changes();
+        let names = changes.iter().flat_map(|change| &change.names);
+        let octets =
+            names.map(NameChange::octets).sum::<usize>() + HEAD_OCTETS * (1 + changes.len());
         octets + octets / (ENTRY_OCTETS_MAX - PART_HEADER_OCTETS) * PART_HEADER_OCTETS
     }
 }

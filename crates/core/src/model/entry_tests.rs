@@ -142,12 +142,10 @@ fn sites_body() -> impl Strategy<Value = Body> {
     prop_oneof![
         sites,
         hash.prop_map(|(at, names, root)| Body::MapRoot { at, names, root }),
-        (origin(), origin(), any::<u64>()).prop_map(|(lost, successor, held)| Body::Endorsement {
-            lost,
-            successor,
-            held
-        }),
-        origin().prop_map(|lost| Body::Withdrawal { lost }),
+        (origin(), origin(), any::<u32>(), any::<u64>()).prop_map(
+            |(lost, successor, round, held)| Body::Endorsement { lost, successor, round, held }
+        ),
+        (origin(), any::<u32>()).prop_map(|(lost, round)| Body::Withdrawal { lost, round }),
         (origin(), any::<u64>(), proptest::collection::vec(origin(), 0..4), any::<bool>())
             .prop_map(|(lost, end, endorsers, is_attested)| {
                 Body::Takeover { lost, end, endorsers, is_attested }
@@ -251,4 +249,20 @@ fn golden_octets() {
     ]
     .concat();
     assert_eq!(encoded(&entry), [expected]);
+}
+
+/// As above, for what takeovers are made of.
+#[test]
+fn golden_octets_of_takeovers() {
+    let (lost, successor) = (Origin { site: 1, generation: 2 }, Origin { site: 3, generation: 1 });
+    let of = |body| encoded(&Entry { time_ms: 9, body }).concat();
+    let head = |kind| [3, kind, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 2];
+    let expected = [&head(6)[..], &[0, 3, 0, 1, 0, 0, 0, 7], &[0, 0, 0, 0, 0, 0, 0, 5]].concat();
+    assert_eq!(of(Body::Endorsement { lost, successor, round: 7, held: 5 }), expected);
+    let expected = [&head(7)[..], &[0, 0, 0, 7]].concat();
+    assert_eq!(of(Body::Withdrawal { lost, round: 7 }), expected);
+    let end = [0, 0, 0, 0, 0, 0, 0, 5];
+    let expected = [&head(8)[..], &end, &[0, 0, 0, 1, 0, 3, 0, 1, 1]].concat();
+    let endorsers = vec![successor];
+    assert_eq!(of(Body::Takeover { lost, end: 5, endorsers, is_attested: true }), expected);
 }

@@ -13,6 +13,7 @@ pub mod settings;
 pub mod snapshot;
 pub(crate) mod state;
 mod step;
+pub mod transaction;
 pub mod tree;
 mod zone;
 
@@ -22,6 +23,7 @@ pub use registry::{Registry, Site};
 pub use rrset::{RrSet, RrSetRef, borrowed, changed_types, find, same_rrsets};
 pub use state::{Closed, Effects, Log, MapRootLogged, State};
 pub use step::{Changed, Publication, Retrace, Step, StepKind};
+pub use transaction::{Transaction, TransactionId};
 pub use zone::{Zone, Zones};
 
 /// A site's log: the site's number, and how often it had to begin a new log (`berlin`,

@@ -6,12 +6,15 @@
 //! content at the last point that it reached, and moves that on when all positions of the next one
 //! are folded. Transfers send only such content.
 
-use super::step::{Changed, STEP_NAMES_MAX};
+use super::step::{Changed, STEP_NAMES_MAX, Step};
 use super::tree::Tree;
 use super::zone::set_soa_serial;
-use super::{History, NameRecord, Origin, Position, StepKind, Zone, changed_types};
-use einhorn_wire::RecordType;
+use super::{
+    Effects, FoldError, History, NameRecord, Origin, Position, State, StepKind, Zone, changed_types,
+};
+use einhorn_wire::{Name, RecordType};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Points that wait to be reached; when there are more the oldest are passed over, since a later
 /// one says as much.
@@ -130,6 +133,83 @@ impl Zone {
         }
         self.points.names = after;
         Some(kind)
+    }
+}
+
+impl State {
+    pub(super) fn fold_point(
+        &mut self,
+        apex: &Name,
+        incarnation: u32,
+        point: Point,
+        effects: &mut Effects,
+    ) -> Result<(), FoldError> {
+        // The zone was removed by now, or in a log that was folded first.
+        if self.removed.get(apex).is_some_and(|removed| incarnation <= *removed) {
+            return Ok(());
+        }
+        self.note_made_anew(apex, incarnation, effects);
+        let (key, index) = (apex.canonical_key(), point.at.index);
+        if self.zones.0.get(key.as_ref()).is_none() {
+            if self.logs.len() == 1 {
+                return Err(FoldError::NoZone { index, zone: apex.clone() });
+            }
+            self.zones.0.insert(key.as_ref(), Arc::new(Zone::empty(apex.clone())));
+        }
+        self.zones.0.modify(key.as_ref(), |zone| {
+            let zone = Arc::make_mut(zone);
+            zone.begin_incarnation(incarnation);
+            if zone.incarnation == incarnation {
+                zone.points.logged(point);
+            }
+        });
+        self.reach_points(apex, effects);
+        Ok(())
+    }
+
+    /// Reaches all points of a zone that can be reached now.
+    fn reach_points(&mut self, apex: &Name, effects: &mut Effects) {
+        let key = apex.canonical_key();
+        loop {
+            let Some(zone) = self.zones.0.get(key.as_ref()) else { return };
+            let Some(wanted) = zone.wanted() else {
+                if zone.is_unpublished() && !effects.unpublished.contains(apex) {
+                    effects.unpublished.push(apex.clone());
+                }
+                return;
+            };
+            if let Some(missing) = wanted.iter().find(|at| !self.has_seen(**at)) {
+                let waiting = self.waiting.entry((missing.origin, missing.index)).or_default();
+                if !waiting.contains(apex) {
+                    waiting.push(apex.clone());
+                }
+                return;
+            }
+            let kind = self.zones.0.modify(key.as_ref(), |zone| Arc::make_mut(zone).reach());
+            if let Some(Some(kind)) = kind {
+                effects.steps.push(Step { zone: apex.clone(), kind });
+            }
+        }
+    }
+
+    /// Notes what each zone's next point waits for, and reaches those that can be reached now.
+    pub(crate) fn wait_for_points(&mut self, effects: &mut Effects) {
+        let apexes: Vec<Name> = self.zones.iter().map(|zone| zone.apex.clone()).collect();
+        apexes.iter().for_each(|apex| self.reach_points(apex, effects));
+    }
+
+    /// Looks again at zones whose next point waits for an entry of a log before that one.
+    pub(super) fn reach_points_waiting_for(
+        &mut self,
+        origin: Origin,
+        before: u64,
+        effects: &mut Effects,
+    ) {
+        let due = self.waiting.range((origin, 0)..(origin, before)).map(|(key, _)| *key);
+        for key in due.collect::<Vec<_>>() {
+            let zones = self.waiting.remove(&key).unwrap_or_default();
+            zones.iter().for_each(|zone| self.reach_points(zone, effects));
+        }
     }
 }
 

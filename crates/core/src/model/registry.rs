@@ -124,8 +124,8 @@ impl Registry {
             0 => Failover::Manual,
             after_ms => Failover::Auto { after_ms },
         };
-        let sites = take.list(20, |take| Ok((take.u16()?, Site::take(take)?)))?;
-        Ok(Registry { version, home, failover, sites: sites.into_iter().collect() })
+        let sites = take.map(20, |take| Ok((take.u16()?, Site::take(take)?)))?;
+        Ok(Registry { version, home, failover, sites })
     }
 }
 
@@ -150,7 +150,7 @@ impl Site {
         Ok(Site {
             name: take.text()?,
             addresses: take.list(4, Take::text)?,
-            logs: take.list(6, |take| Ok((take.u16()?, take.text()?)))?.into_iter().collect(),
+            logs: take.map(6, |take| Ok((take.u16()?, take.text()?)))?,
             mirror_keys: take.list(4, Take::text)?,
             certificates: take.list(32, Take::array)?,
             is_suspended: take.flag()?,

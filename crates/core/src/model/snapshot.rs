@@ -1,13 +1,13 @@
 //! The whole state as octets, so that a restart need not fold the whole log.
 //!
 //! A snapshot is a cache: the logs alone are the truth, and a snapshot that cannot be read is
-//! skipped. Form 3, with the words of [`super::entry`]: u8 version; origin that this site appends
+//! skipped. Form 4, with the words of [`super::entry`]: u8 version; origin that this site appends
 //! to; list of logs (origin, text, u64 next index, u64 last time, option of u64 end and origin of
 //! the successor, option of the last map root (u64
 //! entries, u64 names, 32 octets, u64 time)); octets of the registry; list of
-//! endorsements (origin lost, origin endorser, origin successor, u64 held); list of withdrawals (two
-//! origins); list of positions of leftovers; list of removed zones (name, u32 incarnation); list of
-//! zones; u64 latest second until which forgotten requests were remembered; list of remembered
+//! endorsements (origin lost, origin endorser, origin successor, u32 round, u64 held); list of
+//! withdrawals (two origins, u32 round); list of positions of leftovers; octets of the
+//! transactions under way; list of removed zones (name, u32 incarnation); list of zones; u64 latest second until which forgotten requests were remembered; list of remembered
 //! requests (16 octets id, u64 until, position).
 //!
 //! Zone: name apex, u32 incarnation, origin home, u32 serial, u64 and octets settings, list of
@@ -19,11 +19,12 @@ use super::codec::{Malformed, Put, TOO_SHORT, Take};
 use super::points::Point;
 use super::settings::Settings;
 use super::state::{Closed, Endorsed, Log, MapRootLogged};
+use super::transaction::Transactions;
 use super::tree::Tree;
 use super::{Effects, NameRecord, Origin, Registry, State, Zone};
 use std::sync::Arc;
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// Writes `state`.
 pub fn encode(state: &State) -> Vec<u8> {
@@ -72,15 +73,20 @@ fn put_head(put: &mut Put<'_>, state: &State) {
         put.origin(*lost);
         put.origin(*endorser);
         put.origin(endorsed.successor);
+        put.u32(endorsed.round);
         put.u64(endorsed.held);
     }
     put.count(state.withdrawn.len());
-    for (lost, successor) in &state.withdrawn {
+    for ((lost, successor), round) in &state.withdrawn {
         put.origin(*lost);
         put.origin(*successor);
+        put.u32(*round);
     }
     put.count(state.leftovers.len());
     state.leftovers.iter().for_each(|at| put.position(*at));
+    let mut transactions = Vec::new();
+    state.transactions.put(&mut Put(&mut transactions));
+    put.octets(&transactions);
     put.count(state.removed.len());
     for (apex, incarnation) in &state.removed {
         put.name(apex);
@@ -329,12 +335,16 @@ fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<usize, Malformed>
     state.registry = Arc::new(Registry::take(&mut Take { rest: take_octets(take)? })?);
     let endorsements = take_list(take, |take| {
         let key = (take.origin()?, take.origin()?);
-        Ok((key, Endorsed { successor: take.origin()?, held: take.u64()? }))
+        let (successor, round) = (take.origin()?, take.u32()?);
+        Ok((key, Endorsed { successor, round, held: take.u64()? }))
     })?;
     state.endorsements = endorsements.into_iter().collect();
-    state.withdrawn =
-        take_list(take, |take| Ok((take.origin()?, take.origin()?)))?.into_iter().collect();
+    let withdrawn = take_list(take, |take| Ok(((take.origin()?, take.origin()?), take.u32()?)))?;
+    state.withdrawn = withdrawn.into_iter().collect();
     state.leftovers = take_list(take, Take::position)?;
+    let mut transactions = Take { rest: take_octets(take)? };
+    state.transactions = Transactions::take(&mut transactions)?;
+    transactions.end()?;
     state.removed = take_list(take, |take| Ok((take.name()?, take.u32()?)))?.into_iter().collect();
     Ok(take.u32()? as usize)
 }

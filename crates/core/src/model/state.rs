@@ -11,9 +11,10 @@ use super::fold_error::FoldError;
 use super::points::Point;
 use super::request::RequestId;
 use super::requests::Requests;
+use super::transaction::{TransactionId, Transactions};
 use super::{NameRecord, Origin, Position, Registry, Step, StepKind, Zone, Zones};
 use einhorn_wire::Name;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A log, as far as it is folded.
@@ -58,6 +59,8 @@ pub struct Closed {
 pub struct Endorsed {
     /// Who may go on for it.
     pub successor: Origin,
+    /// Which of the successor's proposals that answers.
+    pub round: u32,
     /// Entries of the lost log that the endorser holds.
     pub held: u64,
 }
@@ -69,6 +72,8 @@ pub struct Effects {
     pub steps: Vec<Step>,
     /// Zones that have something unpublished now and had nothing before.
     pub unpublished: Vec<Name>,
+    /// Transactions of which something was folded.
+    pub transactions: Vec<TransactionId>,
 }
 
 /// Everything a site knows.
@@ -85,10 +90,12 @@ pub struct State {
     /// The last incarnation of zones that were removed.
     pub(super) removed: BTreeMap<Name, u32>,
     pub(super) requests: Requests,
+    /// Changes of names with different homes that are under way.
+    pub transactions: Transactions,
     /// By lost log and endorser.
     pub(super) endorsements: BTreeMap<(Origin, Origin), Endorsed>,
-    /// Lost logs with logs that will not go on for them.
-    pub(super) withdrawn: BTreeSet<(Origin, Origin)>,
+    /// The last round that was given up, by lost log and successor.
+    pub(super) withdrawn: BTreeMap<(Origin, Origin), u32>,
     /// Entries that keep what a lost log had and nobody else.
     pub(super) leftovers: Vec<Position>,
     /// Zones whose next point waits for an entry.
@@ -105,8 +112,9 @@ impl State {
             zones: Zones::default(),
             removed: BTreeMap::new(),
             requests: Requests::default(),
+            transactions: Transactions::default(),
             endorsements: BTreeMap::new(),
-            withdrawn: BTreeSet::new(),
+            withdrawn: BTreeMap::new(),
             leftovers: Vec::new(),
             waiting: BTreeMap::new(),
         }
@@ -231,19 +239,28 @@ impl State {
         self.endorsements.iter().filter_map(of_log)
     }
 
-    /// The logs that somebody endorsed this successor for.
-    pub fn endorsed_for(&self, successor: Origin) -> impl Iterator<Item = Origin> {
+    /// The logs that somebody endorsed this successor for, each with the round.
+    pub fn endorsed_for(&self, successor: Origin) -> impl Iterator<Item = (Origin, u32)> {
         let is_for = move |(key, endorsed): (&(Origin, Origin), &Endorsed)| {
-            (endorsed.successor == successor).then_some(key.0)
+            (endorsed.successor == successor).then_some((key.0, endorsed.round))
         };
         self.endorsements.iter().filter_map(is_for)
     }
 
-    /// Whether `successor` said that it does not go on for `lost`, or was itself lost without
-    /// having done so.
-    pub fn has_withdrawn(&self, lost: Origin, successor: Origin) -> bool {
+    /// The last round in which `successor` gave up going on for `lost`; 0 if it never did.
+    pub fn withdrawn(&self, lost: Origin, successor: Origin) -> u32 {
+        self.withdrawn.get(&(lost, successor)).copied().unwrap_or(0)
+    }
+
+    /// Whether an endorsement still holds: its successor has not given up that round, nor was
+    /// itself taken over without having gone on for `lost`.
+    pub fn binds(&self, lost: Origin, endorsed: Endorsed) -> bool {
         let is_closed = |origin| self.logs.get(&origin).is_some_and(|log| log.closed.is_some());
-        self.withdrawn.contains(&(lost, successor)) || (is_closed(successor) && !is_closed(lost))
+        // Only with all of a log that has ended is it known what it did not do.
+        let is_over = self.logs.get(&endorsed.successor).is_some_and(|log| {
+            log.closed.is_some_and(|closed| log.next_index >= closed.end) && !is_closed(lost)
+        });
+        endorsed.round > self.withdrawn(lost, endorsed.successor) && !is_over
     }
 
     /// Entries that keep what a lost log had and nobody else.
@@ -315,23 +332,37 @@ impl State {
                     at,
                 );
             }
-            Body::Endorsement { lost, successor, held } => {
-                let endorsed = Endorsed { successor: *successor, held: *held };
+            Body::Endorsement { lost, successor, round, held } => {
+                let endorsed = Endorsed { successor: *successor, round: *round, held: *held };
                 self.endorsements.insert((*lost, origin), endorsed);
             }
-            Body::Withdrawal { lost } => _ = self.withdrawn.insert((*lost, origin)),
+            Body::Withdrawal { lost, round } => {
+                let known = self.withdrawn.entry((*lost, origin)).or_default();
+                *known = (*known).max(*round);
+            }
             Body::Takeover { lost, end, .. } => {
                 self.close(*lost, Closed { end: *end, successor: origin })?;
                 self.rehome_zones();
                 self.reach_points_waiting_for(*lost, u64::MAX, effects);
             }
             Body::Leftover { .. } => self.leftovers.push(at),
+            Body::Intent { .. } | Body::Decision { .. } | Body::Finish { .. } => {
+                self.fold_transaction(&entry.body, entry.time_ms, at, effects)?;
+            }
         }
         self.reach_points_waiting_for(origin, self.next_of(origin), effects);
         Ok(())
     }
 
-    fn fold_change(
+    /// A zone that is known is gone, if this one has been made anew since.
+    pub(super) fn note_made_anew(&self, apex: &Name, incarnation: u32, effects: &mut Effects) {
+        let known = self.zones.get(apex).map_or(0, |zone| zone.incarnation);
+        if 0 < known && known < incarnation {
+            effects.steps.push(Step { zone: apex.clone(), kind: StepKind::Removed });
+        }
+    }
+
+    pub(super) fn fold_change(
         &mut self,
         change: &Change,
         time_ms: u64,
@@ -352,10 +383,19 @@ impl State {
             }
             self.zones.0.insert(key, Arc::new(Zone::empty(change.zone.clone())));
         }
-        if let Cause::ZoneRemoval { .. } = change.cause {
-            self.zones.0.remove(key);
+        self.note_made_anew(&change.zone, change.incarnation, effects);
+        let known = self.zones.0.get(key).map_or(0, |zone| zone.incarnation);
+        let is_removal = matches!(change.cause, Cause::ZoneRemoval { .. });
+        if is_removal {
             self.removed.insert(change.zone.clone(), change.incarnation);
-            effects.steps.push(Step { zone: change.zone.clone(), kind: StepKind::Removed });
+            // Another log may have brought something of the zone that was made anew before this
+            // one brings that the old one was removed.
+            if known == change.incarnation || known == 0 {
+                self.zones.0.remove(key);
+                effects.steps.push(Step { zone: change.zone.clone(), kind: StepKind::Removed });
+            } else if known < change.incarnation {
+                self.zones.0.remove(key);
+            }
             return Ok(());
         }
         let folded = self.zones.0.modify(key, |zone| {
@@ -393,75 +433,6 @@ impl State {
         for (apex, home) in moved {
             let key = apex.canonical_key();
             self.zones.0.modify(key.as_ref(), |zone| Arc::make_mut(zone).home = home);
-        }
-    }
-
-    fn fold_point(
-        &mut self,
-        apex: &Name,
-        incarnation: u32,
-        point: Point,
-        effects: &mut Effects,
-    ) -> Result<(), FoldError> {
-        // The zone was removed by now, or in a log that was folded first.
-        if self.removed.get(apex).is_some_and(|removed| incarnation <= *removed) {
-            return Ok(());
-        }
-        let (key, index) = (apex.canonical_key(), point.at.index);
-        if self.zones.0.get(key.as_ref()).is_none() {
-            if self.logs.len() == 1 {
-                return Err(FoldError::NoZone { index, zone: apex.clone() });
-            }
-            self.zones.0.insert(key.as_ref(), Arc::new(Zone::empty(apex.clone())));
-        }
-        self.zones.0.modify(key.as_ref(), |zone| {
-            let zone = Arc::make_mut(zone);
-            zone.begin_incarnation(incarnation);
-            if zone.incarnation == incarnation {
-                zone.points.logged(point);
-            }
-        });
-        self.reach_points(apex, effects);
-        Ok(())
-    }
-
-    /// Reaches all points of a zone that can be reached now.
-    fn reach_points(&mut self, apex: &Name, effects: &mut Effects) {
-        let key = apex.canonical_key();
-        loop {
-            let Some(zone) = self.zones.0.get(key.as_ref()) else { return };
-            let Some(wanted) = zone.wanted() else {
-                if zone.is_unpublished() && !effects.unpublished.contains(apex) {
-                    effects.unpublished.push(apex.clone());
-                }
-                return;
-            };
-            if let Some(missing) = wanted.iter().find(|at| !self.has_seen(**at)) {
-                let waiting = self.waiting.entry((missing.origin, missing.index)).or_default();
-                if !waiting.contains(apex) {
-                    waiting.push(apex.clone());
-                }
-                return;
-            }
-            let kind = self.zones.0.modify(key.as_ref(), |zone| Arc::make_mut(zone).reach());
-            if let Some(Some(kind)) = kind {
-                effects.steps.push(Step { zone: apex.clone(), kind });
-            }
-        }
-    }
-
-    /// Notes what each zone's next point waits for, and reaches those that can be reached now.
-    pub(crate) fn wait_for_points(&mut self, effects: &mut Effects) {
-        let apexes: Vec<Name> = self.zones.iter().map(|zone| zone.apex.clone()).collect();
-        apexes.iter().for_each(|apex| self.reach_points(apex, effects));
-    }
-
-    /// Looks again at zones whose next point waits for an entry of a log before that one.
-    fn reach_points_waiting_for(&mut self, origin: Origin, before: u64, effects: &mut Effects) {
-        let due = self.waiting.range((origin, 0)..(origin, before)).map(|(key, _)| *key);
-        for key in due.collect::<Vec<_>>() {
-            let zones = self.waiting.remove(&key).unwrap_or_default();
-            zones.iter().for_each(|zone| self.reach_points(zone, effects));
         }
     }
 }

@@ -73,7 +73,8 @@ struct Open {
 
 impl Retrace {
     /// Takes the next entry. `serial_before` is the serial that its zone had before it; `None` if
-    /// that is unknown, or the zone had no content.
+    /// that is unknown, or the zone had no content. A decision is to be taken as its changes, one by
+    /// one.
     pub fn take_entry(&mut self, entry: Entry, serial_before: Option<u32>) {
         match entry.body {
             Body::Change(change) => {

@@ -74,19 +74,15 @@ impl Planner {
     /// Shows the planner the next entry of the log, from its beginning; `index` is that of its
     /// last part.
     pub fn next(&mut self, index: u64, entry: &Entry) {
-        match &entry.body {
-            Body::Change(change) if change.zone == self.zone => {
-                match change.cause {
-                    Cause::ZoneLoad { .. } | Cause::Transfer { .. } => self.created = true,
-                    // What was before belongs to another zone of the same name.
-                    Cause::ZoneRemoval { .. } => {
-                        *self = Planner::new(self.zone.clone(), self.target);
-                    }
-                    _ => {}
-                }
-                self.change(change);
+        let zone = self.zone.clone();
+        for change in entry.body.changes().iter().filter(|change| change.zone == zone) {
+            match change.cause {
+                Cause::ZoneLoad { .. } | Cause::Transfer { .. } => self.created = true,
+                // What was before belongs to another zone of the same name.
+                Cause::ZoneRemoval { .. } => *self = Planner::new(zone.clone(), self.target),
+                _ => {}
             }
-            _ => {}
+            self.change(change);
         }
         let fits = match (self.target, &entry.body) {
             (Target::Serial(wanted), Body::Publication { zone, serial, .. }) => {

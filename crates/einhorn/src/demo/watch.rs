@@ -4,7 +4,7 @@ use super::fleet::{Fleet, NAMES, PATIENCE, await_that};
 use crate::Failure;
 use crate::client::Client;
 use einhorn_core::ledger::{Cosignatures, VerifierKey, checkpoint};
-use einhorn_core::model::entry::{Assembler, Body, Change, NameChange};
+use einhorn_core::model::entry::{Assembler, Change, NameChange};
 use einhorn_store::ledger::{OsFiles, TileSource, read_entry};
 use einhorn_wire::{Name, RecordType};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -122,10 +122,12 @@ impl Reader {
             let index = self.next;
             self.next += 1;
             let entry = self.assembler.next(&octets).map_err(Failure::finding)?;
-            let Some(Body::Change(change)) = entry.map(|entry| entry.body) else { continue };
-            for name in change.names.clone() {
-                let change = Change { names: Vec::new(), ..change.clone() };
-                found.push(Found { site, index, change, name });
+            let Some(body) = entry.map(|entry| entry.body) else { continue };
+            for change in body.changes() {
+                for name in change.names.clone() {
+                    let change = Change { names: Vec::new(), ..change.clone() };
+                    found.push(Found { site, index, change, name });
+                }
             }
         }
         Ok(())

@@ -33,16 +33,13 @@ impl History {
     /// Takes an entry of any log.
     fn take(&mut self, name: &Name, at: Position, entry: Entry) {
         let mut body = entry.body;
-        match &mut body {
-            Body::Change(change) => {
-                // A zone load has many names, of which one matters here.
-                change.names.retain(|change| change.owner == *name);
-                if !change.names.is_empty() {
-                    self.found.push(Found { at, entry: Entry { time_ms: entry.time_ms, body } });
-                }
-            }
-            Body::Takeover { lost, end, .. } => _ = self.ends.insert(*lost, *end),
-            _ => {}
+        if let Body::Takeover { lost, end, .. } = body {
+            self.ends.insert(lost, end);
+        }
+        // A zone load has many names, of which one matters here.
+        body.keep_names(|_, change| change.owner == *name);
+        if body.names().next().is_some() {
+            self.found.push(Found { at, entry: Entry { time_ms: entry.time_ms, body } });
         }
     }
 
@@ -55,18 +52,15 @@ impl History {
         let ends = &self.ends;
         let counts = |at: Position| ends.get(&at.origin).is_none_or(|end| at.index < *end);
         self.found.retain(|found| counts(found.at));
-        let sequence = |found: &Found| match &found.entry.body {
-            Body::Change(change) => change.names.first().map_or(0, |name| name.sequence),
-            _ => 0,
-        };
+        let sequence =
+            |found: &Found| found.entry.body.names().next().map_or(0, |name| name.sequence);
         self.found.sort_by_key(sequence);
         for (expected, found) in (1..).zip(&self.found) {
             let (sequence, at) = (sequence(found), self.place(found.at));
             if sequence == expected {
                 continue;
             }
-            let Body::Change(change) = &found.entry.body else { continue };
-            let before = change.names.first().and_then(|name| name.previous);
+            let before = found.entry.body.names().next().and_then(|name| name.previous);
             // A copy's files are a moment behind what its site decides on.
             if let Some(before) = before.filter(|before| !self.is_read(*before)) {
                 return Err(Failure::unreachable(format!(
@@ -99,8 +93,7 @@ impl History {
 
     fn print(&self, found: &Found, json: bool) -> Outcome {
         let Found { at, entry } = found;
-        let Body::Change(change) = &entry.body else { return Ok(()) };
-        let home = change.names.first().map_or(Origin::NONE, |name| name.home);
+        let home = entry.body.names().next().map_or(Origin::NONE, |name| name.home);
         if json {
             let mut value = describe::json(at.index, entry);
             if self.has_several_logs() {

@@ -21,7 +21,7 @@ use super::super::note::{Algorithm, Note, NoteError, VerifierKey};
 use super::super::tree::{ProofError, verify_inclusion};
 use super::history::{History, HistoryError, Included, LogHistory, MapPart, Tail};
 use super::{Leaf, MapKey, MapProofError, MapRoot};
-use crate::model::entry::{Assembler, Body, Cause, Entry, NameChange, part_number};
+use crate::model::entry::{Assembler, Body, Cause, Change, Entry, NameChange, part_number};
 use crate::model::{Origin, Position};
 
 /// What a verified history proves.
@@ -70,19 +70,14 @@ impl Event {
     /// What happened to the name; `None` where its zone was removed.
     #[must_use]
     pub fn change(&self) -> Option<&NameChange> {
-        match &self.entry.body {
-            Body::Change(change) => change.names.first(),
-            _ => None,
-        }
+        self.entry.body.names().next()
     }
 
     /// Whether the zone was removed, with all its names.
     #[must_use]
     pub fn is_removal(&self) -> bool {
-        match &self.entry.body {
-            Body::Change(change) => matches!(change.cause, Cause::ZoneRemoval { .. }),
-            _ => false,
-        }
+        let mut changes = self.entry.body.changes().iter();
+        changes.any(|change| matches!(change.cause, Cause::ZoneRemoval { .. }))
     }
 }
 
@@ -313,17 +308,18 @@ impl Shown<'_> {
 
     /// The entry as an event, if it has to do with the name.
     fn event(&self, index: u64, mut entry: Entry) -> Result<Option<Event>, LogProblem> {
-        let Body::Change(change) = &mut entry.body else { return Ok(None) };
-        if change.zone != *self.zone {
-            return Ok(None);
-        }
-        change.names.retain(|name| name.owner == *self.owner);
-        change.names.shrink_to_fit();
-        if change.names.len() > 1 {
+        let is_of = |change: &Change, name: &NameChange| {
+            change.zone == *self.zone && name.owner == *self.owner
+        };
+        entry.body.keep_names(is_of);
+        if entry.body.names().count() > 1 {
             return Err(LogProblem::Stray(index));
         }
-        let is_removal = matches!(change.cause, Cause::ZoneRemoval { .. });
-        let touches = is_removal || !change.names.is_empty();
+        let mut changes = entry.body.changes().iter();
+        let is_removal = changes.any(|change| {
+            change.zone == *self.zone && matches!(change.cause, Cause::ZoneRemoval { .. })
+        });
+        let touches = is_removal || entry.body.names().next().is_some();
         let position = Position { origin: self.origin, index };
         Ok(touches.then_some(Event { position, entry }))
     }

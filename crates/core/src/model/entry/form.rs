@@ -11,18 +11,7 @@ pub(super) const TAKEOVER: u8 = 8;
 
 impl Entry {
     pub(super) fn put_body(&self, put: &mut Put<'_>) {
-        let kind = match self.body {
-            Body::Genesis { .. } => 1,
-            Body::Change(_) => 2,
-            Body::Publication { .. } => 3,
-            Body::Sites(_) => 4,
-            Body::MapRoot { .. } => 5,
-            Body::Endorsement { .. } => 6,
-            Body::Withdrawal { .. } => 7,
-            Body::Takeover { .. } => TAKEOVER,
-            Body::Leftover { .. } => 9,
-        };
-        put.u8(kind);
+        put.u8(self.body.kind());
         put.u64(self.time_ms);
         match &self.body {
             Body::Genesis { origin, name, previous } => {
@@ -53,12 +42,16 @@ impl Entry {
                 put.u64(*names);
                 put.bytes(root);
             }
-            Body::Endorsement { lost, successor, held } => {
+            Body::Endorsement { lost, successor, round, held } => {
                 put.origin(*lost);
                 put.origin(*successor);
+                put.u32(*round);
                 put.u64(*held);
             }
-            Body::Withdrawal { lost } => put.origin(*lost),
+            Body::Withdrawal { lost, round } => {
+                put.origin(*lost);
+                put.u32(*round);
+            }
             Body::Takeover { lost, end, endorsers, is_attested } => {
                 put.origin(*lost);
                 put.u64(*end);
@@ -69,6 +62,9 @@ impl Entry {
             Body::Leftover { position, octets } => {
                 put.position(*position);
                 put.octets(octets);
+            }
+            Body::Intent { .. } | Body::Decision { .. } | Body::Finish { .. } => {
+                put_of_several(put, &self.body);
             }
         }
     }
@@ -102,9 +98,10 @@ impl Entry {
             6 => Body::Endorsement {
                 lost: take.origin()?,
                 successor: take.origin()?,
+                round: take.u32()?,
                 held: take.u64()?,
             },
-            7 => Body::Withdrawal { lost: take.origin()? },
+            7 => Body::Withdrawal { lost: take.origin()?, round: take.u32()? },
             TAKEOVER => Body::Takeover {
                 lost: take.origin()?,
                 end: take.u64()?,
@@ -112,6 +109,21 @@ impl Entry {
                 is_attested: take.flag()?,
             },
             9 => Body::Leftover { position: take.position()?, octets: take.octets()?.to_vec() },
+            10 => Body::Intent {
+                transaction: Transaction::take(&mut take)?,
+                changes: take.list(64, Change::take)?,
+            },
+            11 => Body::Decision {
+                transaction: Transaction::take(&mut take)?,
+                is_commit: take.flag()?,
+                intents: take.list(12, Take::position)?,
+                changes: take.list(64, Change::take)?,
+            },
+            12 => Body::Finish {
+                id: TransactionId(take.array()?),
+                participant: take.origin()?,
+                had_intent: take.flag()?,
+            },
             _ => return Err(Malformed("entry: unknown kind, written by a newer version?")),
         };
         take.end()?;
@@ -119,8 +131,55 @@ impl Entry {
     }
 }
 
+impl Body {
+    fn kind(&self) -> u8 {
+        match self {
+            Body::Genesis { .. } => 1,
+            Body::Change(_) => 2,
+            Body::Publication { .. } => 3,
+            Body::Sites(_) => 4,
+            Body::MapRoot { .. } => 5,
+            Body::Endorsement { .. } => 6,
+            Body::Withdrawal { .. } => 7,
+            Body::Takeover { .. } => TAKEOVER,
+            Body::Leftover { .. } => 9,
+            Body::Intent { .. } => 10,
+            Body::Decision { .. } => 11,
+            Body::Finish { .. } => 12,
+        }
+    }
+}
+
+/// What is logged of changes with several homes.
+fn put_of_several(put: &mut Put<'_>, body: &Body) {
+    match body {
+        Body::Intent { transaction, changes } => {
+            transaction.put(put);
+            put_changes(put, changes);
+        }
+        Body::Decision { transaction, is_commit, intents, changes } => {
+            transaction.put(put);
+            put.u8(u8::from(*is_commit));
+            put.count(intents.len());
+            intents.iter().for_each(|at| put.position(*at));
+            put_changes(put, changes);
+        }
+        Body::Finish { id, participant, had_intent } => {
+            put.bytes(&id.0);
+            put.origin(*participant);
+            put.u8(u8::from(*had_intent));
+        }
+        _ => {}
+    }
+}
+
+fn put_changes(put: &mut Put<'_>, changes: &[Change]) {
+    put.count(changes.len());
+    changes.iter().for_each(|change| change.put(put));
+}
+
 impl Change {
-    fn put(&self, put: &mut Put<'_>) {
+    pub(in crate::model) fn put(&self, put: &mut Put<'_>) {
         put.name(&self.zone);
         put.u32(self.incarnation);
         put.bytes(&self.request.0);
@@ -168,7 +227,7 @@ impl Change {
         self.names.iter().for_each(|name| name.put(put));
     }
 
-    fn take(take: &mut Take<'_>) -> Result<Change, Malformed> {
+    pub(in crate::model) fn take(take: &mut Take<'_>) -> Result<Change, Malformed> {
         Ok(Change {
             zone: take.name()?,
             incarnation: take.u32()?,

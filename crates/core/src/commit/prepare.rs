@@ -1,0 +1,274 @@
+//! Changes of names with different homes, at the homes: intents, the decision, and what is over.
+//!
+//! A site that takes part logs an intent with what would become of its names. That is its vote: the
+//! others read it in its log. When the anchor has folded the intents of all participants it logs the
+//! decision, which carries all changes and makes them, here and wherever it is folded. A transaction
+//! that a participant refuses, or whose time is over, is decided against by the anchor alone; nobody
+//! else gives up an intent. Nothing is waited for with a name in hand: whoever finds it blocked
+//! refuses at once.
+
+use super::route::names;
+use super::{Commit, Output, REQUESTS_REMEMBERED_MAX, decide};
+use crate::agent::{Path, Rules};
+use crate::link::Message;
+use crate::model::entry::{Body, Change};
+use crate::model::request::Request;
+use crate::model::settings::Level;
+use crate::model::transaction::Intent;
+use crate::model::{Origin, Position, Transaction, TransactionId};
+use crate::rules::update::Refusal;
+use einhorn_wire::message::Rcode;
+
+/// How often the anchor is asked again to decide on a transaction whose time is over, in
+/// milliseconds.
+const RESOLVE_INTERVAL_MS: u64 = 500;
+/// Prepares that wait until more has been seen here; more are refused.
+const WAITING_MAX: usize = 65_536;
+
+/// A part of a change that this site is asked to do.
+pub(super) struct Prepare {
+    /// The site that asks.
+    pub(super) from: u16,
+    pub(super) transaction: Transaction,
+    pub(super) seen: Vec<Position>,
+    pub(super) request: Request,
+}
+
+/// Why there is no intent.
+pub(super) struct NoIntent {
+    pub(super) refusal: Refusal,
+    /// Another attempt would come to the same.
+    pub(super) is_final: bool,
+}
+
+/// What waits here to be prepared.
+#[derive(Default)]
+pub(super) struct Preparing {
+    waiting: Vec<Prepare>,
+    /// When the anchors were last asked.
+    resolved_ms: u64,
+}
+
+impl<R> Commit<R> {
+    /// Logs an intent, waits, or refuses.
+    pub(super) fn prepare(&mut self, now_ms: u64, prepare: Prepare, out: &mut Vec<Output<R>>) {
+        let id = prepare.transaction.id;
+        let transactions = &self.state.transactions;
+        let is_known = transactions.intent(id, self.state.origin).is_some();
+        if is_known || transactions.decided(id).is_some() {
+            return;
+        }
+        let has_seen = prepare.seen.iter().all(|at| self.state.has_seen(*at));
+        let is_in_time = now_ms < prepare.transaction.deadline_ms;
+        if is_in_time && !(has_seen && self.may_append()) {
+            if self.preparing.waiting.len() < WAITING_MAX {
+                self.preparing.waiting.push(prepare);
+            }
+            return;
+        }
+        let Prepare { from, transaction, mut request, .. } = prepare;
+        match self.intended(now_ms, &transaction, &mut request) {
+            Ok(change) => {
+                let level = self.level_of(&request.zone);
+                let body = Body::Intent { transaction, changes: vec![change] };
+                self.stage(now_ms, body, &request.audit);
+                self.open.is_urgent |= level > Level::Local;
+            }
+            Err(no_intent) => self.tell_refusal(now_ms, from, transaction.id, no_intent, out),
+        }
+    }
+
+    /// What becomes of the names of this site, if the change is made.
+    fn intended(
+        &self,
+        now_ms: u64,
+        transaction: &Transaction,
+        request: &mut Request,
+    ) -> Result<Change, NoIntent> {
+        let own = self.state.origin;
+        let busy = |reason: &str| NoIntent {
+            refusal: Refusal::new(Rcode::SERVFAIL, reason),
+            is_final: false,
+        };
+        let transactions = &self.state.transactions;
+        let is_late =
+            now_ms >= transaction.deadline_ms || transactions.may_be_forgotten(transaction);
+        if is_late {
+            return Err(busy("its time was over when it was to be prepared"));
+        }
+        if self.state.done(&request.id).is_some() {
+            return Err(busy("it was done already"));
+        }
+        if self.state.remembered() >= REQUESTS_REMEMBERED_MAX
+            || !self.state.would_remember(request.remember_until_seconds)
+        {
+            return Err(busy("a copy of it would not be recognised here"));
+        }
+        let zone = self.state.zones.get(&request.zone);
+        let is_home =
+            |name| zone.is_some_and(|zone| self.state.home_of(zone, zone.name(name)) == own);
+        if !transaction.participants.contains(&own) || !names(request).all(is_home) {
+            return Err(busy("a name has moved to another site"));
+        }
+        if self.is_blocked(request) {
+            return Err(busy("a name is part of another change under way"));
+        }
+        let now_ms = now_ms.max(self.state.last_time_ms());
+        let change = decide::change(&self.state, &*self.agent, now_ms, request);
+        let change = change.map_err(|refusal| NoIntent { refusal, is_final: true })?;
+        Ok(Change { path: Path::MultiPhase, ..change })
+    }
+
+    /// Whether a name that the request concerns is part of a change under way.
+    pub(super) fn is_blocked(&self, request: &Request) -> bool {
+        let transactions = &self.state.transactions;
+        !transactions.is_empty()
+            && names(request).any(|name| transactions.blocks(name.canonical_key().as_ref()))
+    }
+
+    fn tell_refusal(
+        &mut self,
+        now_ms: u64,
+        to: u16,
+        id: TransactionId,
+        no_intent: NoIntent,
+        out: &mut Vec<Output<R>>,
+    ) {
+        if to == self.state.origin.site {
+            return self.refused(now_ms, id, no_intent, out);
+        }
+        let NoIntent { refusal: Refusal { rcode, reason }, is_final } = no_intent;
+        out.push(Output::Send(to, Message::Refuse { id, is_final, rcode, reason }.encode()));
+    }
+
+    /// Does what the transactions of which something was folded call for now.
+    pub(super) fn advance_transactions(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        let mut has_finished = false;
+        // What is staged here folds more of them.
+        while let Some(id) = self.open.effects.transactions.pop() {
+            if self.may_append() {
+                has_finished |= self.advance_transaction(now_ms, id);
+            }
+            self.coordinated_folded(now_ms, id, out);
+        }
+        if has_finished {
+            self.unpark(now_ms, out);
+        }
+    }
+
+    /// Decides on a transaction, or finishes it; whether it has finished it.
+    fn advance_transaction(&mut self, now_ms: u64, id: TransactionId) -> bool {
+        let own = self.state.origin;
+        let transactions = &self.state.transactions;
+        if let Some(decided) = transactions.decided(id) {
+            let due: Vec<Origin> = (decided.transaction.participants.iter())
+                .filter(|origin| self.state.in_charge(**origin) == own)
+                .filter(|origin| !transactions.has_finished(id, **origin))
+                .copied()
+                .collect();
+            for participant in &due {
+                let participant = *participant;
+                let had_intent = self.state.transactions.intent(id, participant).is_some();
+                self.stage(now_ms, Body::Finish { id, participant, had_intent }, &[]);
+            }
+            return !due.is_empty();
+        }
+        if let Some(body) = self.commitment(id) {
+            self.stage(now_ms, body, &[]);
+            self.open.is_urgent = true;
+        }
+        false
+    }
+
+    /// The decision to make a change, if that is to be decided here and everybody has voted for it.
+    fn commitment(&self, id: TransactionId) -> Option<Body> {
+        let transactions = &self.state.transactions;
+        let any = transactions.intents_of(id).next()?;
+        let transaction = &any.transaction;
+        if self.state.in_charge(transaction.anchor()) != self.state.origin {
+            return None;
+        }
+        let intents: Vec<&Intent> = (transaction.participants.iter())
+            .map(|origin| transactions.intent(id, *origin))
+            .collect::<Option<_>>()?;
+        Some(Body::Decision {
+            transaction: transaction.clone(),
+            is_commit: true,
+            intents: intents.iter().map(|intent| intent.at).collect(),
+            changes: joined(intents.iter().flat_map(|intent| &intent.changes)),
+        })
+    }
+
+    /// Somebody wants a transaction decided that cannot be, or whose time is over.
+    pub(super) fn resolve(&mut self, now_ms: u64, transaction: Transaction) {
+        let (id, transactions) = (transaction.id, &self.state.transactions);
+        // Of one that is forgotten nobody has an intent any more.
+        let is_over = transactions.may_be_forgotten(&transaction)
+            && transactions.intents_of(id).next().is_none();
+        let is_mine = self.state.in_charge(transaction.anchor()) == self.state.origin;
+        if !is_mine || !self.may_append() || transactions.decided(id).is_some() || is_over {
+            return;
+        }
+        let (intents, changes) = (Vec::new(), Vec::new());
+        let body = Body::Decision { transaction, is_commit: false, intents, changes };
+        self.stage(now_ms, body, &[]);
+        self.open.is_urgent = true;
+    }
+
+    /// Has the anchor decide against a transaction, unless it has decided.
+    pub(super) fn ask_to_resolve(
+        &mut self,
+        now_ms: u64,
+        transaction: Transaction,
+        out: &mut Vec<Output<R>>,
+    ) {
+        let anchor = self.state.in_charge(transaction.anchor());
+        if anchor == self.state.origin {
+            self.resolve(now_ms, transaction);
+        } else {
+            out.push(Output::Send(anchor.site, Message::Resolve { transaction }.encode()));
+        }
+    }
+
+    /// Looks again at everything that is under way: after a start or a takeover it may be this site's
+    /// to go on with, and the time of an intent may be over.
+    pub(super) fn recover_transactions(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        let waiting = std::mem::take(&mut self.preparing.waiting);
+        waiting.into_iter().for_each(|prepare| self.prepare(now_ms, prepare, out));
+        if self.state.transactions.is_empty() {
+            return;
+        }
+        let transactions = &self.state.transactions;
+        let intents = transactions.intents().map(|intent| intent.transaction.id);
+        let decided = transactions.all_decided().map(|decided| decided.transaction.id);
+        self.open.effects.transactions.extend(intents.chain(decided));
+        if now_ms < self.preparing.resolved_ms + RESOLVE_INTERVAL_MS {
+            return;
+        }
+        self.preparing.resolved_ms = now_ms;
+        let is_orphan = |intent: &&Intent| {
+            let id = intent.transaction.id;
+            intent.transaction.deadline_ms <= now_ms
+                && self.state.in_charge(intent.at.origin) == self.state.origin
+                && self.state.transactions.decided(id).is_none()
+        };
+        let orphans = self.state.transactions.intents().filter(is_orphan);
+        let orphans: Vec<_> = orphans.map(|intent| intent.transaction.clone()).collect();
+        orphans.into_iter().for_each(|transaction| self.ask_to_resolve(now_ms, transaction, out));
+    }
+}
+
+/// Changes of several homes as one for each zone.
+fn joined<'c>(changes: impl Iterator<Item = &'c Change>) -> Vec<Change> {
+    let mut joined: Vec<Change> = Vec::new();
+    for change in changes {
+        let same = |other: &&mut Change| {
+            other.zone == change.zone && other.incarnation == change.incarnation
+        };
+        match joined.iter_mut().find(same) {
+            Some(first) => first.names.extend(change.names.iter().cloned()),
+            None => joined.push(Change { advice: Rules::several_homes(), ..change.clone() }),
+        }
+    }
+    joined
+}
