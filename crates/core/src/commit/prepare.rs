@@ -63,7 +63,9 @@ impl<R> Commit<R> {
     pub(super) fn prepare(&mut self, now_ms: u64, prepare: Prepare, out: &mut Vec<Output<R>>) {
         let id = prepare.transaction.id;
         let transactions = &self.state.transactions;
-        let is_known = transactions.intent(id, self.state.origin).is_some();
+        let own = self.state.origin;
+        // Also where the decision that it had finished turned out not to count.
+        let is_known = transactions.intent(id, own).is_some() || transactions.has_finished(id, own);
         if is_known || transactions.decided(id).is_some() {
             return;
         }
@@ -198,7 +200,9 @@ impl<R> Commit<R> {
         let transactions = &self.state.transactions;
         let any = transactions.intents_of(id).next()?;
         let transaction = &any.transaction;
-        if self.state.in_charge(transaction.anchor()) != self.state.origin {
+        // Who took the anchor over decides against what it left undecided: others may have heard a
+        // decision of it that does not count.
+        if transaction.anchor() != self.state.origin {
             return None;
         }
         let intents: Vec<&Intent> = (transaction.participants.iter())

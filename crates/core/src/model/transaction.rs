@@ -195,8 +195,12 @@ impl Transactions {
         transaction: &Transaction,
         changes: &[Change],
     ) {
+        let key = (transaction.id, at.origin);
         // In a log that was taken over, its successor's word may have come first.
-        if !self.closed_early.remove(&(transaction.id, at.origin)) {
+        let is_early = self.closed_early.remove(&key);
+        let is_undecided =
+            self.finished.contains(&key) && !self.decided.contains_key(&transaction.id);
+        if !is_early || is_undecided {
             let (transaction, changes) = (transaction.clone(), changes.to_vec());
             self.insert_intent(Intent { transaction, at, time_ms, changes });
         }
@@ -213,6 +217,11 @@ impl Transactions {
         // The first counts: there is a second only where the first turned out not to count.
         let decided = self.decided.entry(id).or_insert(decided);
         self.by_place.insert(decided.at, id);
+        for participant in decided.transaction.participants.clone() {
+            if self.has_finished(id, participant) {
+                self.close_intent(id, participant);
+            }
+        }
         self.note_over(id);
     }
 
@@ -223,14 +232,23 @@ impl Transactions {
         had_intent: bool,
         time_ms: u64,
     ) {
-        if let Some(intent) = self.intents.remove(&(id, participant)) {
-            blocked_by(&intent).for_each(|blocked| _ = self.blocked.remove(&blocked));
-        } else if had_intent {
+        if had_intent && self.intent(id, participant).is_none() {
             self.closed_early.insert((id, participant));
         }
         self.finished.insert((id, participant));
+        // Names are free where it is known what became of them: who has only this, and not the
+        // decision, would go on from what they were before it.
+        if self.decided.contains_key(&id) {
+            self.close_intent(id, participant);
+        }
         self.note_over(id);
         self.forget(time_ms);
+    }
+
+    fn close_intent(&mut self, id: TransactionId, participant: Origin) {
+        if let Some(intent) = self.intents.remove(&(id, participant)) {
+            blocked_by(&intent).for_each(|blocked| _ = self.blocked.remove(&blocked));
+        }
     }
 
     fn note_over(&mut self, id: TransactionId) {

@@ -111,6 +111,20 @@ fn an_intent_blocks_its_names_until_its_log_says_that_it_is_over() {
 }
 
 #[test]
+fn names_stay_blocked_where_the_decision_is_not_known() {
+    let key = "n2.z.".parse::<Name>().expect("a name").canonical_key().as_ref().to_vec();
+    // The finish before the decision, in either order with the intent.
+    for order in [[Said::Intent, Said::Finish(2)], [Said::Finish(2), Said::Intent]] {
+        let mut all = Transactions::default();
+        order.into_iter().for_each(|said| fold(&mut all, 2, 0, said));
+        assert!(all.blocks(&key), "{order:?}");
+        fold(&mut all, 1, 0, Said::Decision);
+        assert!(!all.blocks(&key), "{order:?}");
+        assert_eq!(all.intents().count(), 0);
+    }
+}
+
+#[test]
 fn snapshots_hold_all_of_it() {
     let mut all = Transactions::default();
     fold(&mut all, 2, 0, Said::Intent);
