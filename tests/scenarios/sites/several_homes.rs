@@ -112,11 +112,14 @@ fn refused_as_a_whole(fleet: &Fleet) {
 /// The logs tell the story of the last change.
 fn told(fleet: &Fleet) {
     fleet.settle();
-    let history = fleet.operate(BERLIN, &["ledger", "history", "left.fleet.example."]).good();
+    // The files of copies are some seconds behind.
+    let history = await_that("a history", || {
+        let ran = fleet.operate(BERLIN, &["ledger", "history", "left.fleet.example."]);
+        if ran.code == Some(0) { Ok(ran.stdout) } else { Err(format!("{ran:?}")) }
+    });
     let is_told =
         |word: &&str| word.len() == 32 && word.bytes().all(|octet| octet.is_ascii_hexdigit());
     let transaction = history.split_whitespace().rfind(is_told).expect("a transaction");
-    // The files of copies are some seconds behind.
     await_that("the story of a change", || {
         let ran = fleet.operate(MUENCHEN, &["ledger", "show", "--json", transaction]);
         let kinds: Vec<String> = (ran.stdout.lines())
