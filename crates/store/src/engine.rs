@@ -15,6 +15,7 @@
 //! it should have written). Readers go on where the disk lets them.
 
 mod batch;
+mod ends;
 mod error;
 #[cfg(feature = "etcd")]
 pub mod etcd;

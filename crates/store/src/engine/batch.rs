@@ -118,6 +118,14 @@ pub(super) struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
+    /// The audit value of the entry at `index`, from the values of a run of entries that begins at
+    /// `first`; `None` if the run does not have it, or it is empty.
+    pub(super) fn audit_value(framed: &[u8], first: u64, index: u64) -> Option<Vec<u8>> {
+        let offset = usize::try_from(index.checked_sub(first)?).ok()?;
+        let value = Frames::new(framed).nth(offset)?;
+        (!value.is_empty()).then(|| value.to_vec())
+    }
+
     pub(super) fn new(framed: &'a [u8]) -> Self {
         Self { rest: framed }
     }

@@ -68,6 +68,7 @@ use self::connection::Connection;
 use self::fence::Writer;
 use self::keys::Family;
 use self::root::Root;
+use super::ends::Ends as _;
 use super::{Engine, EngineError, EngineReader, LogId, Part};
 
 /// The most octets of entries, and of audit values, in one run: with both of them, a request stays

@@ -38,6 +38,7 @@ use self::folder::FolderLock;
 use self::format::PAGE_BYTES;
 use self::row::{Row, Table};
 use self::state::State;
+use super::ends::Ends as _;
 use super::{Engine, EngineError, EngineReader, LogId, Part};
 
 /// The most entry bytes of one row: bounds what a reader loads, and what one bad bit can cost.

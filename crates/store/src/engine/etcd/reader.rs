@@ -9,6 +9,7 @@ use std::sync::Arc;
 use etcd_client::{GetOptions, KeyValue, Txn, TxnOp};
 
 use super::super::batch::{FRAME_BYTES, Frames};
+use super::super::ends::Ends as _;
 use super::super::{EngineError, EngineReader, LogId, Visit};
 use super::chunk::Chunk;
 use super::connection::{Connection, EtcdPlace, Members};
@@ -190,8 +191,6 @@ impl EngineReader for EtcdReader {
             return Err(self.corrupt(place, "their checksum does not hold"));
         };
         // Entries without audit values may come before the run that was found.
-        let Some(offset) = index.checked_sub(chunk.first) else { return Ok(None) };
-        let value = Frames::new(chunk.bytes).nth(offset as usize);
-        Ok(value.filter(|value| !value.is_empty()).map(<[u8]>::to_vec))
+        Ok(Frames::audit_value(chunk.bytes, chunk.first, index))
     }
 }

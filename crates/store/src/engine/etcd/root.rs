@@ -2,6 +2,7 @@
 //!
 //! Pure: it knows no etcd. It must never be taken for true if its checksum does not hold.
 
+use super::super::ends::{Ends, append_to};
 use super::super::{EngineError, LogId, Part};
 
 /// What the root begins with.
@@ -60,40 +61,9 @@ pub(super) enum Unreadable {
     Damaged,
 }
 
-impl Root {
-    /// The end of a log; `None` if it was never seen.
-    pub(super) fn end(&self, log: LogId) -> Option<End> {
-        let place = self.ends.binary_search_by_key(&log, |end| end.log).ok()?;
-        Some(self.ends[place])
-    }
-
-    pub(super) fn next_index(&self, log: LogId) -> u64 {
+impl Ends for Root {
+    fn next_index(&self, log: LogId) -> u64 {
         self.end(log).map_or(0, |end| end.next)
-    }
-
-    /// The number of entries in all logs.
-    pub(super) fn entries(&self) -> u64 {
-        self.ends.iter().map(|end| end.next).sum()
-    }
-
-    /// The root after an append, if it may be done.
-    pub(super) fn after(&self, epoch: u64, parts: &[Part<'_>]) -> Result<Self, EngineError> {
-        if epoch < self.epoch {
-            return Err(EngineError::Fenced { offered: epoch, stored: self.epoch });
-        }
-        let mut root = self.clone();
-        root.epoch = epoch;
-        for part in parts {
-            let (log, expected) = (part.log, part.expected_next);
-            let actual = root.next_index(log);
-            if actual != expected {
-                return Err(EngineError::Conflict { log, expected, actual });
-            }
-            if !part.batch.is_empty() {
-                root.extend(log, part.batch.len() as u64);
-            }
-        }
-        Ok(root)
     }
 
     fn extend(&mut self, log: LogId, entries: u64) {
@@ -104,6 +74,27 @@ impl Root {
                 self.ends.insert(place, End { log, id, next: entries });
             }
         }
+    }
+}
+
+impl Root {
+    /// The end of a log; `None` if it was never seen.
+    pub(super) fn end(&self, log: LogId) -> Option<End> {
+        let place = self.ends.binary_search_by_key(&log, |end| end.log).ok()?;
+        Some(self.ends[place])
+    }
+
+    /// The number of entries in all logs.
+    pub(super) fn entries(&self) -> u64 {
+        self.ends.iter().map(|end| end.next).sum()
+    }
+
+    /// The root after an append, if it may be done.
+    pub(super) fn after(&self, epoch: u64, parts: &[Part<'_>]) -> Result<Self, EngineError> {
+        let mut root = self.clone();
+        append_to(&mut root, self.epoch, epoch, parts)?;
+        root.epoch = epoch;
+        Ok(root)
     }
 
     fn take_id(&mut self) -> u64 {

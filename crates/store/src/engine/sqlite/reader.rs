@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::super::batch::{FRAME_BYTES, Frames};
+use super::super::ends::Ends as _;
 use super::super::{EngineError, EngineReader, LogId, Visit};
 use super::Place;
 use super::format::{self, corrupt};
@@ -189,9 +190,6 @@ impl EngineReader for SqliteReader {
         let rows = row::load(&view, Table::Audit, end.slot, index, 1)
             .map_err(|error| self.failed(error, DOING))?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let Some(offset) = index.checked_sub(row.first) else { return Ok(None) };
-        // An offset behind the row's end finds nothing either.
-        let value = Frames::new(&row.bytes).nth(offset as usize);
-        Ok(value.filter(|value| !value.is_empty()).map(<[u8]>::to_vec))
+        Ok(Frames::audit_value(&row.bytes, row.first, index))
     }
 }

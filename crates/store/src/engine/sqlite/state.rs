@@ -11,6 +11,7 @@ use std::path::Path;
 use rusqlite::types::FromSqlResult;
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
+use super::super::ends::{Ends, append_to};
 use super::super::{EngineError, LogId, Part};
 use super::format::corrupt;
 use super::row::{self, Slot};
@@ -39,6 +40,22 @@ pub(super) struct State {
     pub(super) forgotten: Vec<Slot>,
 }
 
+impl Ends for State {
+    fn next_index(&self, log: LogId) -> u64 {
+        self.end(log).map_or(0, |end| end.next)
+    }
+
+    fn extend(&mut self, log: LogId, entries: u64) {
+        match self.ends.binary_search_by_key(&log, |end| end.slot.log) {
+            Ok(place) => self.ends[place].next += entries,
+            Err(place) => {
+                let slot = Slot { log, number: self.free_slot() };
+                self.ends.insert(place, End { slot, next: entries });
+            }
+        }
+    }
+}
+
 impl State {
     pub(super) fn ends(&self) -> &[End] {
         &self.ends
@@ -50,10 +67,6 @@ impl State {
         Some(self.ends[place])
     }
 
-    pub(super) fn next_index(&self, log: LogId) -> u64 {
-        self.end(log).map_or(0, |end| end.next)
-    }
-
     /// The number of entries in all logs.
     pub(super) fn entries(&self) -> u64 {
         self.ends.iter().map(|end| end.next).sum()
@@ -61,32 +74,10 @@ impl State {
 
     /// The state after an append, if it may be done.
     pub(super) fn after(&self, epoch: u64, parts: &[Part<'_>]) -> Result<Self, EngineError> {
-        if epoch < self.epoch {
-            return Err(EngineError::Fenced { offered: epoch, stored: self.epoch });
-        }
         let mut state = self.clone();
+        append_to(&mut state, self.epoch, epoch, parts)?;
         state.epoch = epoch;
-        for part in parts {
-            let (log, expected) = (part.log, part.expected_next);
-            let actual = state.next_index(log);
-            if actual != expected {
-                return Err(EngineError::Conflict { log, expected, actual });
-            }
-            if !part.batch.is_empty() {
-                state.extend(log, part.batch.len() as u64);
-            }
-        }
         Ok(state)
-    }
-
-    fn extend(&mut self, log: LogId, entries: u64) {
-        match self.ends.binary_search_by_key(&log, |end| end.slot.log) {
-            Ok(place) => self.ends[place].next += entries,
-            Err(place) => {
-                let slot = Slot { log, number: self.free_slot() };
-                self.ends.insert(place, End { slot, next: entries });
-            }
-        }
     }
 
     /// The lowest slot that no row lies in.
