@@ -7,7 +7,6 @@ use einhorn_core::ledger::map::{
     Complete, CompleteError, CompleteLog, Event, HISTORY_BYTES_MAX, History, MapKey, verify_history,
 };
 use einhorn_core::ledger::{Algorithm, VerifierKey};
-
 use einhorn_store::ledger::map::{GatherError, gather};
 use einhorn_wire::Name;
 use std::fs::File;

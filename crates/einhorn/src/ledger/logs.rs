@@ -5,11 +5,12 @@
 //! joined. The registry, which is in those logs, names the keys of all others. So a log is believed
 //! only when a log believed before it names its key.
 
+use super::whole_entries;
 use crate::source::Ledger;
 use crate::{Failure, source};
 use einhorn_core::ledger::VerifierKey;
-use einhorn_core::model::entry::{Assembler, Body};
-use einhorn_core::model::{Origin, Registry};
+use einhorn_core::model::entry::{Assembler, Body, Entry};
+use einhorn_core::model::{Origin, Position, Registry};
 use einhorn_links::card::Card;
 use einhorn_store::ledger::{OsFiles, TileSource};
 use std::fs;
@@ -59,11 +60,26 @@ impl Registries {
             self.newest = Some(change.registry);
         }
     }
+}
 
-    /// Takes note of a registry in a later entry than those before.
-    pub(crate) fn found(&mut self, registry: &Registry) {
-        self.newest = Some(registry.clone());
-    }
+/// Visits all entries of one log, verified, each with its place; the log says itself which one it is
+/// unless `origin` does. Gives that, the number of entries, and the sites that it names.
+pub(crate) fn placed_entries(
+    ledger: &Ledger,
+    origin: Origin,
+    visit: &mut dyn FnMut(Position, Entry),
+) -> Result<(Origin, u64, Registries), Failure> {
+    let (mut own, mut sites) = (origin, Registries::default());
+    let size = whole_entries(ledger, &mut |index, entry| {
+        match &entry.body {
+            Body::Genesis { origin, .. } if own == Origin::NONE => own = *origin,
+            Body::Sites(change) => sites.newest = Some(change.registry.clone()),
+            _ => {}
+        }
+        visit(Position { origin: own, index }, entry);
+        Ok(())
+    })?;
+    Ok((own, size, sites))
 }
 
 impl Logs {

@@ -1,7 +1,7 @@
 //! `einhorn ledger history` and `show`: entries of the own log and of the copies of the others'.
 
-use super::logs::{Logs, Registries};
-use super::{findings, read_failure, story, whole_entries};
+use super::logs::{Logs, Registries, placed_entries};
+use super::{findings, read_failure, story};
 use crate::source::{self, Ledger, ask};
 use crate::{Failure, Outcome, describe, print};
 use einhorn_core::ledger::checkpoint;
@@ -124,9 +124,7 @@ pub(super) fn history(name: &str, source: &source::Arguments, json: bool) -> Out
             let given = source.vkey.as_deref().map(source::parse_vkey).transpose()?;
             let mut logs = Logs::open(data, given)?;
             while let Some(log) = logs.next()? {
-                let mut sites = Registries::default();
-                read(&log.ledger, log.origin, &name, &mut history, &mut sites)?;
-                logs.learn(sites);
+                logs.learn(read(&log.ledger, log.origin, &name, &mut history)?);
             }
             if let [first, ..] = &logs.unknown()[..] {
                 return Err(Failure::finding(first));
@@ -135,8 +133,7 @@ pub(super) fn history(name: &str, source: &source::Arguments, json: bool) -> Out
         }
         _ => {
             let ledger = source.open()?;
-            let mut sites = Registries::default();
-            read(&ledger, Origin::NONE, &name, &mut history, &mut sites)?;
+            read(&ledger, Origin::NONE, &name, &mut history)?;
         }
     }
     history.order()?;
@@ -155,26 +152,17 @@ pub(super) fn history(name: &str, source: &source::Arguments, json: bool) -> Out
     ))
 }
 
-/// Reads one log, which says itself which one it is unless `origin` does.
+/// Reads one log, as [`placed_entries`] does; gives the sites that it names.
 fn read(
     ledger: &Ledger,
     origin: Origin,
     name: &Name,
     history: &mut History,
-    sites: &mut Registries,
-) -> Outcome {
-    let mut own = origin;
-    let size = whole_entries(ledger, &mut |index, entry| {
-        match &entry.body {
-            Body::Genesis { origin, .. } if own == Origin::NONE => own = *origin,
-            Body::Sites(change) => sites.found(&change.registry),
-            _ => {}
-        }
-        history.take(name, Position { origin: own, index }, entry);
-        Ok(())
-    })?;
-    history.sizes.insert(own, size);
-    Ok(())
+) -> Result<Registries, Failure> {
+    let (origin, size, sites) =
+        placed_entries(ledger, origin, &mut |at, entry| history.take(name, at, entry))?;
+    history.sizes.insert(origin, size);
+    Ok(sites)
 }
 
 /// `einhorn ledger show`.

@@ -1,11 +1,10 @@
 //! `einhorn ledger show TRANSACTION`: what the logs of all sites say of one change of names with
 //! different homes, in the order of time.
 
-use super::logs::{Log, Logs, Registries};
-use super::whole_entries;
+use super::logs::{Logs, placed_entries};
 use crate::{Failure, Outcome, describe, print, source};
 use einhorn_core::model::entry::{Body, Entry};
-use einhorn_core::model::{Origin, Position, TransactionId};
+use einhorn_core::model::{Position, TransactionId};
 
 /// The transaction that an entry is about.
 fn transaction_of(body: &Body) -> Option<TransactionId> {
@@ -38,7 +37,11 @@ pub(super) fn show(id: TransactionId, source: &source::Arguments, json: bool) ->
     let mut logs = Logs::open(data, given)?;
     let mut found: Vec<(Position, Entry)> = Vec::new();
     while let Some(log) = logs.next()? {
-        let sites = read(&log, id, &mut found)?;
+        let (_, _, sites) = placed_entries(&log.ledger, log.origin, &mut |at, entry| {
+            if transaction_of(&entry.body) == Some(id) {
+                found.push((at, entry));
+            }
+        })?;
         logs.learn(sites);
     }
     if found.is_empty() {
@@ -59,26 +62,4 @@ pub(super) fn show(id: TransactionId, source: &source::Arguments, json: bool) ->
         }
     }
     Ok(())
-}
-
-/// Takes the entries of one log that are about the transaction; gives the sites it knows.
-fn read(
-    log: &Log,
-    id: TransactionId,
-    found: &mut Vec<(Position, Entry)>,
-) -> Result<Registries, Failure> {
-    let mut sites = Registries::default();
-    let mut origin = log.origin;
-    whole_entries(&log.ledger, &mut |index, entry| {
-        match &entry.body {
-            Body::Genesis { origin: own, .. } if origin == Origin::NONE => origin = *own,
-            Body::Sites(change) => sites.found(&change.registry),
-            _ => {}
-        }
-        if transaction_of(&entry.body) == Some(id) {
-            found.push((Position { origin, index }, entry));
-        }
-        Ok(())
-    })?;
-    Ok(sites)
 }
