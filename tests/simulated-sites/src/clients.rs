@@ -193,12 +193,6 @@ impl World {
                 self.check_acknowledged(operation, site, at)?;
                 let now = self.now;
                 self.operations[operation].done.push((now, site, at));
-                let here = &self.sites[usize::from(site) - 1];
-                let log = here.disk.logs.get(&at.origin).map_or(&[][..], |log| &log[..]);
-                let entry = entry_at(log, at.index);
-                if matches!(entry, Some(Entry { body: Body::Decision { .. }, .. })) {
-                    self.count("acknowledged over several homes");
-                }
                 self.count(match self.plan.levels[self.operations[operation].zone] {
                     Level::Local => "acknowledged at local",
                     Level::Majority => "acknowledged at majority",
@@ -271,6 +265,9 @@ impl World {
                     return Err(format!("s{number} acknowledges {at}, but does not show it"));
                 }
             }
+        }
+        if matches!(found, Some(Entry { body: Body::Decision { .. }, .. })) {
+            self.count("acknowledged over several homes");
         }
         let level = self.plan.levels[self.operations[operation].zone];
         self.check_level(number, at, level)
