@@ -310,19 +310,22 @@ impl<R> Commit<R> {
     /// Validates a request and stages its entry; gives the entry's place.
     fn decide(&mut self, now_ms: u64, mut request: Request) -> Result<(Position, Advice), Refusal> {
         let now_ms = now_ms.max(self.state.last_time_ms());
-        if self.state.remembered() >= REQUESTS_REMEMBERED_MAX {
-            return Err(Refusal::new(
-                Rcode::SERVFAIL,
-                "too many requests to remember; try again later",
-            ));
-        }
-        if !self.state.would_remember(request.remember_until_seconds) {
-            let reason = "too old to tell whether it was done before; sign it anew";
-            return Err(Refusal::new(Rcode::SERVFAIL, reason));
-        }
+        self.recognises_copies_of(&request)?;
         let (body, advice) = decide::body(&self.state, &*self.agent, now_ms, &mut request)?;
         let index = self.stage(now_ms, body, &request.audit);
         Ok((Position { origin: self.state.origin, index }, advice))
+    }
+
+    /// Whether copies of a request will be recognised, once it is done.
+    fn recognises_copies_of(&self, request: &Request) -> Result<(), Refusal> {
+        let refuse = |reason: &str| Err(Refusal::new(Rcode::SERVFAIL, reason));
+        if self.state.remembered() >= REQUESTS_REMEMBERED_MAX {
+            return refuse("too many requests to remember; try again later");
+        }
+        if !self.state.would_remember(request.remember_until_seconds) {
+            return refuse("too old to tell whether it was done before; sign it anew");
+        }
+        Ok(())
     }
 
     /// Adds an entry to the open batch and folds it; gives its index.

@@ -232,7 +232,10 @@ impl Message {
                 put.origin(*successor);
                 put.u32(*round);
             }
-            _ => self.put_rest(put),
+            Message::Fork { .. }
+            | Message::Prepare { .. }
+            | Message::Refuse { .. }
+            | Message::Resolve { .. } => self.put_rest(put),
         }
     }
 
@@ -254,7 +257,7 @@ impl Message {
             Message::Refuse { id, is_final, rcode, reason } => {
                 put.u8(12);
                 put.bytes(&id.0);
-                put.u8(u8::from(*is_final));
+                put.flag(*is_final);
                 put.u16(rcode.0);
                 put.text(reason);
             }

@@ -29,11 +29,20 @@ const REST_MS_MIN: u64 = 10;
 const REST_MS_SPREAD: u64 = 40;
 
 /// A home's part of a request.
-#[derive(Debug, PartialEq)]
+#[derive(Clone)]
 struct Part {
     /// What was seen of its names here.
     seen: Vec<Position>,
     request: Request,
+}
+
+impl Part {
+    /// The message that asks its home.
+    fn to_prepare(&self, transaction: &Transaction) -> Vec<u8> {
+        let (transaction, seen) = (transaction.clone(), self.seen.clone());
+        let request = Box::new(self.request.clone());
+        Message::Prepare { transaction, seen, request }.encode()
+    }
 }
 
 /// How far a request is.
@@ -152,21 +161,21 @@ impl<R> Commit<R> {
     fn attempt(&mut self, now_ms: u64, id: RequestId, out: &mut Vec<Output<R>>) {
         let Some(coordinated) = self.coordination.requests.get(&id) else { return };
         let request = &coordinated.request;
-        let is_done = self.state.done(&id).is_some();
         let Route::Several(mut homes) = route(&self.state, request) else {
             return self.take_again(now_ms, id, out);
         };
-        let zone = self.state.zones.get(&request.zone);
-        let home = zone.map_or(Origin::NONE, |zone| self.state.home_of_zone(zone));
-        let is_elsewhere =
-            coordinated.attempts >= ATTEMPTS_HERE && home.site != self.state.origin.site;
-        if is_done || is_elsewhere {
+        if self.state.done(&id).is_some() {
             return self.take_again(now_ms, id, out);
         }
-        let own = self.state.origin.site;
-        let away =
-            homes.iter().find(|home| home.site != own && self.peers.is_away(home.site, now_ms));
-        if let Some(away) = away {
+        let own = self.state.origin;
+        let zone = self.state.zones.get(&request.zone);
+        let home = zone.map_or(Origin::NONE, |zone| self.state.home_of_zone(zone));
+        if coordinated.attempts >= ATTEMPTS_HERE && home.site != own.site {
+            return self.hand_over(now_ms, id, home, out);
+        }
+        let is_away =
+            |home: &&Origin| home.site != own.site && self.peers.is_away(home.site, now_ms);
+        if let Some(away) = homes.iter().find(is_away) {
             let name = self.state.registry.name_of(away.site);
             let reason = format!(
                 "site {name}, which decides on a part of this, cannot be reached from here"
@@ -187,7 +196,6 @@ impl<R> Commit<R> {
         homes.sort_unstable();
         let deadlines = coordinated.askers.iter().map(Asker::deadline_ms);
         // Also where the clock was set back.
-        let own = self.state.origin;
         let later_ms = self.state.transactions.forgotten_until_ms(own) + 1;
         let transaction = Transaction {
             id: self.transaction_id(now_ms, id, coordinated.attempts),
@@ -208,16 +216,13 @@ impl<R> Commit<R> {
     ) {
         let own = self.state.origin;
         let mut here = None;
-        for (home, Part { seen, request }) in &parts {
-            let (transaction, seen) = (transaction.clone(), seen.clone());
+        for (home, part) in &parts {
             if *home == own {
-                let until_ms = now_ms + self.deadline_ms;
-                let (from, request) = (own.site, request.clone());
-                here = Some(Prepare { from, transaction, seen, request, until_ms });
+                let (transaction, until_ms) = (transaction.clone(), now_ms + self.deadline_ms);
+                let Part { seen, request } = part.clone();
+                here = Some(Prepare { from: own.site, transaction, seen, request, until_ms });
             } else {
-                let request = Box::new(request.clone());
-                let message = Message::Prepare { transaction, seen, request };
-                out.push(Output::Send(home.site, message.encode()));
+                out.push(Output::Send(home.site, part.to_prepare(&transaction)));
             }
         }
         let coordination = &mut self.coordination;
@@ -294,14 +299,14 @@ impl<R> Commit<R> {
                 self.end(request, &Outcome::Refused { rcode, reason }, out);
             }
         }
-        self.attempt_waiting(now_ms, u64::MAX, out);
+        self.attempt_waiting(now_ms, true, out);
     }
 
-    /// Tries again what rests until then at the latest and was never tried, or is due.
-    fn attempt_waiting(&mut self, now_ms: u64, never_tried_ms: u64, out: &mut Vec<Output<R>>) {
+    /// Tries again what has rested, and, where names may have become free, what was never tried.
+    fn attempt_waiting(&mut self, now_ms: u64, are_names_free: bool, out: &mut Vec<Output<R>>) {
         let is_due = |coordinated: &Coordinated<R>| match coordinated.phase {
             Phase::Rests { until_ms } => {
-                until_ms <= now_ms || (coordinated.attempts == 0 && until_ms <= never_tried_ms)
+                until_ms <= now_ms || (are_names_free && coordinated.attempts == 0)
             }
             Phase::Asked { .. } => false,
         };
@@ -331,7 +336,7 @@ impl<R> Commit<R> {
                 self.coordination.remove(id);
             }
         }
-        self.attempt_waiting(now_ms, 0, out);
+        self.attempt_waiting(now_ms, false, out);
     }
 
     /// Asks a site again that has been connected anew.
@@ -339,10 +344,7 @@ impl<R> Commit<R> {
         for coordinated in self.coordination.requests.values() {
             let Phase::Asked { transaction, parts, .. } = &coordinated.phase else { continue };
             for (_, part) in parts.iter().filter(|(home, _)| home.site == site) {
-                let (transaction, seen) = (transaction.clone(), part.seen.clone());
-                let request = Box::new(part.request.clone());
-                let message = Message::Prepare { transaction, seen, request };
-                out.push(Output::Send(site, message.encode()));
+                out.push(Output::Send(site, part.to_prepare(transaction)));
             }
         }
     }
@@ -357,20 +359,22 @@ impl<R> Commit<R> {
         }
     }
 
-    /// Gives a request back that this site need not coordinate any more: it was done, one site
-    /// decides on it now, or the zone's home is to coordinate it.
+    /// Gives a request back that this site need not coordinate any more: it was done, or one site
+    /// decides on it now.
     fn take_again(&mut self, now_ms: u64, id: RequestId, out: &mut Vec<Output<R>>) {
         let Some(coordinated) = self.coordination.remove(id) else { return };
         let Coordinated { request, askers, hops, .. } = coordinated;
-        let zone = self.state.zones.get(&request.zone);
-        let home = zone.map_or(Origin::NONE, |zone| self.state.home_of_zone(zone));
-        let is_several = matches!(route(&self.state, &request), Route::Several(_));
         for asker in askers {
-            if is_several && self.state.done(&id).is_none() {
-                self.forward(now_ms, request.clone(), (home, Vec::new()), hops, asker, out);
-            } else {
-                self.take(now_ms, request.clone(), asker, hops, out);
-            }
+            self.take(now_ms, request.clone(), asker, hops, out);
+        }
+    }
+
+    /// Has the zone's home coordinate a request.
+    fn hand_over(&mut self, now_ms: u64, id: RequestId, home: Origin, out: &mut Vec<Output<R>>) {
+        let Some(coordinated) = self.coordination.remove(id) else { return };
+        let Coordinated { request, askers, hops, .. } = coordinated;
+        for asker in askers {
+            self.forward(now_ms, request.clone(), (home, Vec::new()), hops, asker, out);
         }
     }
 }

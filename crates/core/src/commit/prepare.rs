@@ -8,7 +8,7 @@
 //! refuses at once.
 
 use super::route::names;
-use super::{Commit, Output, REQUESTS_REMEMBERED_MAX, decide};
+use super::{Commit, Output, decide};
 use crate::agent::{Path, Rules};
 use crate::link::Message;
 use crate::model::entry::{Body, Change};
@@ -107,26 +107,22 @@ impl<R> Commit<R> {
         request: &mut Request,
     ) -> Result<Change, NoIntent> {
         let own = self.state.origin;
-        let busy = |reason| NoIntent::for_now(reason);
         if self.state.transactions.may_be_forgotten(transaction) {
-            return Err(busy("its time was over when it was to be prepared"));
+            return Err(NoIntent::for_now("its time was over when it was to be prepared"));
         }
         if self.state.done(&request.id).is_some() {
-            return Err(busy("it was done already"));
+            return Err(NoIntent::for_now("it was done already"));
         }
-        if self.state.remembered() >= REQUESTS_REMEMBERED_MAX
-            || !self.state.would_remember(request.remember_until_seconds)
-        {
-            return Err(busy("a copy of it would not be recognised here"));
-        }
+        self.recognises_copies_of(request)
+            .map_err(|refusal| NoIntent { refusal, is_final: false })?;
         let zone = self.state.zones.get(&request.zone);
         let is_home =
             |name| zone.is_some_and(|zone| self.state.home_of(zone, zone.name(name)) == own);
         if !transaction.participants.contains(&own) || !names(request).all(is_home) {
-            return Err(busy("a name has moved to another site"));
+            return Err(NoIntent::for_now("a name has moved to another site"));
         }
         if self.is_blocked(request) {
-            return Err(busy("a name is part of another change under way"));
+            return Err(NoIntent::for_now("a name is part of another change under way"));
         }
         let now_ms = now_ms.max(self.state.last_time_ms());
         let change = decide::change(&self.state, &*self.agent, now_ms, request);

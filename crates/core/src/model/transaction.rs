@@ -290,7 +290,7 @@ impl Transactions {
         for decided in self.decided.values() {
             decided.transaction.put(put);
             put.position(decided.at);
-            put.u8(u8::from(decided.is_commit));
+            put.flag(decided.is_commit);
             put.count(decided.intents.len());
             decided.intents.iter().for_each(|at| put.position(*at));
         }

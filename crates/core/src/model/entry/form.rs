@@ -159,7 +159,7 @@ fn put_of_several(put: &mut Put<'_>, body: &Body) {
         }
         Body::Decision { transaction, is_commit, intents, changes } => {
             transaction.put(put);
-            put.u8(u8::from(*is_commit));
+            put.flag(*is_commit);
             put.count(intents.len());
             intents.iter().for_each(|at| put.position(*at));
             put_changes(put, changes);
@@ -167,7 +167,7 @@ fn put_of_several(put: &mut Put<'_>, body: &Body) {
         Body::Finish { id, participant, had_intent } => {
             put.bytes(&id.0);
             put.origin(*participant);
-            put.u8(u8::from(*had_intent));
+            put.flag(*had_intent);
         }
         _ => {}
     }
