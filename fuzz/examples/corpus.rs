@@ -19,7 +19,7 @@ use einhorn_core::model::request::{
     Request, RequestId,
 };
 use einhorn_core::model::settings::{Level, Settings};
-use einhorn_core::model::{Origin, Position, Registry, RrSet, Site};
+use einhorn_core::model::{Origin, Position, Registry, RrSet, Site, Transaction, TransactionId};
 use einhorn_fuzz::{LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT, snapshot_octets, stored_entries};
 use einhorn_links::VersionRange;
 use einhorn_links::card::Card;
@@ -260,6 +260,16 @@ fn link_messages() -> Anyhow {
         ("refused", Message::Answer { ticket: 3, request: RequestId([3; 32]), outcome }),
         ("propose", Message::Propose { lost: origin(1), successor: origin(2), round: 1 }),
         ("fork", Message::Fork { origin: origin(1), size: 8 }),
+        (
+            "refuse",
+            Message::Refuse {
+                id: transaction().id,
+                is_final: true,
+                rcode: Rcode::YXDOMAIN,
+                reason: "no".to_owned(),
+            },
+        ),
+        ("resolve", Message::Resolve { transaction: transaction() }),
     ] {
         write("link_message", name, &message.encode())?;
     }
@@ -268,6 +278,12 @@ fn link_messages() -> Anyhow {
         let (ticket, seen) = (u64::from(number), vec![position]);
         let message = Message::Forward { ticket, hops: 1, seen, budget_ms: 3_000, request };
         write("link_message", &format!("forward-{name}"), &message.encode())?;
+        if let Message::Forward { seen, request, .. } = message
+            && name == "update"
+        {
+            let message = Message::Prepare { transaction: transaction(), seen, request };
+            write("link_message", "prepare", &message.encode())?;
+        }
     }
     Ok(())
 }
@@ -309,6 +325,11 @@ fn actions() -> Result<Vec<(&'static str, Action)>, Box<dyn Error>> {
     ])
 }
 
+fn transaction() -> Transaction {
+    let (id, participants) = (TransactionId([5; 16]), vec![origin(1), origin(2)]);
+    Transaction { id, coordinator: origin(2), participants, deadline_ms: 1_700_000_003_000 }
+}
+
 /// A log with one entry of each kind that tells of other sites.
 fn of_sites() -> Result<Vec<u8>, Box<dyn Error>> {
     let at = Position { origin: origin(2), index: 4 };
@@ -333,6 +354,14 @@ fn of_sites() -> Result<Vec<u8>, Box<dyn Error>> {
         Body::Takeover { lost: origin(2), end: 5, endorsers: vec![origin(1)], is_attested: true },
         Body::Leftover { position: at, octets: vec![3, 1, 4] },
         Body::MapRoot { at: 6, names: 0, root },
+        Body::Intent { transaction: transaction(), changes: Vec::new() },
+        Body::Decision {
+            transaction: transaction(),
+            is_commit: false,
+            intents: vec![at],
+            changes: Vec::new(),
+        },
+        Body::Finish { id: transaction().id, participant: origin(2), had_intent: true },
     ];
     let mut framed = Vec::new();
     for body in bodies {

@@ -2,6 +2,7 @@
 
 mod logs;
 mod look;
+mod story;
 mod verify;
 
 use crate::source::{self, Ledger, ask};
@@ -37,10 +38,11 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// One entry.
+    /// One entry, or all entries of a change of names with different homes.
     Show {
-        /// Its index in the own log; or site and index, as in berlin:1234 or 2:1234.
-        #[arg(value_name = "[SITE:]INDEX")]
+        /// Its index in the own log; or site and index, as in berlin:1234 or 2:1234; or the
+        /// transaction's 32 digits.
+        #[arg(value_name = "[SITE:]INDEX|TRANSACTION")]
         place: String,
         #[command(flatten)]
         source: source::Arguments,

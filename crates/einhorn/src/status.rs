@@ -46,6 +46,13 @@ pub(crate) fn text(status: &SiteStatus) -> String {
         oldest(status.oldest_waiting_ms),
         status.queued
     );
+    if status.open_intents > 0 {
+        _ = writeln!(
+            out,
+            "  {} parts of changes of names with different homes are not decided; their names wait",
+            status.open_intents
+        );
+    }
     let budget = status.disk_budget_octets.map_or_else(String::new, |budget| {
         let percent = status.disk_used_octets * 100 / budget.max(1);
         format!(" of a budget of {} ({percent} %)", octets(budget))

@@ -15,9 +15,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Pause between two checkpoints that nobody waits for. On an idle machine the first entry after a
-/// pause does not wait.
+/// Pause between two checkpoints that nobody waits for.
 const SEAL_INTERVAL: Duration = Duration::from_millis(100);
+/// The first entry after a pause waits so long: the other sites are making their copies durable then,
+/// perhaps on the same disk.
+const SEAL_DELAY: Duration = Duration::from_millis(30);
 /// Entries of a full bundle and tile (C2SP tlog-tiles).
 const BUNDLE_ENTRIES: u64 = 256;
 /// Full tiles are made durable, and old partial ones removed, when nothing was appended for so
@@ -141,14 +143,14 @@ impl Sealing {
                     self.again = false;
                     self.seal_urgently()?;
                     // Its announcement has its own time, as all that nobody waits for.
-                    due.get_or_insert((last_seal + SEAL_INTERVAL).max(Instant::now()));
+                    due.get_or_insert((last_seal + SEAL_INTERVAL).max(Instant::now() + SEAL_DELAY));
                     last_urgent = Some(Instant::now());
                 }
                 recv(appended) -> woken => {
                     if woken.is_err() {
                         return self.finish();
                     }
-                    due = Some((last_seal + SEAL_INTERVAL).max(Instant::now()));
+                    due = Some((last_seal + SEAL_INTERVAL).max(Instant::now() + SEAL_DELAY));
                 }
                 recv(self.tasks) -> task => match task {
                     Ok(task) => self.take(task),

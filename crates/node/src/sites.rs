@@ -368,6 +368,7 @@ impl Operator {
             entries: report.durable,
             problem: report.failure.clone().or(report.is_waiting_for.clone()),
             waiting: report.waiting,
+            open_intents: report.open_intents,
             oldest_waiting_ms: report.oldest_ms,
             queued: self.ingress.submissions.len(),
             failover: match registry.failover {

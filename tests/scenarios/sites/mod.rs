@@ -12,5 +12,6 @@ mod load;
 mod partition;
 mod restore;
 mod secondary;
+mod several_homes;
 mod support;
 mod together;

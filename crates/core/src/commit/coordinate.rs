@@ -184,12 +184,16 @@ impl<R> Commit<R> {
                 format!("names that this concerns have different homes ({})", homes.join(", "));
             return self.end(id, &servfail(reason), out);
         };
-        let deadline_ms = coordinated.askers.iter().map(Asker::deadline_ms).max().unwrap_or(now_ms);
         homes.sort_unstable();
+        let deadlines = coordinated.askers.iter().map(Asker::deadline_ms);
+        // Also where the clock was set back.
+        let own = self.state.origin;
+        let later_ms = self.state.transactions.forgotten_until_ms(own) + 1;
         let transaction = Transaction {
             id: self.transaction_id(now_ms, id, coordinated.attempts),
+            coordinator: own,
             participants: homes,
-            deadline_ms,
+            deadline_ms: deadlines.max().unwrap_or(now_ms).max(later_ms),
         };
         self.ask(now_ms, id, transaction, parts, out);
     }
@@ -207,8 +211,9 @@ impl<R> Commit<R> {
         for (home, Part { seen, request }) in &parts {
             let (transaction, seen) = (transaction.clone(), seen.clone());
             if *home == own {
-                here =
-                    Some(Prepare { from: own.site, transaction, seen, request: request.clone() });
+                let until_ms = now_ms + self.deadline_ms;
+                let (from, request) = (own.site, request.clone());
+                here = Some(Prepare { from, transaction, seen, request, until_ms });
             } else {
                 let request = Box::new(request.clone());
                 let message = Message::Prepare { transaction, seen, request };

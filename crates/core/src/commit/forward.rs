@@ -247,6 +247,7 @@ impl<R> Commit<R> {
 
     /// Looks again at what waited for something to be seen.
     pub(super) fn unpark(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        self.prepare_waiting(now_ms, out);
         if self.forwarding.parked.is_empty() {
             return;
         }

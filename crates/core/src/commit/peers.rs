@@ -151,7 +151,8 @@ impl<R> Commit<R> {
             }
             Message::Fork { origin, size } => self.forked(site, origin, size, out),
             Message::Prepare { transaction, seen, request } => {
-                let prepare = Prepare { from: site, transaction, seen, request: *request };
+                let (until_ms, request) = (now_ms + self.deadline_ms, *request);
+                let prepare = Prepare { from: site, transaction, seen, request, until_ms };
                 self.prepare(now_ms, prepare, out);
             }
             Message::Refuse { id, is_final, rcode, reason } => {

@@ -32,6 +32,8 @@ pub(super) struct Prepare {
     pub(super) transaction: Transaction,
     pub(super) seen: Vec<Position>,
     pub(super) request: Request,
+    /// How long it may wait here, in milliseconds since 1970.
+    pub(super) until_ms: u64,
 }
 
 /// Why there is no intent.
@@ -39,6 +41,13 @@ pub(super) struct NoIntent {
     pub(super) refusal: Refusal,
     /// Another attempt would come to the same.
     pub(super) is_final: bool,
+}
+
+impl NoIntent {
+    /// One that says nothing of another attempt.
+    fn for_now(reason: &str) -> NoIntent {
+        NoIntent { refusal: Refusal::new(Rcode::SERVFAIL, reason), is_final: false }
+    }
 }
 
 /// What waits here to be prepared.
@@ -59,15 +68,19 @@ impl<R> Commit<R> {
             return;
         }
         let has_seen = prepare.seen.iter().all(|at| self.state.has_seen(*at));
-        let is_in_time = now_ms < prepare.transaction.deadline_ms;
-        if is_in_time && !(has_seen && self.may_append()) {
+        let is_ready = has_seen && self.may_append();
+        if !is_ready && now_ms < prepare.until_ms {
             if self.preparing.waiting.len() < WAITING_MAX {
                 self.preparing.waiting.push(prepare);
             }
             return;
         }
         let Prepare { from, transaction, mut request, .. } = prepare;
-        match self.intended(now_ms, &transaction, &mut request) {
+        let intended = match is_ready {
+            true => self.intended(now_ms, &transaction, &mut request),
+            false => Err(NoIntent::for_now("a site has not heard enough of the others in time")),
+        };
+        match intended {
             Ok(change) => {
                 let level = self.level_of(&request.zone);
                 let body = Body::Intent { transaction, changes: vec![change] };
@@ -78,6 +91,12 @@ impl<R> Commit<R> {
         }
     }
 
+    /// Looks again at what waited for something to be seen.
+    pub(super) fn prepare_waiting(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        let waiting = std::mem::take(&mut self.preparing.waiting);
+        waiting.into_iter().for_each(|prepare| self.prepare(now_ms, prepare, out));
+    }
+
     /// What becomes of the names of this site, if the change is made.
     fn intended(
         &self,
@@ -86,14 +105,8 @@ impl<R> Commit<R> {
         request: &mut Request,
     ) -> Result<Change, NoIntent> {
         let own = self.state.origin;
-        let busy = |reason: &str| NoIntent {
-            refusal: Refusal::new(Rcode::SERVFAIL, reason),
-            is_final: false,
-        };
-        let transactions = &self.state.transactions;
-        let is_late =
-            now_ms >= transaction.deadline_ms || transactions.may_be_forgotten(transaction);
-        if is_late {
+        let busy = |reason| NoIntent::for_now(reason);
+        if self.state.transactions.may_be_forgotten(transaction) {
             return Err(busy("its time was over when it was to be prepared"));
         }
         if self.state.done(&request.id).is_some() {
@@ -233,8 +246,7 @@ impl<R> Commit<R> {
     /// Looks again at everything that is under way: after a start or a takeover it may be this site's
     /// to go on with, and the time of an intent may be over.
     pub(super) fn recover_transactions(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
-        let waiting = std::mem::take(&mut self.preparing.waiting);
-        waiting.into_iter().for_each(|prepare| self.prepare(now_ms, prepare, out));
+        self.prepare_waiting(now_ms, out);
         if self.state.transactions.is_empty() {
             return;
         }
@@ -248,7 +260,9 @@ impl<R> Commit<R> {
         self.preparing.resolved_ms = now_ms;
         let is_orphan = |intent: &&Intent| {
             let id = intent.transaction.id;
-            intent.transaction.deadline_ms <= now_ms
+            // The coordinator's clock may be wrong: by this site's the time is over too, in the end.
+            let over_ms = intent.time_ms + self.deadline_ms;
+            intent.transaction.deadline_ms.min(over_ms) <= now_ms
                 && self.state.in_charge(intent.at.origin) == self.state.origin
                 && self.state.transactions.decided(id).is_none()
         };

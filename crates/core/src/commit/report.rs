@@ -20,6 +20,9 @@ pub struct Report {
     pub waiting: usize,
     /// How long the oldest of them has waited, in milliseconds.
     pub oldest_ms: u64,
+    /// Parts of changes of names with different homes that are not decided; their names are not
+    /// changed until then.
+    pub open_intents: usize,
     /// The other sites.
     pub peers: Vec<PeerReport>,
     /// The logs that this site follows.
@@ -88,6 +91,7 @@ impl<R> Commit<R> {
             failure: self.failure.clone(),
             is_waiting_for: (!self.may_append()).then(|| self.why_not_append()),
             waiting: self.requests_waiting(),
+            open_intents: self.state.transactions.intents().count(),
             oldest_ms: oldest,
             peers: sites.map(|site| self.peer_report(now_ms, site)).collect(),
             copies: self.copy_reports(),

@@ -32,8 +32,8 @@
 //!   list of changes, each as in kind `2`.
 //! - `12` finish: 16 octets transaction id; origin of the participant; u8 `0` | `1` it had an intent.
 //!
-//! Transaction: 16 octets id; list of origins of its participants, in order, the first of which is the
-//! anchor; u64 deadline in milliseconds since 1970.
+//! Transaction: 16 octets id; origin of the coordinator; list of origins of its participants, in order,
+//! the first of which is the anchor; u64 deadline in milliseconds since 1970.
 //!
 //! Name change: name owner; origin home; u32 epoch; u64 version; u64 sequence; option of
 //! the position of the previous entry of this name; list before (u16 type; u8 `0` absent | `1` and

@@ -65,7 +65,7 @@ fn cause() -> impl Strategy<Value = Cause> {
     ]
 }
 
-fn entry(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Entry> {
+fn change(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Change> {
     let who = prop_oneof![
         name().prop_map(Identity::Key),
         Just(Identity::Operator),
@@ -73,14 +73,14 @@ fn entry(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Ent
     ];
     let advice =
         Advice { path: Path::MultiPhase, reason: Reason::OtherWriter, model: *b"a model!" };
-    let change = (
+    (
         (name(), any::<[u8; 32]>(), any::<u64>(), who, any::<u16>()),
         cause(),
         proptest::collection::vec(name_change(rdata_octets_max), 0..names_max),
     )
         .prop_map(
             move |((zone, request, remember_until_seconds, who, entered_site), cause, names)| {
-                Body::Change(Change {
+                Change {
                     zone,
                     request: RequestId(request),
                     remember_until_seconds,
@@ -92,9 +92,13 @@ fn entry(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Ent
                     path: Path::Fast,
                     cause,
                     names,
-                })
+                }
             },
-        );
+        )
+}
+
+fn entry(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Entry> {
+    let whole = change(rdata_octets_max, names_max).prop_map(Body::Change);
     let publication = (name(), any::<u32>(), proptest::collection::vec(position(), 0..3)).prop_map(
         |(zone, serial, covers)| Body::Publication {
             zone,
@@ -112,9 +116,42 @@ fn entry(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Ent
         }),
         name,
     });
-    let of_sites = sites_body();
-    (any::<u64>(), prop_oneof![6 => change, 1 => publication, 1 => genesis, 2 => of_sites])
-        .prop_map(|(time_ms, body)| Entry { time_ms, body })
+    let bodies = prop_oneof![
+        6 => whole,
+        1 => publication,
+        1 => genesis,
+        2 => sites_body(),
+        2 => transaction_body(rdata_octets_max, names_max)
+    ];
+    (any::<u64>(), bodies).prop_map(|(time_ms, body)| Entry { time_ms, body })
+}
+
+fn transaction() -> impl Strategy<Value = Transaction> {
+    let participants = proptest::collection::btree_set(origin(), 1..4);
+    (any::<[u8; 16]>(), origin(), participants, any::<u64>()).prop_map(
+        |(id, coordinator, participants, deadline_ms)| {
+            let participants = participants.into_iter().collect();
+            Transaction { id: TransactionId(id), coordinator, participants, deadline_ms }
+        },
+    )
+}
+
+/// What is logged of changes with several homes.
+fn transaction_body(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Body> {
+    let changes = || proptest::collection::vec(change(rdata_octets_max, names_max), 0..3);
+    let intents = proptest::collection::vec(position(), 0..3);
+    prop_oneof![
+        (transaction(), changes())
+            .prop_map(|(transaction, changes)| Body::Intent { transaction, changes }),
+        (transaction(), any::<bool>(), intents, changes()).prop_map(
+            |(transaction, is_commit, intents, changes)| {
+                Body::Decision { transaction, is_commit, intents, changes }
+            }
+        ),
+        (any::<[u8; 16]>(), origin(), any::<bool>()).prop_map(|(id, participant, had_intent)| {
+            Body::Finish { id: TransactionId(id), participant, had_intent }
+        }),
+    ]
 }
 
 /// What several sites say to each other by entries.
@@ -265,4 +302,33 @@ fn golden_octets_of_takeovers() {
     let expected = [&head(8)[..], &end, &[0, 0, 0, 1, 0, 3, 0, 1, 1]].concat();
     let endorsers = vec![successor];
     assert_eq!(of(Body::Takeover { lost, end: 5, endorsers, is_attested: true }), expected);
+}
+
+/// As above, for changes with several homes.
+#[test]
+fn golden_octets_of_transactions() {
+    let (one, two) = (Origin { site: 1, generation: 1 }, Origin { site: 2, generation: 3 });
+    let of = |body| encoded(&Entry { time_ms: 9, body }).concat();
+    let id = TransactionId([5; 16]);
+    let participants = vec![one, two];
+    let transaction = Transaction { id, coordinator: two, participants, deadline_ms: 7 };
+    let about = [
+        &[5; 16][..],
+        &[0, 2, 0, 3, 0, 0, 0, 2, 0, 1, 0, 1, 0, 2, 0, 3],
+        &[0, 0, 0, 0, 0, 0, 0, 7],
+    ]
+    .concat();
+    let head = |kind| [3, kind, 0, 0, 0, 0, 0, 0, 0, 9];
+    let expected = [&head(10)[..], &about, &[0, 0, 0, 0]].concat();
+    assert_eq!(
+        of(Body::Intent { transaction: transaction.clone(), changes: Vec::new() }),
+        expected
+    );
+    let intents = vec![Position { origin: two, index: 4 }];
+    let place = [0, 0, 0, 1, 0, 2, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4];
+    let expected = [&head(11)[..], &about, &[1], &place, &[0, 0, 0, 0]].concat();
+    let decision = Body::Decision { transaction, is_commit: true, intents, changes: Vec::new() };
+    assert_eq!(of(decision), expected);
+    let expected = [&head(12)[..], &[5; 16], &[0, 2, 0, 3, 1]].concat();
+    assert_eq!(of(Body::Finish { id, participant: two, had_intent: true }), expected);
 }

@@ -48,9 +48,12 @@ impl std::str::FromStr for TransactionId {
 pub struct Transaction {
     /// Its id.
     pub id: TransactionId,
+    /// The log of the site that asked the homes.
+    pub coordinator: Origin,
     /// The homes of all its names, in order. The first is the anchor, whose log holds the decision.
     pub participants: Vec<Origin>,
-    /// After this time, in milliseconds since 1970, whoever meets an open intent has it decided.
+    /// After this time, in milliseconds since 1970 by the coordinator's clock, whoever meets an open
+    /// intent has it decided. Those of one coordinator never go back.
     pub deadline_ms: u64,
 }
 
@@ -62,18 +65,19 @@ impl Transaction {
 
     pub(crate) fn put(&self, put: &mut Put<'_>) {
         put.bytes(&self.id.0);
+        put.origin(self.coordinator);
         put.count(self.participants.len());
         self.participants.iter().for_each(|origin| put.origin(*origin));
         put.u64(self.deadline_ms);
     }
 
     pub(crate) fn take(take: &mut Take<'_>) -> Result<Transaction, Malformed> {
-        let id = TransactionId(take.array()?);
+        let (id, coordinator) = (TransactionId(take.array()?), take.origin()?);
         let participants = take.list(4, Take::origin)?;
         if participants.is_empty() || !participants.is_sorted_by(|a, b| a < b) {
             return Err(Malformed("participants of a transaction: none, or not in order"));
         }
-        Ok(Transaction { id, participants, deadline_ms: take.u64()? })
+        Ok(Transaction { id, coordinator, participants, deadline_ms: take.u64()? })
     }
 }
 
@@ -84,6 +88,8 @@ pub struct Intent {
     pub transaction: Transaction,
     /// Where it stands.
     pub at: Position,
+    /// When it was logged, in milliseconds since 1970 by its own site's clock.
+    pub time_ms: u64,
     /// What becomes of the names at home there.
     pub changes: Vec<Change>,
 }
@@ -114,8 +120,9 @@ pub struct Transactions {
     closed_early: BTreeSet<(TransactionId, Origin)>,
     /// Transactions that all have finished, by deadline.
     over: BTreeSet<(u64, TransactionId)>,
-    /// Every transaction that was forgotten had its deadline then or before, in milliseconds.
-    forgotten_until_ms: u64,
+    /// By coordinator: every transaction that was forgotten had its deadline then or before, in
+    /// milliseconds. Deadlines are compared with those by the same clock alone.
+    forgotten_until_ms: BTreeMap<Origin, u64>,
     /// Canonical keys of the names of open intents.
     blocked: BTreeSet<(Box<[u8]>, TransactionId, Origin)>,
 }
@@ -166,7 +173,13 @@ impl Transactions {
 
     /// Whether a transaction may have been over and forgotten, going by its deadline.
     pub fn may_be_forgotten(&self, transaction: &Transaction) -> bool {
-        transaction.deadline_ms <= self.forgotten_until_ms
+        transaction.deadline_ms <= self.forgotten_until_ms(transaction.coordinator)
+    }
+
+    /// The latest deadline of a coordinator's transactions that were forgotten, in milliseconds since
+    /// 1970 by its clock: those that it begins have later ones.
+    pub fn forgotten_until_ms(&self, coordinator: Origin) -> u64 {
+        self.forgotten_until_ms.get(&coordinator).copied().unwrap_or(0)
     }
 
     /// Whether the name with this canonical key is not to be changed now.
@@ -178,13 +191,14 @@ impl Transactions {
     pub(super) fn fold_intent(
         &mut self,
         at: Position,
+        time_ms: u64,
         transaction: &Transaction,
         changes: &[Change],
     ) {
         // In a log that was taken over, its successor's word may have come first.
         if !self.closed_early.remove(&(transaction.id, at.origin)) {
             let (transaction, changes) = (transaction.clone(), changes.to_vec());
-            self.insert_intent(Intent { transaction, at, changes });
+            self.insert_intent(Intent { transaction, at, time_ms, changes });
         }
     }
 
@@ -233,8 +247,10 @@ impl Transactions {
             && deadline_ms < time_ms
         {
             self.over.pop_first();
-            self.forgotten_until_ms = self.forgotten_until_ms.max(deadline_ms);
             let Some(decided) = self.decided.remove(&id) else { continue };
+            let until_ms =
+                self.forgotten_until_ms.entry(decided.transaction.coordinator).or_default();
+            *until_ms = (*until_ms).max(deadline_ms);
             self.by_place.remove(&decided.at);
             for origin in decided.transaction.participants {
                 self.finished.remove(&(id, origin));
@@ -248,6 +264,7 @@ impl Transactions {
         for intent in self.intents.values() {
             intent.transaction.put(put);
             put.position(intent.at);
+            put.u64(intent.time_ms);
             put.count(intent.changes.len());
             intent.changes.iter().for_each(|change| change.put(put));
         }
@@ -266,14 +283,19 @@ impl Transactions {
                 put.origin(*origin);
             }
         }
-        put.u64(self.forgotten_until_ms);
+        put.count(self.forgotten_until_ms.len());
+        for (coordinator, until_ms) in &self.forgotten_until_ms {
+            put.origin(*coordinator);
+            put.u64(*until_ms);
+        }
     }
 
     pub(super) fn take(take: &mut Take<'_>) -> Result<Transactions, Malformed> {
         let mut all = Transactions::default();
         let intents = take.list(24, |take| {
             let (transaction, at) = (Transaction::take(take)?, take.position()?);
-            Ok(Intent { transaction, at, changes: take.list(64, Change::take)? })
+            let time_ms = take.u64()?;
+            Ok(Intent { transaction, at, time_ms, changes: take.list(64, Change::take)? })
         })?;
         let decided = take.list(24, |take| {
             let (transaction, at) = (Transaction::take(take)?, take.position()?);
@@ -283,7 +305,8 @@ impl Transactions {
         let ids = |take: &mut Take<'_>| Ok((TransactionId(take.array()?), take.origin()?));
         all.finished = take.list(20, ids)?.into_iter().collect();
         all.closed_early = take.list(20, ids)?.into_iter().collect();
-        all.forgotten_until_ms = take.u64()?;
+        let until = take.list(12, |take| Ok((take.origin()?, take.u64()?)))?;
+        all.forgotten_until_ms = until.into_iter().collect();
         intents.into_iter().for_each(|intent| all.insert_intent(intent));
         decided.into_iter().for_each(|decided| all.fold_decision(decided));
         Ok(all)
@@ -301,7 +324,7 @@ impl State {
     ) -> Result<(), FoldError> {
         let id = match body {
             Body::Intent { transaction, changes } => {
-                self.transactions.fold_intent(at, transaction, changes);
+                self.transactions.fold_intent(at, time_ms, transaction, changes);
                 transaction.id
             }
             Body::Decision { transaction, is_commit, intents, changes } => {
@@ -330,3 +353,7 @@ fn blocked_by(intent: &Intent) -> impl Iterator<Item = (Box<[u8]>, TransactionId
     let names = intent.changes.iter().flat_map(|change| &change.names);
     names.map(move |name| (name.owner.canonical_key().as_ref().into(), id, origin))
 }
+
+#[cfg(test)]
+#[path = "transaction_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! `einhorn ledger history` and `show`: entries of the own log and of the copies of the others'.
 
 use super::logs::{Logs, Registries};
-use super::{findings, read_failure, whole_entries};
+use super::{findings, read_failure, story, whole_entries};
 use crate::source::{self, Ledger, ask};
 use crate::{Failure, Outcome, describe, print};
 use einhorn_core::ledger::checkpoint;
@@ -179,6 +179,9 @@ fn read(
 
 /// `einhorn ledger show`.
 pub(super) fn show(place: &str, source: &source::Arguments, json: bool) -> Outcome {
+    if let Ok(transaction) = place.parse() {
+        return story::show(transaction, source, json);
+    }
     let usage =
         || Failure::usage(format!("{place}: give an index, or a site and an index: berlin:1234"));
     let (site, index) = match place.rsplit_once(':') {

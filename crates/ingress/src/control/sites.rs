@@ -81,6 +81,9 @@ pub struct SiteStatus {
     pub waiting: usize,
     /// How long the oldest of them has waited, in milliseconds.
     pub oldest_waiting_ms: u64,
+    /// Parts of changes of names with different homes that are not decided; their names cannot be
+    /// changed until then.
+    pub open_intents: usize,
     /// Requests that wait for the commit.
     pub queued: usize,
     /// `manual`, or after how many seconds others take over.
