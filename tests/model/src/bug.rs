@@ -32,6 +32,11 @@ pub enum Bug {
     FreedAtFinish,
     /// Who went on for the anchor commits what the anchor left undecided, as far as it knows.
     SuccessorCommits,
+    /// A participant logs an intent for a transaction that it has finished, where the decision
+    /// turned out not to count.
+    IntentAfterFinish,
+    /// A takeover raises the epoch of a name by one, as a move does.
+    EpochAsForMove,
     /// Entries are sent to other sites before they are durable.
     SentBeforeDurable,
 }

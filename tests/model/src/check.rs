@@ -3,7 +3,7 @@
 use crate::bug::Bug;
 use crate::entry::{Entry, Image, NAMES, Name, SITES, Site, TRANSACTIONS};
 use crate::scenario::Scenario;
-use crate::view::View;
+use crate::view::{View, all_closed};
 use crate::world::{Action, World};
 use stateright::{Model, Property};
 
@@ -106,9 +106,8 @@ impl Protocol {
     }
 
     fn has_one_owner(&self, world: &World) -> bool {
-        let all = View::of_all(world, self.bug);
-        let views = self.views(world);
-        let counts = |site: &Site| all.closed[*site].is_none();
+        let (closed, views) = (all_closed(world), self.views(world));
+        let counts = |site: &Site| closed[*site].is_none();
         let owners = |name: Name| {
             (0..SITES).filter(counts).filter(|site| views[*site].home(name) == *site).count()
         };
@@ -117,13 +116,18 @@ impl Protocol {
             let has_one_home = |pair: &[Image]| {
                 pair[0].rank.epoch != pair[1].rank.epoch || pair[0].home == pair[1].home
             };
-            owners(name) <= 1 && (self.is_excused(world) || images.windows(2).all(has_one_home))
+            self.is_excused(world)
+                || (owners(name) <= 1 && images.windows(2).all(has_one_home))
         })
     }
 
     /// Whether something is still to be done in any case, or no intent is open anywhere. There is
     /// no endless way of doing things, so that at the end of each way no intent is open.
     fn settles(&self, world: &World) -> bool {
+        // Rivals for a lost log may wait for each other: withdrawals are not modelled.
+        if self.scenario.failover.is_some_and(|failover| failover.successors.len() > 1) {
+            return true;
+        }
         let views = self.views(world);
         let follows = |site: &Site| self.scenario.follows[*site] && !world.is_stopped[*site];
         if !(0..SITES).filter(follows).any(|site| views[site].has_intents()) {
@@ -145,9 +149,9 @@ fn takeovers(world: &World) -> impl Iterator<Item = (Site, u8)> {
 
 /// The entries that count, as a site would see that held everything.
 fn effective(world: &World) -> impl Iterator<Item = Entry> {
-    let all = View::of_all(world, Bug::None);
+    let closed = all_closed(world);
     world.logs.iter().enumerate().flat_map(move |(log, entries)| {
-        let end = all.closed[log].map_or(entries.len(), |closed| closed.end.into());
+        let end = closed[log].map_or(entries.len(), |closed| closed.end.into());
         entries.iter().take(end).copied()
     })
 }

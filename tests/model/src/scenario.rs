@@ -1,6 +1,6 @@
 //! What may happen in a run of the model: the bounds.
 
-use crate::entry::{NAMES, Name, Site, TRANSACTIONS};
+use crate::entry::{NAMES, Name, SITES, Site, TRANSACTIONS};
 
 /// A site that may be taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Scenario {
     /// A name may move to another home, once.
     pub moves: Option<(Name, Site)>,
     /// Which sites copy the logs of the others. A site that does not never learns anything.
-    pub follows: [bool; 3],
+    pub follows: [bool; SITES],
     /// Decisions are forgotten.
     pub forgets: bool,
     /// A takeover.
@@ -39,7 +39,7 @@ pub struct Scenario {
 
 impl Scenario {
     /// One transaction of two names with different homes, and nothing else.
-    pub const ONE: Scenario = Scenario {
+    const ONE: Scenario = Scenario {
         gateways: [Some(0), None],
         is_asked_late: false,
         updates: [0; NAMES],
@@ -49,4 +49,77 @@ impl Scenario {
         failover: None,
         crashes: 0,
     };
+
+    /// Two transactions that want the same names, from the homes of these, and an update of each.
+    pub const CONFLICT: Scenario =
+        Scenario { gateways: [Some(0), Some(1)], updates: [1, 1], ..Scenario::ONE };
+
+    /// Two transactions through one gateway at a third site; what is over is forgotten.
+    pub const FORGETTING: Scenario = Scenario {
+        gateways: [Some(2), Some(2)],
+        updates: [0, 1],
+        forgets: true,
+        ..Scenario::ONE
+    };
+
+    /// Two transactions and an update, with crashes that lose what is not durable.
+    pub const CRASHES: Scenario =
+        Scenario { gateways: [Some(0), Some(1)], updates: [0, 1], crashes: 2, ..Scenario::ONE };
+
+    /// A third site is gateway, and a name moves to it meanwhile.
+    pub const MOVE: Scenario = Scenario {
+        gateways: [Some(2), None],
+        is_asked_late: true,
+        updates: [1, 2],
+        moves: Some((1, 2)),
+        follows: [true; SITES],
+        ..Scenario::ONE
+    };
+
+    /// The anchor is taken over by the third site, while it may be alive behind a broken link.
+    pub const LOST_ANCHOR: Scenario = Scenario {
+        updates: [1, 1],
+        follows: [true; SITES],
+        failover: Some(Failover { lost: 0, successors: &[2], is_attested: false }),
+        ..Scenario::ONE
+    };
+
+    /// The other participant is.
+    pub const LOST_PARTICIPANT: Scenario = Scenario {
+        updates: [0, 1],
+        failover: Some(Failover { lost: 1, successors: &[2], is_attested: false }),
+        ..Scenario::LOST_ANCHOR
+    };
+
+    /// The other participant is taken over by the anchor, and homes are looked up at any time.
+    pub const LOST_TO_ANCHOR: Scenario = Scenario {
+        gateways: [Some(2), None],
+        is_asked_late: true,
+        failover: Some(Failover { lost: 1, successors: &[0], is_attested: false }),
+        ..Scenario::LOST_PARTICIPANT
+    };
+
+    /// Two sites want to go on for the anchor.
+    pub const RIVALS: Scenario = Scenario {
+        updates: [0; NAMES],
+        failover: Some(Failover { lost: 0, successors: &[1, 2], is_attested: false }),
+        ..Scenario::LOST_ANCHOR
+    };
+
+    /// The anchor has stopped, and the third site goes on for it without asking the other one.
+    pub const ATTESTED_ANCHOR: Scenario = Scenario {
+        updates: [1, 1],
+        failover: Some(Failover { lost: 0, successors: &[2], is_attested: true }),
+        ..Scenario::LOST_ANCHOR
+    };
+
+    /// So has the other participant.
+    pub const ATTESTED_PARTICIPANT: Scenario = Scenario {
+        failover: Some(Failover { lost: 1, successors: &[2], is_attested: true }),
+        ..Scenario::ATTESTED_ANCHOR
+    };
+
+    /// The same, and before that a name may have moved from there to the anchor.
+    pub const ATTESTED_MOVE: Scenario =
+        Scenario { updates: [0, 3], moves: Some((1, 0)), ..Scenario::ATTESTED_PARTICIPANT };
 }

@@ -18,7 +18,7 @@ impl Protocol {
             held: [[0; SITES]; SITES],
             asked: scenario.gateways.map(|gateway| is_asked(gateway).map(|_| homes)),
             forgotten: [[0; TRANSACTIONS]; SITES],
-            watermark: [0; SITES],
+            watermark: [[0; SITES]; SITES],
             is_stopped: [false; SITES],
             is_tail_seen: false,
             updates: scenario.updates,
@@ -93,8 +93,13 @@ impl Protocol {
             && view.intents_of(transaction).any(|log| view.in_charge(log) == site)
     }
 
+    /// Whether a transaction may have been over and forgotten, going by its deadline.
+    fn may_be_forgotten(&self, world: &World, site: Site, transaction: Transaction) -> bool {
+        world.watermark[site][self.gateway(transaction)] > transaction as u8
+    }
+
     fn may_abort(&self, world: &World, view: &View, site: Site, transaction: Transaction) -> bool {
-        let is_over = world.watermark[site] > transaction as u8
+        let is_over = self.may_be_forgotten(world, site, transaction)
             && view.intents_of(transaction).next().is_none();
         view.decided(transaction).is_none() && !is_over
     }
@@ -138,9 +143,12 @@ impl Protocol {
     ) {
         let Some(participants) = world.asked[transaction] else { return };
         let own = participants.iter().position(|one| *one == site);
-        let is_known =
-            view.intent(transaction, site).is_some() || view.decided(transaction).is_some();
-        let is_late = world.watermark[site] > transaction as u8;
+        let is_finished =
+            view.has_finished(transaction, site) && self.bug != Bug::IntentAfterFinish;
+        let is_known = view.intent(transaction, site).is_some()
+            || view.decided(transaction).is_some()
+            || is_finished;
+        let is_late = self.may_be_forgotten(world, site, transaction);
         if let Some(name) = own
             && !is_known
             && !is_late
@@ -207,7 +215,8 @@ impl Protocol {
             Action::Forget(site, transaction) => {
                 next.forgotten[site][transaction] += 1;
                 if self.bug != Bug::ForgottenWatermark {
-                    next.watermark[site] = next.watermark[site].max(transaction as u8 + 1);
+                    let watermark = &mut next.watermark[site][self.gateway(transaction)];
+                    *watermark = (*watermark).max(transaction as u8 + 1);
                 }
             }
             Action::Stop => {
@@ -253,12 +262,12 @@ impl Protocol {
         Some(match action {
             Action::Prepare(site, transaction) => {
                 let name = world.asked[transaction]?.iter().position(|one| *one == site)?;
-                (site, Entry::Intent(transaction, image(&view(site), name, site)))
+                (site, Entry::Intent(transaction, self.image(&view(site), name, site)))
             }
-            Action::Update(site, name) => (site, Entry::Change(image(&view(site), name, site))),
+            Action::Update(site, name) => (site, Entry::Change(self.image(&view(site), name, site))),
             Action::Move(site, name) => {
                 let (_, to) = self.scenario.moves?;
-                (site, Entry::Change(image(&view(site), name, to)))
+                (site, Entry::Change(self.image(&view(site), name, to)))
             }
             Action::Commit(site, transaction) => {
                 let (view, participants) = (view(site), world.asked[transaction]?);
@@ -295,10 +304,22 @@ impl Protocol {
     }
 }
 
-/// What a change makes of a name: the next version, in a new epoch if its home is another one.
-fn image(view: &View, name: Name, home: Site) -> Image {
-    let record = view.records[name];
-    let Rank { epoch, version } = record.rank;
-    let rank = Rank { epoch: epoch + u8::from(record.home != home), version: version + 1 };
-    Image { name, base: record.rank, rank, home }
+/// Epochs that a takeover skips. A name moves less often than that.
+const TAKEOVER_EPOCHS: u8 = 16;
+
+impl Protocol {
+    /// What a change makes of a name: the next version, in a new epoch if its home is another one.
+    /// A takeover skips all epochs that moves may have used which the successor does not know.
+    fn image(&self, view: &View, name: Name, home: Site) -> Image {
+        let record = view.records[name];
+        let Rank { epoch, version } = record.rank;
+        let is_inherited = view.closed[record.home].is_some();
+        let epoch = match (record.home == home, self.bug) {
+            (true, _) => epoch,
+            (false, Bug::EpochAsForMove) => epoch + 1,
+            (false, _) => epoch + if is_inherited { TAKEOVER_EPOCHS } else { 1 },
+        };
+        let rank = Rank { epoch, version: version + 1 };
+        Image { name, base: record.rank, rank, home }
+    }
 }

@@ -53,12 +53,6 @@ impl View {
         View::from_prefixes(world, world.held[site], world.forgotten[site], bug)
     }
 
-    /// What a site would know that held everything.
-    pub fn of_all(world: &World, bug: Bug) -> View {
-        let all = std::array::from_fn(|log| world.logs[log].len() as u8);
-        View::from_prefixes(world, all, [0; TRANSACTIONS], bug)
-    }
-
     fn from_prefixes(
         world: &World,
         held: [u8; SITES],
@@ -160,6 +154,11 @@ impl View {
     pub fn has_finished(&self, transaction: Transaction, participant: Site) -> bool {
         self.parts[transaction][participant].finishes > self.forgotten[transaction]
     }
+}
+
+/// The logs that were taken over, as a site would know that held everything.
+pub(crate) fn all_closed(world: &World) -> [Option<Closed>; SITES] {
+    closed(world, [u8::MAX; SITES])
 }
 
 /// The logs that were taken over, as the entries held say.

@@ -19,8 +19,9 @@ pub struct World {
     pub asked: [Option<Participants>; TRANSACTIONS],
     /// How many decisions on a transaction a site has forgotten, by site.
     pub forgotten: [[u8; TRANSACTIONS]; SITES],
-    /// Every transaction that a site has forgotten has a lower number than this.
-    pub watermark: [u8; SITES],
+    /// Every transaction that a site has forgotten has a lower number than this, by site and the
+    /// transaction's gateway.
+    pub watermark: [[u8; SITES]; SITES],
     /// Sites that have stopped for good.
     pub is_stopped: [bool; SITES],
     /// Some site held entries of a log that turned out not to count.
