@@ -55,37 +55,41 @@ impl Model for Protocol {
                 (0..TRANSACTIONS).all(|one| of(one) <= 1)
             }),
             Property::always(ONE_OWNER, Protocol::has_one_owner),
-            Property::always(ONE_SUCCESSOR, |_, world: &World| {
-                takeovers(world).count() <= 1
+            Property::always(ONE_SUCCESSOR, |_, world: &World| takeovers(world).count() <= 1),
+            Property::always(NO_TAIL, |model: &Protocol, world: &World| {
+                model.is_attested() || !world.is_tail_seen
             }),
-            Property::always(NO_TAIL, |model: &Protocol, world: &World| model.is_attested() || !world.is_tail_seen),
             Property::always(SETTLES, Protocol::settles),
-            Property::sometimes(CAN_COMMIT, |_, world: &World| decisions(world).any(|(_, yes, _)| yes)),
-            Property::sometimes(CAN_ABORT, |_, world: &World| decisions(world).any(|(_, yes, _)| !yes)),
+            Property::sometimes(CAN_COMMIT, |_, world: &World| {
+                decisions(world).any(|(_, yes, _)| yes)
+            }),
+            Property::sometimes(CAN_ABORT, |_, world: &World| {
+                decisions(world).any(|(_, yes, _)| !yes)
+            }),
         ]
     }
 }
 
 /// Every image of a name was made from the one before it.
-pub const NO_LOST_UPDATE: &str = "no update is lost";
+const NO_LOST_UPDATE: &str = "no update is lost";
 /// No two images of a name have the same rank: all sites choose the same.
-pub const NO_DIVERGENCE: &str = "sites do not diverge";
+const NO_DIVERGENCE: &str = "sites do not diverge";
 /// A decision to commit has the images of all names, one against has none.
-pub const WHOLE: &str = "a transaction is made as a whole";
+const WHOLE: &str = "a transaction is made as a whole";
 /// There is one decision on a transaction at most.
-pub const ONE_OUTCOME: &str = "a transaction has one outcome";
+const ONE_OUTCOME: &str = "a transaction has one outcome";
 /// In each epoch a name has one home, and no two sites that count believe to be it.
-pub const ONE_OWNER: &str = "a name has one owner";
+const ONE_OWNER: &str = "a name has one owner";
 /// A log is taken over once at most.
-pub const ONE_SUCCESSOR: &str = "a lost log has one successor";
+const ONE_SUCCESSOR: &str = "a lost log has one successor";
 /// No other site holds entries of a log that turn out not to count.
-pub const NO_TAIL: &str = "what others hold counts";
+const NO_TAIL: &str = "what others hold counts";
 /// Once nothing fails any more, no intent stays open.
-pub const SETTLES: &str = "no name stays blocked";
+const SETTLES: &str = "no name stays blocked";
 /// The model does what it is for.
-pub const CAN_COMMIT: &str = "a transaction can be committed";
+const CAN_COMMIT: &str = "a transaction can be committed";
 /// The model does what it is for.
-pub const CAN_ABORT: &str = "a transaction can be given up";
+const CAN_ABORT: &str = "a transaction can be given up";
 
 impl Protocol {
     fn views(&self, world: &World) -> [View; SITES] {
@@ -101,8 +105,7 @@ impl Protocol {
         let is_beyond = |(lost, end): (Site, u8)| {
             (0..SITES).any(|site| site != lost && world.held[site][lost] > end)
         };
-        self.is_attested()
-            && (world.is_tail_seen || takeovers(world).any(is_beyond))
+        self.is_attested() && (world.is_tail_seen || takeovers(world).any(is_beyond))
     }
 
     fn has_one_owner(&self, world: &World) -> bool {
@@ -116,8 +119,7 @@ impl Protocol {
             let has_one_home = |pair: &[Image]| {
                 pair[0].rank.epoch != pair[1].rank.epoch || pair[0].home == pair[1].home
             };
-            self.is_excused(world)
-                || (owners(name) <= 1 && images.windows(2).all(has_one_home))
+            self.is_excused(world) || (owners(name) <= 1 && images.windows(2).all(has_one_home))
         })
     }
 

@@ -55,12 +55,8 @@ impl Scenario {
         Scenario { gateways: [Some(0), Some(1)], updates: [1, 1], ..Scenario::ONE };
 
     /// Two transactions through one gateway at a third site; what is over is forgotten.
-    pub const FORGETTING: Scenario = Scenario {
-        gateways: [Some(2), Some(2)],
-        updates: [0, 1],
-        forgets: true,
-        ..Scenario::ONE
-    };
+    pub const FORGETTING: Scenario =
+        Scenario { gateways: [Some(2), Some(2)], updates: [0, 1], forgets: true, ..Scenario::ONE };
 
     /// Two transactions and an update, with crashes that lose what is not durable.
     pub const CRASHES: Scenario =
@@ -121,5 +117,5 @@ impl Scenario {
 
     /// The same, and before that a name may have moved from there to the anchor.
     pub const ATTESTED_MOVE: Scenario =
-        Scenario { updates: [0, 3], moves: Some((1, 0)), ..Scenario::ATTESTED_PARTICIPANT };
+        Scenario { updates: [0, 2], moves: Some((1, 0)), ..Scenario::ATTESTED_PARTICIPANT };
 }

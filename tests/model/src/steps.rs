@@ -32,8 +32,8 @@ impl Protocol {
         !world.is_stopped[site] && view.closed[site].is_none()
     }
 
-    /// Everything that may happen next and is not a matter of chance or will: what sites that can
-    /// reach each other do in any case. `take` is told each, until it says stop.
+    /// Tells `take` everything that may happen next and is not a matter of chance or will: what
+    /// sites that can reach each other do in any case.
     pub(crate) fn due(&self, world: &World, views: &[View; SITES], take: &mut dyn FnMut(Action)) {
         for (site, view) in views.iter().enumerate() {
             if !world.is_stopped[site] && self.scenario.follows[site] {
@@ -68,7 +68,8 @@ impl Protocol {
                     .filter(|one| !view.has_finished(transaction, *one))
                     .for_each(|one| take(Action::Finish(site, transaction, one)));
             } else if view.in_charge(anchor(participants)) == site {
-                let votes = participants.into_iter().filter(|one| view.intent(transaction, *one).is_some());
+                let votes =
+                    participants.into_iter().filter(|one| view.intent(transaction, *one).is_some());
                 let votes = votes.count();
                 let is_anchor = site == anchor(participants) || self.bug == Bug::SuccessorCommits;
                 let has_all = votes == NAMES || (self.bug == Bug::EarlyCommit && votes > 0);
@@ -104,7 +105,7 @@ impl Protocol {
         view.decided(transaction).is_none() && !is_over
     }
 
-    /// What chance, clients and operators may bring.
+    /// Tells `take` what chance, clients and operators may bring.
     pub(crate) fn possible(
         &self,
         world: &World,
@@ -122,8 +123,7 @@ impl Protocol {
             if !Protocol::may_append(world, site, view) {
                 continue;
             }
-            (0..TRANSACTIONS)
-                .for_each(|one| self.possible_with(world, view, site, one, take));
+            (0..TRANSACTIONS).for_each(|one| self.possible_with(world, view, site, one, take));
             (0..NAMES).for_each(|one| self.possible_to(world, view, site, one, take));
             if world.crashes > 0 && world.durable[site] < world.logs[site].len() as u8 {
                 take(Action::Crash(site));
@@ -163,7 +163,8 @@ impl Protocol {
         if decides && self.may_abort(world, view, site, transaction) {
             take(Action::Abort(site, transaction));
         }
-        let is_undecided = view.intent(transaction, site).is_some() && view.decisions[transaction].0 == 0;
+        let is_undecided =
+            view.intent(transaction, site).is_some() && view.decisions[transaction].0 == 0;
         if self.bug == Bug::UnilateralAbort && is_undecided {
             take(Action::Drop(site, transaction));
         }
@@ -264,7 +265,9 @@ impl Protocol {
                 let name = world.asked[transaction]?.iter().position(|one| *one == site)?;
                 (site, Entry::Intent(transaction, self.image(&view(site), name, site)))
             }
-            Action::Update(site, name) => (site, Entry::Change(self.image(&view(site), name, site))),
+            Action::Update(site, name) => {
+                (site, Entry::Change(self.image(&view(site), name, site)))
+            }
             Action::Move(site, name) => {
                 let (_, to) = self.scenario.moves?;
                 (site, Entry::Change(self.image(&view(site), name, to)))

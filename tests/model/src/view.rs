@@ -7,20 +7,20 @@ use crate::world::World;
 
 /// The end of a log that was taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closed {
+pub(crate) struct Closed {
     /// Entries that count.
-    pub end: u8,
+    pub(crate) end: u8,
     /// Who went on.
-    pub successor: Site,
+    pub(crate) successor: Site,
 }
 
 /// What is known of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record {
+pub(crate) struct Record {
     /// The rank of its newest image.
-    pub rank: Rank,
+    pub(crate) rank: Rank,
     /// Its home as that image has it.
-    pub home: Site,
+    pub(crate) home: Site,
 }
 
 /// What is known of one participant in one transaction.
@@ -34,13 +34,13 @@ struct Part {
 
 /// What a site knows.
 #[derive(Debug, Clone)]
-pub struct View {
+pub(crate) struct View {
     /// The names.
-    pub records: [Record; NAMES],
+    pub(crate) records: [Record; NAMES],
     /// Logs that were taken over.
-    pub closed: [Option<Closed>; SITES],
+    pub(crate) closed: [Option<Closed>; SITES],
     /// Decisions on each transaction: how many, and whether the last was for it.
-    pub decisions: [(u8, bool); TRANSACTIONS],
+    pub(crate) decisions: [(u8, bool); TRANSACTIONS],
     /// Decisions that the site has forgotten.
     forgotten: [u8; TRANSACTIONS],
     parts: [[Part; SITES]; TRANSACTIONS],
@@ -49,7 +49,7 @@ pub struct View {
 
 impl View {
     /// What a site knows.
-    pub fn of(world: &World, site: Site, bug: Bug) -> View {
+    pub(crate) fn of(world: &World, site: Site, bug: Bug) -> View {
         View::from_prefixes(world, world.held[site], world.forgotten[site], bug)
     }
 
@@ -107,18 +107,18 @@ impl View {
     }
 
     /// The log that does now what `log` did.
-    pub fn in_charge(&self, log: Site) -> Site {
+    pub(crate) fn in_charge(&self, log: Site) -> Site {
         self.closed[log].map_or(log, |closed| closed.successor)
     }
 
     /// The log that orders the changes of a name.
-    pub fn home(&self, name: Name) -> Site {
+    pub(crate) fn home(&self, name: Name) -> Site {
         self.in_charge(self.records[name].home)
     }
 
     /// The image that a participant would make, if its intent is open: not finished, or finished
     /// with the decision still to come.
-    pub fn intent(&self, transaction: Transaction, participant: Site) -> Option<Image> {
+    pub(crate) fn intent(&self, transaction: Transaction, participant: Site) -> Option<Image> {
         let part = &self.parts[transaction][participant];
         let is_undecided = self.decisions[transaction].0 == 0
             && !matches!(self.bug, Bug::FreedAtFinish | Bug::UnilateralAbort);
@@ -127,17 +127,17 @@ impl View {
     }
 
     /// Whether any intent is open.
-    pub fn has_intents(&self) -> bool {
+    pub(crate) fn has_intents(&self) -> bool {
         (0..TRANSACTIONS).any(|one| self.intents_of(one).next().is_some())
     }
 
     /// The participants of a transaction with open intents.
-    pub fn intents_of(&self, transaction: Transaction) -> impl Iterator<Item = Site> {
+    pub(crate) fn intents_of(&self, transaction: Transaction) -> impl Iterator<Item = Site> {
         (0..SITES).filter(move |site| self.intent(transaction, *site).is_some())
     }
 
     /// Whether an open intent in one of these logs names this name.
-    pub fn is_blocked(&self, name: Name, mut logs: impl Iterator<Item = Site>) -> bool {
+    pub(crate) fn is_blocked(&self, name: Name, mut logs: impl Iterator<Item = Site>) -> bool {
         logs.any(|log| {
             let images = (0..TRANSACTIONS).filter_map(|one| self.intent(one, log));
             images.into_iter().any(|image| image.name == name)
@@ -145,13 +145,13 @@ impl View {
     }
 
     /// How a transaction was decided, if that is known and not forgotten.
-    pub fn decided(&self, transaction: Transaction) -> Option<bool> {
+    pub(crate) fn decided(&self, transaction: Transaction) -> Option<bool> {
         let (count, is_commit) = self.decisions[transaction];
         (count > self.forgotten[transaction]).then_some(is_commit)
     }
 
     /// Whether a participant has finished a transaction that is not forgotten.
-    pub fn has_finished(&self, transaction: Transaction, participant: Site) -> bool {
+    pub(crate) fn has_finished(&self, transaction: Transaction, participant: Site) -> bool {
         self.parts[transaction][participant].finishes > self.forgotten[transaction]
     }
 }

@@ -35,7 +35,7 @@ pub struct World {
 }
 
 /// The participant that decides.
-pub fn anchor(participants: Participants) -> Site {
+pub(crate) fn anchor(participants: Participants) -> Site {
     participants.into_iter().fold(SITES, Site::min)
 }
 

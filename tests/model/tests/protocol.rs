@@ -15,52 +15,52 @@ fn holds(scenario: Scenario, states: usize) {
 
 #[test]
 fn transactions_that_conflict() {
-    holds(Scenario::CONFLICT, 0);
+    holds(Scenario::CONFLICT, 204_903);
 }
 
 #[test]
 fn transactions_that_are_forgotten() {
-    holds(Scenario::FORGETTING, 0);
+    holds(Scenario::FORGETTING, 139_557);
 }
 
 #[test]
 fn transactions_and_crashes() {
-    holds(Scenario::CRASHES, 0);
+    holds(Scenario::CRASHES, 780_940);
 }
 
 #[test]
 fn a_transaction_and_a_move() {
-    holds(Scenario::MOVE, 0);
+    holds(Scenario::MOVE, 196_520);
 }
 
 #[test]
 fn a_lost_anchor() {
-    holds(Scenario::LOST_ANCHOR, 0);
+    holds(Scenario::LOST_ANCHOR, 1_489_795);
 }
 
 #[test]
 fn a_lost_participant() {
-    holds(Scenario::LOST_PARTICIPANT, 0);
+    holds(Scenario::LOST_PARTICIPANT, 239_032);
 }
 
 #[test]
 fn a_participant_lost_to_the_anchor() {
-    holds(Scenario::LOST_TO_ANCHOR, 0);
+    holds(Scenario::LOST_TO_ANCHOR, 388_861);
 }
 
 #[test]
 fn rivals_for_a_lost_anchor() {
-    holds(Scenario::RIVALS, 0);
+    holds(Scenario::RIVALS, 168_111);
 }
 
 #[test]
 fn a_stopped_anchor() {
-    holds(Scenario::ATTESTED_ANCHOR, 0);
+    holds(Scenario::ATTESTED_ANCHOR, 251_853);
 }
 
 #[test]
 fn a_stopped_participant() {
-    holds(Scenario::ATTESTED_PARTICIPANT, 0);
+    holds(Scenario::ATTESTED_PARTICIPANT, 135_927);
 }
 
 #[test]
