@@ -53,7 +53,7 @@
 //! | [`RIVALS`](Scenario::RIVALS) | 1 | 0, 0 | the second and the third want to go on for the first | 168,111 |
 //! | [`ATTESTED_ANCHOR`](Scenario::ATTESTED_ANCHOR) | 1 | 1, 1 | the third goes on for the first, attested | 251,853 |
 //! | [`ATTESTED_PARTICIPANT`](Scenario::ATTESTED_PARTICIPANT) | 1 | 1, 1 | the third goes on for the second, attested | 135,927 |
-//! | [`ATTESTED_MOVE`](Scenario::ATTESTED_MOVE) | 1 | 0, 2 | the same, and the second name moves to the first site | MEASURE |
+//! | [`ATTESTED_MOVE`](Scenario::ATTESTED_MOVE) | 1 | 0, 2 | the same, and the second name moves to the first site | 485,100 |
 //!
 //! Updates are given for each name. Nothing of it is symmetric: the sites have roles.
 

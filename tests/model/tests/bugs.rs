@@ -1,5 +1,10 @@
 //! The protocol with one fault put in: the checker must find each.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "how a promise was broken is what the tests are run to see"
+)]
+
 use einhorn_model::{Bug, Protocol, Scenario};
 use stateright::{Checker, HasDiscoveries, Model};
 
