@@ -23,8 +23,14 @@ const ROOMS: [&str; 11] = [
 /// Drives all rooms in tests, and is never shipped.
 const SIMULATOR: &str = "einhorn-sim";
 /// Packages that are no rooms: they may use any room, and no room may use them.
-const TOOLS: [&str; 5] =
-    ["xtask", "einhorn-bench", "einhorn-fuzz", "einhorn-harness", "einhorn-simulated-sites"];
+const TOOLS: [&str; 6] = [
+    "xtask",
+    "einhorn-bench",
+    "einhorn-fuzz",
+    "einhorn-harness",
+    "einhorn-model",
+    "einhorn-simulated-sites",
+];
 /// The DNS library, and the only room that knows it.
 const DNS_LIBRARY: &str = "domain";
 const DNS_LIBRARY_ROOM: &str = ROOMS[0];
