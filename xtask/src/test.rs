@@ -11,6 +11,10 @@ use std::process::{Command, Stdio};
 /// Makes tests that talk to peer programs fail, instead of pass unseen, where one is missing.
 const REQUIRE_PEERS: &str = "EINHORN_TEST_REQUIRE_PEERS";
 
+/// The engine on etcd is off by default, since its client needs `protoc` to be built; whatever is
+/// tested has it, so that nothing is built twice.
+const ALL_ENGINES: [&str; 2] = ["--features", "einhorn/etcd,einhorn-store/etcd"];
+
 /// How much is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
@@ -40,15 +44,10 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
     steps.run("tidy", || tidy::run().map(|()| Done::Passed));
     steps.run("clippy", || {
         require_component("clippy", "clippy")?;
-        passed(&mut cargo(&[
-            "clippy",
-            "--release",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        let all = ["clippy", "--release", "--workspace", "--all-targets"];
+        passed(&mut cargo(&[&all[..], &ALL_ENGINES, &["--", "-D", "warnings"]].concat()))?;
+        // As it is built by who has no `protoc`.
+        passed(&mut cargo(&["clippy", "--release", "-p", "einhorn", "--", "-D", "warnings"]))
     });
     steps.run("licences and advisories", || match programs::find("cargo-deny") {
         Some(_) => passed(&mut cargo(&["deny", "check"])),
@@ -56,28 +55,14 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
             "cargo-deny is not installed; `cargo install --locked cargo-deny` gets it".to_owned(),
         )),
     });
+    let tests = ["test", "--release", "--workspace", "--no-fail-fast"];
     steps.run("tests", || {
-        passed(
-            cargo(&["test", "--release", "--workspace", "--no-fail-fast"]).env(REQUIRE_PEERS, "1"),
-        )
-    });
-    steps.run("the engine on etcd", || {
-        // Off by default, so that the steps above have left it out.
-        let engine = ["--release", "-p", "einhorn-store", "--features", "etcd"];
-        let clippy = ["--all-targets", "--", "-D", "warnings"];
-        passed(&mut cargo(&[&["clippy"], &engine[..], &clippy].concat()))?;
-        let only = ["--", "etcd"];
-        passed(cargo(&[&["test"], &engine[..], &only].concat()).env(REQUIRE_PEERS, "1"))?;
-        let nodes = ["test", "--release", "-p", "einhorn", "--features", "etcd"];
-        let only = ["--test", "scenarios", "--", "several_nodes"];
-        passed(cargo(&[&nodes[..], &only].concat()).env(REQUIRE_PEERS, "1"))
+        passed(cargo(&[&tests[..], &ALL_ENGINES].concat()).env(REQUIRE_PEERS, "1"))
     });
     if extent == Extent::Full {
         steps.run("long tests", || {
-            passed(
-                cargo(&["test", "--release", "--workspace", "--no-fail-fast", "--", "--ignored"])
-                    .env(REQUIRE_PEERS, "1"),
-            )
+            let long = ["--", "--ignored"];
+            passed(cargo(&[&tests[..], &ALL_ENGINES, &long].concat()).env(REQUIRE_PEERS, "1"))
         });
         steps.run("documentation", || {
             passed(
