@@ -281,7 +281,9 @@ fn link_messages() -> Anyhow {
         if let Message::Forward { seen, request, .. } = message
             && name == "update"
         {
-            let message = Message::Prepare { transaction: transaction(), seen, request };
+            let requests = vec![*request];
+            let transaction = transaction();
+            let message = Message::Prepare { transaction, seen, is_exact: true, requests };
             write("link_message", "prepare", &message.encode())?;
         }
     }

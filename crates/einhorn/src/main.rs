@@ -8,6 +8,7 @@ mod demo;
 mod describe;
 mod init;
 mod ledger;
+mod review;
 mod serve;
 mod site;
 mod source;
@@ -48,6 +49,9 @@ enum Command {
     /// Which sites there are, and what they do.
     #[command(subcommand)]
     Site(site::Command),
+    /// Changes that wait for a person: look at them, decide.
+    #[command(subcommand)]
+    Review(review::Command),
     /// How this site sees itself and the others.
     Status(status::Arguments),
     /// Make a running node read its keys and grants again.
@@ -102,6 +106,7 @@ fn main() -> ExitCode {
         Command::Ledger(command) => ledger::run(command),
         Command::Zone(command) => zone::run(command),
         Command::Site(command) => site::run(command),
+        Command::Review(command) => review::run(command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Reload { data } => {
             source::ask(&data, &einhorn_ingress::control::Command::Reload).and_then(print)

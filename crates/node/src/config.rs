@@ -10,7 +10,9 @@ pub use etcd::EtcdConfig;
 pub use link::LinkConfig;
 pub use witness::WitnessedLog;
 
-use einhorn_core::model::settings::{Level, LevelError, Role, Settings as ZoneKeeping};
+use einhorn_core::model::settings::{
+    Contested, Level, LevelError, Reverse, Role, Settings as ZoneKeeping,
+};
 use einhorn_core::rules::policy::{Grant, NamePattern, Policy};
 use einhorn_ingress::control::ZoneSettings;
 use einhorn_ingress::witness::OutsideWitness;
@@ -157,6 +159,9 @@ struct RawZone {
     catalog: Option<String>,
     catalog_role: Option<String>,
     ack: Option<String>,
+    reverse: Option<String>,
+    contested: Option<String>,
+    coalesce_ms: Option<u16>,
 }
 
 #[derive(Deserialize)]
@@ -309,7 +314,43 @@ pub(crate) fn zone_settings(text: &ZoneSettings) -> Result<ZoneKeeping, String> 
         notify: all("notify", &text.notify)?,
         transfer_to: all("transfer-to", &text.transfer_to)?,
         role,
+        reverse: one_of(
+            "reverse",
+            text.reverse.as_deref(),
+            ["off", "auto"],
+            [Reverse::Off, Reverse::Auto],
+        )?,
+        contested: one_of(
+            "contested",
+            text.contested.as_deref(),
+            ["latest", "review"],
+            [Contested::Latest, Contested::Review],
+        )?,
+        coalesce_ms: match text.coalesce_ms.unwrap_or(0) {
+            long if long > COALESCE_MS_MAX => {
+                return Err(format!("coalesce-ms = {long}: at most {COALESCE_MS_MAX}"));
+            }
+            window_ms => window_ms,
+        },
     })
+}
+
+/// A change may be held so long at most, in milliseconds: who asked waits for it.
+const COALESCE_MS_MAX: u16 = 1_000;
+
+/// Which of two words stands there; the first if none does.
+fn one_of<T>(
+    what: &str,
+    text: Option<&str>,
+    words: [&str; 2],
+    [first, second]: [T; 2],
+) -> Result<T, String> {
+    match text {
+        None => Ok(first),
+        Some(text) if text == words[0] => Ok(first),
+        Some(text) if text == words[1] => Ok(second),
+        Some(other) => Err(format!("{what} = \"{other}\": write {} or {}", words[0], words[1])),
+    }
 }
 
 /// Checks that a zone's content comes from exactly one place.
@@ -374,6 +415,9 @@ impl Checker<'_> {
             catalog: raw.catalog.clone(),
             catalog_role: raw.catalog_role.clone(),
             ack: raw.ack.clone(),
+            reverse: raw.reverse.clone(),
+            contested: raw.contested.clone(),
+            coalesce_ms: raw.coalesce_ms,
         };
         let place = || format!("zone \"{}\"", raw.name);
         let settings = zone_settings(&text).map_err(|reason| self.wrong(place(), reason))?;

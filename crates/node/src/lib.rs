@@ -16,6 +16,7 @@ mod operate;
 mod pump;
 mod recover;
 mod renew;
+mod reviews;
 mod sealing;
 mod sites;
 mod start;

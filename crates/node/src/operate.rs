@@ -91,6 +91,7 @@ impl Control for Operator {
                 .and_then(done),
             Command::Site(command) => self.site(command),
             Command::Status => self.status(&self.site),
+            Command::Review(command) => self.review(command),
             Command::NotifyZone { zone } => named(&zone)
                 .and_then(|zone| self.ask_keeper(|reply| Question::Notify(zone, reply))?)
                 .and_then(done),

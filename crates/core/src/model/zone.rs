@@ -133,7 +133,7 @@ impl Zone {
             version: name.version,
             sequence: name.sequence,
             last,
-            writer: change.who.tag(),
+            writer: change.writer(),
             changed_at_ms: time_ms,
             used_at,
             used_times: in_a_row.saturating_add(1),
@@ -142,7 +142,8 @@ impl Zone {
         let record = NameRecord::new(owner, &history, borrowed(&name.after));
         // Entries of other logs may come before what led to them. A point may still stand between
         // the two, and want the older one.
-        let is_newest = before.is_none_or(|old| old.rank() < history.rank());
+        let is_newest =
+            before.is_none_or(|old| (old.rank(), old.last) < (history.rank(), history.last));
         if is_newest || !self.points.has_passed(key.as_ref(), &history) {
             self.points.uncovered.push(record.clone());
         }
