@@ -85,7 +85,7 @@ fn list(data: &Path, json: bool) -> Outcome {
     Ok(())
 }
 
-fn text(review: &ReviewLine) -> String {
+pub(crate) fn text(review: &ReviewLine) -> String {
     let ReviewLine { id, opened_ms, zone, who, site, reason, names } = review;
     let opened = describe::time(*opened_ms);
     let mut lines = vec![

@@ -10,6 +10,7 @@ mod kills;
 mod levels;
 mod load;
 mod partition;
+mod policies;
 mod restore;
 mod secondary;
 mod several_homes;
