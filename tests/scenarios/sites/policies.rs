@@ -13,6 +13,7 @@ use einhorn_wire::message::Rcode;
 use einhorn_wire::tsig::{Algorithm, Key};
 use einhorn_wire::{Class, Name, RecordType};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const PHONES: &str = "phones.example.";
@@ -42,7 +43,7 @@ fn of_number(number: u32) -> [u8; 4] {
 }
 
 /// A signed update that gives `owner` this address.
-fn set(zone: &str, owner: &str, number: u32, key: &Key) -> Vec<u8> {
+fn set(zone: &str, owner: &str, number: u32, key: &Arc<Key>) -> Vec<u8> {
     let id = value() as u16;
     let removal = record(owner, RecordType::A, Class::ANY, 0, &[]);
     let updates = [removal, address(owner, of_number(number))];
@@ -138,7 +139,7 @@ fn addresses_and_their_ptr_records_go_together_at_every_site() {
 fn contested_changes_wait_at_every_site_for_a_person() {
     let fleet = fleet("local");
     let other = Key::new("other.".parse().expect("a name"), Algorithm::HmacSha256, &[7; 32]);
-    let other = other.expect("a key");
+    let other = Arc::new(other.expect("a key"));
     for site in 0..fleet.count() {
         let config = fleet.config(site);
         let text = std::fs::read_to_string(&config).expect("a configuration");
@@ -150,7 +151,7 @@ fn contested_changes_wait_at_every_site_for_a_person() {
         fleet.operate(site, &["reload"]).good();
     }
     add_zone(&fleet, PHONES, &["--contested", "review"]);
-    let changed = |site: usize, number: u32, key: &Key| {
+    let changed = |site: usize, number: u32, key: &Arc<Key>| {
         let update = set(PHONES, PHONE, number, key);
         let answer = Client::new(fleet.dns(site)).udp_within(&update, ANSWER_TIME_MAX);
         Reply::parse(answer.expect("an answer")).rcode
