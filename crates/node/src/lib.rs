@@ -8,6 +8,8 @@ mod cluster;
 pub mod config;
 mod copies;
 pub mod files;
+#[cfg(feature = "etcd")]
+mod forward;
 mod keeper;
 mod ledgers;
 mod links;
@@ -15,6 +17,8 @@ mod maps;
 mod operate;
 mod pump;
 mod recover;
+#[cfg(feature = "etcd")]
+mod relay;
 mod renew;
 mod sealing;
 mod sites;
@@ -22,6 +26,8 @@ mod start;
 mod witnessing;
 mod zones;
 
+#[cfg(feature = "etcd")]
+pub use cluster::NodesError;
 pub use start::{Node, StartError};
 pub use zones::ZoneRefused;
 

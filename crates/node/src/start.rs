@@ -8,7 +8,7 @@ mod writers;
 pub(crate) use open::{Opened, Place, open_from};
 
 #[cfg(feature = "etcd")]
-use crate::cluster::{Running, Standing};
+use crate::cluster::{Around, Kept, NodesError, Running, Standing};
 use crate::config::Config;
 use crate::files::{self, FolderError};
 use crate::keeper::{self, Keeper};
@@ -82,6 +82,10 @@ pub enum StartError {
     /// What makes this site one of several.
     #[error(transparent)]
     Sites(#[from] sites::SitesError),
+    /// The nodes of this site.
+    #[cfg(feature = "etcd")]
+    #[error(transparent)]
+    Nodes(#[from] NodesError),
     /// Threads or the runtime.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -97,16 +101,21 @@ pub struct Node {
     pub verifier_key: String,
     /// Why the node acknowledges nothing, if so.
     pub read_only: Option<String>,
+    /// Which node of the site leads, if it is another one; changes are sent there.
+    pub follows: Option<String>,
     /// Entries in the log at the start.
     pub entries: u64,
     operator: Arc<Operator>,
     stop: Arc<AtomicBool>,
     sockets: Vec<JoinHandle<()>>,
-    committing: JoinHandle<()>,
+    committing: Option<JoinHandle<()>>,
     sealing: Option<JoinHandle<()>>,
     rebuild: Arc<OnceLock<String>>,
     #[cfg(feature = "etcd")]
     cluster: Option<Running>,
+    /// What is asked of this node, for whoever takes it.
+    #[cfg(feature = "etcd")]
+    submissions: crossbeam_channel::Receiver<Submission>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -116,25 +125,65 @@ impl Node {
     /// # Errors
     /// [`StartError`].
     pub fn start(config: &Config) -> Result<Node, StartError> {
+        #[cfg(feature = "etcd")]
+        return Node::start_with(config, None);
+        #[cfg(not(feature = "etcd"))]
+        Node::start_alone(config)
+    }
+
+    /// Stops, and starts again from what is on disk.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn restart(self, config: &Config) -> Result<Node, StartError> {
+        #[cfg(feature = "etcd")]
+        return Node::start_with(config, self.end());
+        #[cfg(not(feature = "etcd"))]
+        {
+            self.stop();
+            Node::start_alone(config)
+        }
+    }
+
+    #[cfg(not(feature = "etcd"))]
+    fn start_alone(config: &Config) -> Result<Node, StartError> {
         files::prepare(&config.data)?;
         // Addresses first: the most likely thing to be wrong, and nothing has been changed yet.
         let sockets = Sockets::bind(config)?;
         let sites = Sites::load(config)?;
-        #[cfg(feature = "etcd")]
-        {
-            let mut standing = standing(config)?;
-            let opened = open(config, sites.as_ref(), standing.as_mut())?;
-            let mut node = Node::start_opened(config, sockets, sites, opened)?;
-            let (published, rebuild) = (&node.operator.ingress.zones, &node.rebuild);
-            let cluster = standing.map(|standing| standing.start(published, rebuild, &node.stop));
-            node.cluster = cluster.transpose()?;
-            Ok(node)
+        let opened = open(config, sites.as_ref())?;
+        Node::start_opened(config, sockets, sites, opened)
+    }
+
+    #[cfg(feature = "etcd")]
+    fn start_with(config: &Config, kept: Kept) -> Result<Node, StartError> {
+        files::prepare(&config.data)?;
+        // Addresses first: the most likely thing to be wrong, and nothing has been changed yet.
+        let mut sockets = Sockets::bind(config)?;
+        let sites = Sites::load(config)?;
+        let listener = sockets.nodes.take();
+        let mut standing =
+            config.etcd.as_ref().map(|etcd| Standing::take(etcd, kept)).transpose()?;
+        let opened = open(config, sites.as_ref(), standing.as_mut().map(|it| &mut it.role))?;
+        let signer = opened.signer.clone();
+        let own = opened.begin.as_ref().map_or(opened.state.origin, |(origin, _)| *origin);
+        if let Some(standing) = &standing {
+            standing.agree_on_key(&signer, own.generation, &config.data)?;
         }
-        #[cfg(not(feature = "etcd"))]
-        {
-            let opened = open(config, sites.as_ref())?;
-            Node::start_opened(config, sockets, sites, opened)
-        }
+        let mut node = Node::start_opened(config, sockets, sites, opened)?;
+        let (Some(standing), Some(listener)) = (standing, listener) else { return Ok(node) };
+        node.follows = standing.follows()?;
+        let around = Around {
+            signer,
+            listener,
+            ingress: &node.operator.ingress,
+            submissions: node.submissions.clone(),
+            rebuild: &node.rebuild,
+            stop: &node.stop,
+            runtime: node.runtime.handle(),
+        };
+        node.cluster = Some(standing.start(around)?);
+        Ok(node)
     }
 
     fn start_opened(
@@ -144,12 +193,13 @@ impl Node {
         mut opened: open::Opened,
     ) -> Result<Node, StartError> {
         let (read_only, entries) = (opened.read_only.clone(), opened.state.next_index());
+        let follows = opened.follows;
         let verifier_key = opened.signer.verifier().to_string();
         let (submit, submissions) = crossbeam_channel::bounded(SUBMISSIONS_WAITING_MAX);
         let (notified, notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
         let ingress = Arc::new(ingress(config, &mut opened, submit, notified)?);
         let reader = || opened.engine.as_ref().map(|engine| engine.reader()).transpose();
-        let (reader, maps_reader) = (reader()?, reader()?);
+        let (reader, maps_reader) = (reader()?.or(opened.reader.take()), reader()?);
         let ((changes, changed), (keeper, questions)) = (keeper::channel(), keeper::questions());
         let (inquire, inquiries) = crossbeam_channel::bounded(INQUIRIES_WAITING_MAX);
         let (rebuild, stop) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
@@ -172,7 +222,9 @@ impl Node {
             links: links.as_ref().map(LinkSide::links),
         });
         let ledger = Arc::clone(&opened.ledger);
-        let inlets = Inlets { submissions, inquiries, links, changes };
+        // What a follower is asked goes to the node that leads.
+        let taken = if follows { crossbeam_channel::never() } else { submissions.clone() };
+        let inlets = Inlets { submissions: taken, inquiries, links, changes };
         let (committing, sealing) =
             start_writers(config, sites.as_ref(), opened, &ingress, inlets, &rebuild, &stop)?;
         if let (None, Some(reader)) = (&read_only, maps_reader) {
@@ -192,16 +244,19 @@ impl Node {
             dns,
             http,
             verifier_key,
-            read_only,
+            read_only: read_only.filter(|_| !follows),
+            follows: None,
             entries,
             operator,
             stop,
             sockets,
-            committing,
+            committing: Some(committing),
             sealing,
             rebuild,
             #[cfg(feature = "etcd")]
             cluster: None,
+            #[cfg(feature = "etcd")]
+            submissions,
             runtime,
         })
     }
@@ -230,27 +285,41 @@ impl Node {
 
     /// Stops: no new requests, everything taken is answered, sealed and on disk.
     pub fn stop(self) {
+        #[cfg(feature = "etcd")]
+        self.end().into_iter().for_each(|won| won.resign());
+        #[cfg(not(feature = "etcd"))]
+        self.end();
+    }
+
+    /// Stops, and returns the leadership that was won for the next start.
+    #[cfg(feature = "etcd")]
+    fn end(mut self) -> Kept {
+        let cluster = self.cluster.take();
+        self.end_writers();
+        let kept = cluster.and_then(Running::stop);
+        // Its listeners must be gone before another start in this process.
+        self.runtime.shutdown_timeout(STOP_PATIENCE);
+        kept
+    }
+
+    #[cfg(not(feature = "etcd"))]
+    fn end(mut self) {
+        self.end_writers();
+        self.runtime.shutdown_timeout(STOP_PATIENCE);
+    }
+
+    /// Ends everything that takes requests or writes.
+    fn end_writers(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let join = |name: &str, thread: JoinHandle<()>| {
             if thread.join().is_err() {
                 tracing::error!(thread = name, "a thread had panicked");
             }
         };
-        self.sockets.into_iter().for_each(|thread| join("udp", thread));
-        join("commit", self.committing);
-        self.sealing.into_iter().for_each(|thread| join("ledger", thread));
-        #[cfg(feature = "etcd")]
-        self.cluster.into_iter().for_each(|cluster| join("cluster", cluster.stop()));
-        // Its listeners must be gone before another start in this process.
-        self.runtime.shutdown_timeout(STOP_PATIENCE);
+        self.sockets.drain(..).for_each(|thread| join("udp", thread));
+        self.committing.take().into_iter().for_each(|thread| join("commit", thread));
+        self.sealing.take().into_iter().for_each(|thread| join("ledger", thread));
     }
-}
-
-/// Whether this node leads its site; `None` if it is the site's only one.
-#[cfg(feature = "etcd")]
-fn standing(config: &Config) -> Result<Option<Standing>, StartError> {
-    let name = config.listen.first().map(SocketAddr::to_string).unwrap_or_default();
-    config.etcd.as_ref().map(|etcd| Standing::take(etcd, &name)).transpose()
 }
 
 /// What every socket needs, with the zones to answer from.

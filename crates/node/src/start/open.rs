@@ -2,7 +2,7 @@
 
 use super::{FIRST_SITE, StartError};
 #[cfg(feature = "etcd")]
-use crate::cluster::{Following, Standing};
+use crate::cluster::{Following, NodesError, Role};
 use crate::config::Config;
 use crate::files::{self, FolderError};
 use crate::pump::SNAPSHOT_ENTRIES_MIN;
@@ -22,11 +22,19 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Why a follower's own commit changes nothing: it is asked for nothing either.
+#[cfg(feature = "etcd")]
+const FOLLOWS: &str = "this node follows the one that leads its site";
+
 /// Everything that the disk gave.
 pub(crate) struct Opened {
     pub(crate) signer: SignerKey,
     pub(crate) state: State,
     pub(crate) engine: Option<Box<dyn Engine>>,
+    /// What operators read the log with, where this node does not write it.
+    pub(crate) reader: Option<Box<dyn EngineReader>>,
+    /// Whether another node of the site leads, which requests are sent to.
+    pub(crate) follows: bool,
     pub(crate) sealer: Option<Sealer>,
     pub(crate) ledger: Arc<dyn Files>,
     pub(crate) read_only: Option<String>,
@@ -43,7 +51,7 @@ pub(crate) struct Opened {
 pub(super) fn open(
     config: &Config,
     sites: Option<&Sites>,
-    #[cfg(feature = "etcd")] standing: Option<&mut Standing>,
+    #[cfg(feature = "etcd")] role: Option<&mut Role>,
 ) -> Result<Opened, StartError> {
     let place = Place {
         ledger_name: &config.ledger_name,
@@ -60,11 +68,20 @@ pub(super) fn open(
         },
     };
     #[cfg(feature = "etcd")]
-    match standing {
-        Some(Standing::Leads(leadership)) => {
+    match role {
+        Some(Role::Leads(leadership)) => {
             return open_from(boxed(EtcdEngine::open_as_leader(leadership)), &place);
         }
-        Some(Standing::Follows(following)) => return open_following(following, &place),
+        Some(Role::Follows(following)) => {
+            let has_key = |generation| {
+                let files = files::ledger_key_files(generation);
+                if config.data.join(&files[0]).exists() {
+                    return Ok(());
+                }
+                Err(NodesError::NoKey { files, folder: config.data.clone() })
+            };
+            return open_following(following, &place, &has_key);
+        }
         None => {}
     }
     open_from(boxed(SqliteEngine::open(&config.data)), &place)
@@ -78,17 +95,24 @@ fn boxed<E: Engine + 'static>(
 
 /// Folds what the node that leads has made durable, to answer from.
 #[cfg(feature = "etcd")]
-fn open_following(following: &mut Following, place: &Place<'_>) -> Result<Opened, StartError> {
+fn open_following(
+    following: &mut Following,
+    place: &Place<'_>,
+    has_key: &dyn Fn(u16) -> Result<(), NodesError>,
+) -> Result<Opened, StartError> {
     let own = following.own_log(place.ledger_name)?;
+    has_key(own.generation)?;
     let state = following.begin(own)?;
     Ok(Opened {
         signer: (place.signer)(own.generation, false)?,
         steps: recover::last_steps(&mut *following.follower, log_id(own))?,
         state,
         engine: None,
+        reader: Some(following.reader()?),
+        follows: true,
         sealer: None,
         ledger: (place.files)(own.generation).map_err(StartError::System)?,
-        read_only: Some(following.reason()?),
+        read_only: Some(FOLLOWS.to_owned()),
         snapshot_entries: 0,
         held: BTreeMap::new(),
         begin: None,
@@ -172,6 +196,8 @@ pub(crate) fn open_from(
         signer,
         state,
         engine,
+        reader: None,
+        follows: false,
         sealer,
         ledger,
         read_only,

@@ -19,6 +19,9 @@ pub(super) struct Sockets {
     http: Option<std::net::TcpListener>,
     /// For other sites.
     pub(super) link: Option<std::net::TcpListener>,
+    /// For other nodes of this site.
+    #[cfg(feature = "etcd")]
+    pub(super) nodes: Option<std::net::TcpListener>,
 }
 
 impl Sockets {
@@ -30,6 +33,8 @@ impl Sockets {
             addresses: Vec::new(),
             http: None,
             link: None,
+            #[cfg(feature = "etcd")]
+            nodes: None,
         };
         for address in &config.listen {
             // TCP chooses the port where the configuration leaves it open, UDP follows.
@@ -42,6 +47,11 @@ impl Sockets {
         sockets.http = config.http.map(http::bind).transpose()?;
         let link = config.link.as_ref().map(|link| link.listen);
         sockets.link = link.map(einhorn_ingress::bind_link).transpose()?;
+        #[cfg(feature = "etcd")]
+        {
+            let nodes = config.etcd.as_ref().map(|etcd| etcd.listen);
+            sockets.nodes = nodes.map(einhorn_ingress::bind_link).transpose()?;
+        }
         Ok(sockets)
     }
 
