@@ -14,7 +14,10 @@ mod keeper;
 mod ledgers;
 mod links;
 mod maps;
+#[cfg(feature = "etcd")]
+pub mod moving;
 mod operate;
+mod place;
 mod pump;
 mod recover;
 #[cfg(feature = "etcd")]
@@ -28,6 +31,7 @@ mod zones;
 
 #[cfg(feature = "etcd")]
 pub use cluster::NodesError;
+pub use place::{is_embedded, open_log};
 pub use start::{Node, StartError};
 pub use zones::ZoneRefused;
 

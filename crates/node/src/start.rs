@@ -16,6 +16,7 @@ use crate::ledgers::Ledgers;
 use crate::links::{LinkSide, LinkStart};
 use crate::maps::Maps;
 use crate::operate::Operator;
+use crate::place;
 use crate::recover::LogError;
 use crate::sites::{self, Sites};
 use crate::zones::{self, ZoneRefused};
@@ -148,6 +149,7 @@ impl Node {
     #[cfg(not(feature = "etcd"))]
     fn start_alone(config: &Config) -> Result<Node, StartError> {
         files::prepare(&config.data)?;
+        place::check(&config.data, config.etcd.as_ref())?;
         // Addresses first: the most likely thing to be wrong, and nothing has been changed yet.
         let sockets = Sockets::bind(config)?;
         let sites = Sites::load(config)?;
@@ -158,6 +160,7 @@ impl Node {
     #[cfg(feature = "etcd")]
     fn start_with(config: &Config, kept: Kept) -> Result<Node, StartError> {
         files::prepare(&config.data)?;
+        place::check(&config.data, config.etcd.as_ref())?;
         // Addresses first: the most likely thing to be wrong, and nothing has been changed yet.
         let mut sockets = Sockets::bind(config)?;
         let sites = Sites::load(config)?;
