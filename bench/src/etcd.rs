@@ -79,11 +79,7 @@ struct Programs<'a> {
     einhorn: &'a Path,
 }
 
-fn run_round(
-    programs: &Programs<'_>,
-    folder: &Path,
-    duration: Duration,
-) -> Result<Found, String> {
+fn run_round(programs: &Programs<'_>, folder: &Path, duration: Duration) -> Result<Found, String> {
     let (members, endpoints) = start_etcd(programs.etcd, folder)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -102,13 +98,11 @@ fn run_round(
     let mut found = Found::default();
     found.put_p50_ms.push(puts.p50_ms(duration)?);
     for mode in [ONE_AT_A_TIME, MANY_DATAGRAMS] {
-        for (server, into, place) in [
-            (leads, &mut found.leader, LEADER),
-            (follows, &mut found.follower, FOLLOWER),
-        ] {
+        for (server, into, place) in
+            [(leads, &mut found.leader, LEADER), (follows, &mut found.follower, FOLLOWER)]
+        {
             let usage = || None;
-            let phase =
-                Phase { mode, duration, server, check_signatures: true, usage: &usage };
+            let phase = Phase { mode, duration, server, check_signatures: true, usage: &usage };
             let measurement = phase.run(&mut workload)?;
             eprintln!(
                 "  {place}, {}: {:.0} updates/s, p50 {:.2} ms, p99 {:.2} ms",

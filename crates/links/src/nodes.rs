@@ -64,8 +64,8 @@ impl Nodes {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(octets));
         let key = provider.key_provider.load_private_key(key).map_err(unusable)?;
         let public = key.public_key().map(|public| public.as_ref().to_vec());
-        let public =
-            public.ok_or_else(|| IdentityError::Unusable("no public key comes of it".to_owned()))?;
+        let public = public
+            .ok_or_else(|| IdentityError::Unusable("no public key comes of it".to_owned()))?;
         let algorithms = provider.signature_verification_algorithms;
         let same = Arc::new(SameKey { public: public.clone(), algorithms });
         let shown = Arc::new(CertifiedKey::new(vec![CertificateDer::from(public)], key));

@@ -49,7 +49,7 @@ const LIMITS: EtcdLimits = EtcdLimits {
 const PURPOSE: &str = "connections between the nodes of a site";
 
 /// Leadership that was won by a node which must be started again to make use of it.
-pub(crate) type Kept = Option<Arc<EtcdLeadership>>;
+pub(crate) type Won = Option<Arc<EtcdLeadership>>;
 
 /// A node that does not belong to the others.
 #[derive(Debug, thiserror::Error)]
@@ -108,9 +108,8 @@ pub(crate) struct Following {
 
 impl Standing {
     /// Leads if nobody does, or if this node won that before it was started again.
-    pub(crate) fn take(config: &EtcdConfig, kept: Kept) -> Result<Standing, StartError> {
-        let place =
-            EtcdPlace::new(config.endpoints.iter(), &config.prefix).with_limits(LIMITS);
+    pub(crate) fn take(config: &EtcdConfig, kept: Won) -> Result<Standing, StartError> {
+        let place = EtcdPlace::new(config.endpoints.iter(), &config.prefix).with_limits(LIMITS);
         let election = EtcdElection::open(&place, &config.listen.to_string())?;
         let kept = kept.filter(|leadership| !leadership.is_over());
         let won = match kept {
@@ -178,15 +177,15 @@ pub(crate) struct Around<'a> {
 
 /// The threads that keep watch over what this node is, and send on what it is asked.
 pub(crate) struct Running {
-    watching: JoinHandle<Kept>,
+    watching: JoinHandle<Won>,
     forwarding: Option<JoinHandle<()>>,
-    leadership: Kept,
+    leadership: Won,
 }
 
 impl Running {
     /// To be called when nothing writes any more: another node may lead then. Returns the leadership
     /// that was won for the next start.
-    pub(crate) fn stop(self) -> Kept {
+    pub(crate) fn stop(self) -> Won {
         let over = self.leadership.iter().filter(|leadership| !leadership.is_over());
         over.for_each(|leadership| leadership.resign());
         if self.forwarding.is_some_and(|thread| thread.join().is_err()) {
@@ -225,11 +224,20 @@ impl Standing {
                     folded,
                     leader,
                 };
-                let forwarding = Forwarder::start(nodes, sources, Arc::clone(&stop), around.runtime)?;
+                let forwarding =
+                    Forwarder::start(nodes, sources, Arc::clone(&stop), around.runtime)?;
                 let ingress = Arc::clone(around.ingress);
-                let watching = thread::Builder::new().name("cluster".to_owned()).spawn(move || {
-                    following.run(&election, &ingress, &tell_folded, &tell_leader, &rebuild, &stop)
-                })?;
+                let watching =
+                    thread::Builder::new().name("cluster".to_owned()).spawn(move || {
+                        following.run(
+                            &election,
+                            &ingress,
+                            &tell_folded,
+                            &tell_leader,
+                            &rebuild,
+                            &stop,
+                        )
+                    })?;
                 Running { watching, forwarding: Some(forwarding), leadership: None }
             }
         })
@@ -243,7 +251,7 @@ fn watch_leadership(
     leadership: &EtcdLeadership,
     rebuild: &OnceLock<String>,
     stop: &AtomicBool,
-) -> Kept {
+) -> Won {
     let is_stopping = || stop.load(Ordering::Relaxed);
     while !leadership.await_end(WAIT) {
         if is_stopping() {
@@ -274,7 +282,7 @@ fn watch_leadership(
 }
 
 /// Tells which node leads; this one does when nobody else did.
-fn look(election: &EtcdElection, tell_leader: &watch::Sender<Leader>) -> Kept {
+fn look(election: &EtcdElection, tell_leader: &watch::Sender<Leader>) -> Won {
     let leader = match election.leader() {
         Ok(leader) => leader,
         Err(error) => {
@@ -287,10 +295,13 @@ fn look(election: &EtcdElection, tell_leader: &watch::Sender<Leader>) -> Kept {
     tell_leader.send_if_modified(|known| std::mem::replace(known, at) != at);
     match leader {
         Some(_) => None,
-        None => election.campaign(Duration::ZERO).unwrap_or_else(|error| {
-            tracing::warn!(%error, "this node could not become the leader");
-            None
-        }).map(Arc::new),
+        None => election
+            .campaign(Duration::ZERO)
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, "this node could not become the leader");
+                None
+            })
+            .map(Arc::new),
     }
 }
 
@@ -337,13 +348,14 @@ impl Following {
         for &(log, end) in &ends {
             let origin = recover::origin_of(log);
             self.next.insert(origin, folding.state().next_of(origin));
-            self.fold_log(log, end, &mut folding, &mut Effects::default(), true)
-                .map_err(|error| match error {
+            self.fold_log(log, end, &mut folding, &mut Effects::default(), true).map_err(
+                |error| match error {
                     FollowError::Silent(error) => LogError::Engine(error),
                     FollowError::Anew(reason) => {
                         LogError::Entry { index: self.next[&origin], reason }
                     }
-                })?;
+                },
+            )?;
         }
         self.known = ends;
         let state = folding.state().clone();
@@ -360,7 +372,7 @@ impl Following {
         tell_leader: &watch::Sender<Leader>,
         rebuild: &OnceLock<String>,
         stop: &AtomicBool,
-    ) -> Kept {
+    ) -> Won {
         let mut folding = self.folding.take()?;
         let mut looked: Option<Instant> = None;
         while !stop.load(Ordering::Relaxed) {

@@ -9,6 +9,7 @@ use einhorn_core::commit::DEADLINE_MS;
 use einhorn_core::link::Message;
 use einhorn_core::model::request::{Outcome, Request, RequestId};
 use einhorn_core::model::{Origin, Position};
+use einhorn_links::FRAME_OCTETS_MAX;
 use einhorn_wire::message::Rcode;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,8 +73,14 @@ impl<R> Forwarding<R> {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let waiting = Waiting { request, reply, deadline_ms: now_ms + DEADLINE_MS, done: None };
+        let frame = encode(ticket, &waiting, now_ms);
+        if frame.len() > FRAME_OCTETS_MAX {
+            let reason = "this is too large to be sent on; ask the node that leads itself";
+            out.push(Output::Answer(waiting.reply, servfail(reason)));
+            return;
+        }
         if self.is_connected {
-            out.push(send(ticket, &waiting, now_ms));
+            out.push(Output::Send(frame));
         }
         self.waiting.insert(ticket, waiting);
     }
@@ -82,7 +89,7 @@ impl<R> Forwarding<R> {
     pub(crate) fn connected(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
         self.is_connected = true;
         let undone = self.waiting.iter().filter(|(_, waiting)| waiting.done.is_none());
-        out.extend(undone.map(|(ticket, waiting)| send(*ticket, waiting, now_ms)));
+        out.extend(undone.map(|(ticket, it)| Output::Send(encode(*ticket, it, now_ms))));
     }
 
     /// It is connected no longer.
@@ -119,7 +126,9 @@ impl<R> Forwarding<R> {
         for (origin, next) in &self.folded {
             let here = (*origin, 0, 0)..(*origin, *next, 0);
             let tickets = self.done.range(here);
-            shown.extend(tickets.map(|&(origin, index, ticket)| (Position { origin, index }, ticket)));
+            shown.extend(
+                tickets.map(|&(origin, index, ticket)| (Position { origin, index }, ticket)),
+            );
         }
         for (at, ticket) in shown {
             self.finish(ticket, Outcome::Done { at }, out);
@@ -171,7 +180,7 @@ fn is_folded(folded: &BTreeMap<Origin, u64>, at: Position) -> bool {
     folded.get(&at.origin).is_some_and(|next| at.index < *next)
 }
 
-fn send<R>(ticket: u64, waiting: &Waiting<R>, now_ms: u64) -> Output<R> {
+fn encode<R>(ticket: u64, waiting: &Waiting<R>, now_ms: u64) -> Vec<u8> {
     let message = Message::Forward {
         ticket,
         hops: 0,
@@ -180,7 +189,7 @@ fn send<R>(ticket: u64, waiting: &Waiting<R>, now_ms: u64) -> Output<R> {
         budget_ms: waiting.deadline_ms.saturating_sub(now_ms),
         request: Box::new(waiting.request.clone()),
     };
-    Output::Send(message.encode())
+    message.encode()
 }
 
 /// Nothing is known of what became of it.

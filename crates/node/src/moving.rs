@@ -223,15 +223,16 @@ impl Copying<'_> {
         let ends = from.ends()?;
         for (log, end) in there.ends()? {
             let here = ends.iter().find(|(own, _)| *own == log).map_or(0, |(_, end)| *end);
-            let differs =
-                |index| MoveError::Differs { log, index, prefix: self.prefix.to_owned() };
+            let differs = |index| MoveError::Differs { log, index, prefix: self.prefix.to_owned() };
             if here < end {
                 return Err(differs(here));
             }
             let mut next = 0;
             while next < end {
                 let mut theirs: Vec<Vec<u8>> = Vec::new();
-                there.read(log, next, COPY_OCTETS, &mut |_, _, octets| theirs.push(octets.to_vec()))?;
+                there.read(log, next, COPY_OCTETS, &mut |_, _, octets| {
+                    theirs.push(octets.to_vec())
+                })?;
                 let (mut ours, first) = (0, next);
                 let mut different = None;
                 while next < first + theirs.len() as u64 {

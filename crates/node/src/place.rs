@@ -46,7 +46,7 @@ fn in_etcd(text: &str) -> Result<Box<dyn EngineReader>, EngineError> {
     })
 }
 
-/// Refuses a folder whose log lies elsewhere than the configuration says, and notes where it lies.
+/// Refuses a folder whose log lies elsewhere than the configuration says.
 pub(crate) fn check(data: &Path, etcd: Option<&EtcdConfig>) -> Result<(), FolderError> {
     let wrong = |file: &str, reason: &str| {
         Err(FolderError::Key { path: data.join(file), reason: reason.to_owned() })
@@ -61,11 +61,14 @@ pub(crate) fn check(data: &Path, etcd: Option<&EtcdConfig>) -> Result<(), Folder
             "the log of this folder lies in it, but the configuration says [etcd]: move it there with \
              `einhorn site move-to-etcd`",
         ),
-        None => Ok(()),
-        Some(etcd) => {
-            let path = data.join(ETCD_FILE);
-            let text = format!("{}\n{}\n", etcd.prefix, etcd.endpoints.join("\n"));
-            fs::write(&path, text).map_err(|source| FolderError::Unusable { path, source })
-        }
+        _ => Ok(()),
     }
+}
+
+/// Notes that the log of a folder lies in an etcd.
+#[cfg(feature = "etcd")]
+pub(crate) fn note(data: &Path, etcd: &EtcdConfig) -> Result<(), FolderError> {
+    let path = data.join(ETCD_FILE);
+    let text = format!("{}\n{}\n", etcd.prefix, etcd.endpoints.join("\n"));
+    fs::write(&path, text).map_err(|source| FolderError::Unusable { path, source })
 }

@@ -88,7 +88,8 @@ fn take(
     };
     let (id, answers, leadership) = (request.id, answers.clone(), Arc::clone(leadership));
     let tell = move |outcome: Outcome| {
-        let is_undecided = matches!(&outcome, Outcome::Refused { rcode, .. } if *rcode == Rcode::SERVFAIL);
+        let is_undecided =
+            matches!(&outcome, Outcome::Refused { rcode, .. } if *rcode == Rcode::SERVFAIL);
         // The next node that leads decides then: that one is asked again.
         if is_undecided && leadership.is_over() {
             return;
@@ -227,7 +228,7 @@ impl Forwarder {
             match output {
                 Output::Send(frame) => {
                     // What is lost with a connection is sent again over the next one.
-                    self.leader.iter().for_each(|leader| drop(leader.send(frame.clone())));
+                    let _ = self.leader.as_ref().map(|leader| leader.send(frame));
                 }
                 Output::Answer(reply, outcome) => reply.send(outcome, now_seconds, outbox),
             }
@@ -274,7 +275,9 @@ async fn converse(nodes: &Nodes, address: SocketAddr, tell: &Sender<Event>) -> S
     let hear = |octets: &[u8]| match Message::decode(octets) {
         // Nobody listens any more only when the node has ended.
         Ok(message) => drop(tell.send(Event::Said(message))),
-        Err(error) => tracing::error!(%error, "the node that leads says something that makes no sense"),
+        Err(error) => {
+            tracing::error!(%error, "the node that leads says something that makes no sense")
+        }
     };
     link.run(&mut outgoing, hear).await
 }

@@ -8,8 +8,10 @@ mod writers;
 pub(crate) use open::{Opened, Place, open_from};
 
 #[cfg(feature = "etcd")]
-use crate::cluster::{Around, Kept, NodesError, Running, Standing};
+use crate::cluster::{Around, NodesError, Running, Standing, Won};
 use crate::config::Config;
+#[cfg(feature = "etcd")]
+use crate::config::EtcdConfig;
 use crate::files::{self, FolderError};
 use crate::keeper::{self, Keeper};
 use crate::ledgers::Ledgers;
@@ -32,6 +34,8 @@ use einhorn_serve::publish::Published;
 use einhorn_store::engine::EngineError;
 use einhorn_store::ledger::SealError;
 use open::open;
+#[cfg(feature = "etcd")]
+use open::open_in_etcd;
 use sockets::Sockets;
 use std::io;
 use std::net::SocketAddr;
@@ -92,6 +96,15 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+/// What goes from one start of a node to its next.
+#[derive(Default)]
+struct Kept {
+    sockets: Option<Sockets>,
+    /// Leadership that makes use of another start.
+    #[cfg(feature = "etcd")]
+    won: Won,
+}
+
 /// A running node.
 pub struct Node {
     /// Addresses for DNS, as bound.
@@ -109,6 +122,7 @@ pub struct Node {
     operator: Arc<Operator>,
     stop: Arc<AtomicBool>,
     sockets: Vec<JoinHandle<()>>,
+    kept_sockets: Option<Sockets>,
     committing: Option<JoinHandle<()>>,
     sealing: Option<JoinHandle<()>>,
     rebuild: Arc<OnceLock<String>>,
@@ -126,55 +140,48 @@ impl Node {
     /// # Errors
     /// [`StartError`].
     pub fn start(config: &Config) -> Result<Node, StartError> {
-        #[cfg(feature = "etcd")]
-        return Node::start_with(config, None);
-        #[cfg(not(feature = "etcd"))]
-        Node::start_alone(config)
+        Node::start_with(config, Kept::default())
     }
 
-    /// Stops, and starts again from what is on disk.
+    /// Stops, and starts again from what is on disk. The sockets stay open, and what comes meanwhile
+    /// waits there.
     ///
     /// # Errors
     /// [`StartError`].
     pub fn restart(self, config: &Config) -> Result<Node, StartError> {
-        #[cfg(feature = "etcd")]
-        return Node::start_with(config, self.end());
-        #[cfg(not(feature = "etcd"))]
-        {
-            self.stop();
-            Node::start_alone(config)
-        }
+        Node::start_with(config, self.end())
     }
 
-    #[cfg(not(feature = "etcd"))]
-    fn start_alone(config: &Config) -> Result<Node, StartError> {
+    fn start_with(config: &Config, kept: Kept) -> Result<Node, StartError> {
         files::prepare(&config.data)?;
         place::check(&config.data, config.etcd.as_ref())?;
         // Addresses first: the most likely thing to be wrong, and nothing has been changed yet.
-        let sockets = Sockets::bind(config)?;
+        let sockets = kept.sockets.map_or_else(|| Sockets::bind(config), Ok)?;
         let sites = Sites::load(config)?;
+        #[cfg(feature = "etcd")]
+        if let Some(etcd) = &config.etcd {
+            return Node::start_in_etcd(config, etcd, sockets, sites, kept.won);
+        }
         let opened = open(config, sites.as_ref())?;
         Node::start_opened(config, sockets, sites, opened)
     }
 
     #[cfg(feature = "etcd")]
-    fn start_with(config: &Config, kept: Kept) -> Result<Node, StartError> {
-        files::prepare(&config.data)?;
-        place::check(&config.data, config.etcd.as_ref())?;
-        // Addresses first: the most likely thing to be wrong, and nothing has been changed yet.
-        let mut sockets = Sockets::bind(config)?;
-        let sites = Sites::load(config)?;
-        let listener = sockets.nodes.take();
-        let mut standing =
-            config.etcd.as_ref().map(|etcd| Standing::take(etcd, kept)).transpose()?;
-        let opened = open(config, sites.as_ref(), standing.as_mut().map(|it| &mut it.role))?;
+    fn start_in_etcd(
+        config: &Config,
+        etcd: &EtcdConfig,
+        sockets: Sockets,
+        sites: Option<Sites>,
+        won: Won,
+    ) -> Result<Node, StartError> {
+        let listener = einhorn_ingress::bind_link(etcd.listen)?;
+        let mut standing = Standing::take(etcd, won)?;
+        let opened = open_in_etcd(config, sites.as_ref(), &mut standing.role)?;
         let signer = opened.signer.clone();
         let own = opened.begin.as_ref().map_or(opened.state.origin, |(origin, _)| *origin);
-        if let Some(standing) = &standing {
-            standing.agree_on_key(&signer, own.generation, &config.data)?;
-        }
+        standing.agree_on_key(&signer, own.generation, &config.data)?;
+        place::note(&config.data, etcd)?;
         let mut node = Node::start_opened(config, sockets, sites, opened)?;
-        let (Some(standing), Some(listener)) = (standing, listener) else { return Ok(node) };
         node.follows = standing.follows()?;
         let around = Around {
             signer,
@@ -208,6 +215,7 @@ impl Node {
         let (rebuild, stop) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let registry = Arc::clone(&opened.state.registry);
+        let kept_sockets = Some(sockets.keep()?);
         let listener = sockets.link.take();
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
         let operator = Arc::new(Operator {
@@ -253,6 +261,7 @@ impl Node {
             operator,
             stop,
             sockets,
+            kept_sockets,
             committing: Some(committing),
             sealing,
             rebuild,
@@ -288,27 +297,25 @@ impl Node {
 
     /// Stops: no new requests, everything taken is answered, sealed and on disk.
     pub fn stop(self) {
+        let kept = self.end();
         #[cfg(feature = "etcd")]
-        self.end().into_iter().for_each(|won| won.resign());
-        #[cfg(not(feature = "etcd"))]
-        self.end();
+        kept.won.iter().for_each(|won| won.resign());
+        drop(kept);
     }
 
-    /// Stops, and returns the leadership that was won for the next start.
-    #[cfg(feature = "etcd")]
+    /// Stops, and returns what the next start goes on with.
     fn end(mut self) -> Kept {
+        #[cfg(feature = "etcd")]
         let cluster = self.cluster.take();
         self.end_writers();
-        let kept = cluster.and_then(Running::stop);
+        let kept = Kept {
+            sockets: self.kept_sockets.take(),
+            #[cfg(feature = "etcd")]
+            won: cluster.and_then(Running::stop),
+        };
         // Its listeners must be gone before another start in this process.
         self.runtime.shutdown_timeout(STOP_PATIENCE);
         kept
-    }
-
-    #[cfg(not(feature = "etcd"))]
-    fn end(mut self) {
-        self.end_writers();
-        self.runtime.shutdown_timeout(STOP_PATIENCE);
     }
 
     /// Ends everything that takes requests or writes.

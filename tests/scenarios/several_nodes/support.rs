@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use einhorn_harness::{
     Client, Etcd, KEY, Proxy, Reply, SignedRequest, Site, ZONE, ZONE_FILE, address, await_that,
-    free_address, key, now_seconds, scratch, try_transfer, update_message,
+    free_address, key, now_seconds, record, scratch, try_transfer, update_message,
 };
 use einhorn_wire::message::Rcode;
-use einhorn_wire::{Record, RecordType};
+use einhorn_wire::{Class, Record, RecordType};
 use serde_json::json;
 use std::fs;
 use std::net::SocketAddr;
@@ -199,6 +199,13 @@ impl Cluster {
 /// A signed update that adds one address, and one that may be sent again and again.
 pub(super) fn add(label: &str, value: u32) -> Vec<u8> {
     signed(&[], &[address(&format!("{label}.{ZONE}"), value.to_be_bytes())])
+}
+
+/// The same for a name that nobody has.
+pub(super) fn add_new(label: &str, value: u32) -> Vec<u8> {
+    let owner = format!("{label}.{ZONE}");
+    let absent = record(&owner, RecordType::ANY, Class::NONE, 0, &[]);
+    signed(&[absent], &[address(&owner, value.to_be_bytes())])
 }
 
 pub(super) fn signed(prerequisites: &[Record], updates: &[Record]) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Clients that add names with values that nobody else has, and insist on each until it is
 //! acknowledged, at whichever node takes it.
 
-use super::support::{Cluster, add, send};
+use super::support::{Cluster, add_new, send};
 use einhorn_harness::{ZONE, await_that};
 use einhorn_wire::message::Rcode;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -46,8 +46,10 @@ impl Writers {
             if self.over.load(Ordering::Relaxed) {
                 return;
             }
-            let (label, value) = (format!("w{client}-{number}"), (client as u32) << 20 | number + 1);
-            let (octets, begin) = (add(&label, value), Instant::now());
+            let (label, value) =
+                (format!("w{client}-{number}"), (client as u32) << 20 | number + 1);
+            // Done twice, it would be refused.
+            let (octets, begin) = (add_new(&label, value), Instant::now());
             let mut at = servers.iter().cycle().skip(client);
             loop {
                 let server = at.next().expect("a server");
@@ -80,10 +82,10 @@ impl Writers {
         *self.slowest.lock().expect("a time")
     }
 
-    /// All nodes end equal, nothing that was acknowledged is missing, and nothing was done twice:
-    /// each update was acknowledged in the end, and counts one in the serial.
-    pub(super) fn check(&self, cluster: &Cluster, first_serial: u32) {
-        let (serial, records) = cluster.await_equal();
+    /// All nodes end equal, and nothing that was acknowledged is missing. That nothing was done twice
+    /// was seen by the clients: a copy that is not recognised is refused.
+    pub(super) fn check(&self, cluster: &Cluster) {
+        let (_, records) = cluster.await_equal();
         let acknowledged = self.acknowledged.lock().expect("a list");
         for (label, value) in acknowledged.iter() {
             let octets = Ipv4Addr::from(*value).octets();
@@ -92,8 +94,6 @@ impl Writers {
             let is_there = found.len() == 1 && found[0].ends_with(&format!("A {octets:02x?}"));
             assert!(is_there, "{label} was acknowledged with {octets:02x?}: {found:?}");
         }
-        let done = serial.wrapping_sub(first_serial);
-        assert_eq!(done as usize, acknowledged.len(), "entries, and acknowledged updates");
         eprintln!(
             "{} updates acknowledged, all there; the slowest took {:?}",
             acknowledged.len(),

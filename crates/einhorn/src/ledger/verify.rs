@@ -280,8 +280,8 @@ impl EngineCopy {
             }
         }
         let beside = self.beside.as_ref().filter(|_| is_own && self.reader.is_some());
-        let audit =
-            beside.map_or(Ok(()), |data| SqliteReader::open(data).and_then(|mut it| it.check_audit()));
+        let audit = beside
+            .map_or(Ok(()), |data| SqliteReader::open(data).and_then(|mut it| it.check_audit()));
         self.problem.or(audit.err().map(|error| format!("the audit values: {error}")))
     }
 }

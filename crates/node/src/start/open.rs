@@ -48,12 +48,35 @@ pub(crate) struct Opened {
 }
 
 /// Opens the log and its ledger in the configured folder.
-pub(super) fn open(
+pub(super) fn open(config: &Config, sites: Option<&Sites>) -> Result<Opened, StartError> {
+    with_place(config, sites, |place| open_from(boxed(SqliteEngine::open(&config.data)), place))
+}
+
+/// Opens the log in etcd, as what this node is there, and its ledger in the configured folder.
+#[cfg(feature = "etcd")]
+pub(super) fn open_in_etcd(
     config: &Config,
     sites: Option<&Sites>,
-    #[cfg(feature = "etcd")] role: Option<&mut Role>,
+    role: &mut Role,
 ) -> Result<Opened, StartError> {
-    let place = Place {
+    with_place(config, sites, |place| match role {
+        Role::Leads(leadership) => open_from(boxed(EtcdEngine::open_as_leader(leadership)), place),
+        Role::Follows(following) => {
+            let has_key = |generation| {
+                let files = files::ledger_key_files(generation);
+                if config.data.join(&files[0]).exists() {
+                    return Ok(());
+                }
+                Err(NodesError::NoKey { files, folder: config.data.clone() })
+            };
+            open_following(following, place, &has_key)
+        }
+    })
+}
+
+/// Says where the logs of the configured folder lie.
+fn with_place<T>(config: &Config, sites: Option<&Sites>, open: impl FnOnce(&Place<'_>) -> T) -> T {
+    open(&Place {
         ledger_name: &config.ledger_name,
         joins: sites.is_some_and(|sites| sites.join.is_some()),
         files: &|generation| {
@@ -66,25 +89,7 @@ pub(super) fn open(
             let name = log_name(&config.ledger_name, generation);
             files::signer(&config.data, generation, &name, is_new)
         },
-    };
-    #[cfg(feature = "etcd")]
-    match role {
-        Some(Role::Leads(leadership)) => {
-            return open_from(boxed(EtcdEngine::open_as_leader(leadership)), &place);
-        }
-        Some(Role::Follows(following)) => {
-            let has_key = |generation| {
-                let files = files::ledger_key_files(generation);
-                if config.data.join(&files[0]).exists() {
-                    return Ok(());
-                }
-                Err(NodesError::NoKey { files, folder: config.data.clone() })
-            };
-            return open_following(following, &place, &has_key);
-        }
-        None => {}
-    }
-    open_from(boxed(SqliteEngine::open(&config.data)), &place)
+    })
 }
 
 fn boxed<E: Engine + 'static>(

@@ -19,9 +19,6 @@ pub(super) struct Sockets {
     http: Option<std::net::TcpListener>,
     /// For other sites.
     pub(super) link: Option<std::net::TcpListener>,
-    /// For other nodes of this site.
-    #[cfg(feature = "etcd")]
-    pub(super) nodes: Option<std::net::TcpListener>,
 }
 
 impl Sockets {
@@ -33,8 +30,6 @@ impl Sockets {
             addresses: Vec::new(),
             http: None,
             link: None,
-            #[cfg(feature = "etcd")]
-            nodes: None,
         };
         for address in &config.listen {
             // TCP chooses the port where the configuration leaves it open, UDP follows.
@@ -47,12 +42,19 @@ impl Sockets {
         sockets.http = config.http.map(http::bind).transpose()?;
         let link = config.link.as_ref().map(|link| link.listen);
         sockets.link = link.map(einhorn_ingress::bind_link).transpose()?;
-        #[cfg(feature = "etcd")]
-        {
-            let nodes = config.etcd.as_ref().map(|etcd| etcd.listen);
-            sockets.nodes = nodes.map(einhorn_ingress::bind_link).transpose()?;
-        }
         Ok(sockets)
+    }
+
+    /// The same sockets once more, so that they stay open while the node starts again: what comes
+    /// meanwhile waits there. Where other nodes connect is not among them.
+    pub(super) fn keep(&self) -> io::Result<Sockets> {
+        Ok(Sockets {
+            tcp: self.tcp.iter().map(std::net::TcpListener::try_clone).collect::<Result<_, _>>()?,
+            udp: self.udp.clone(),
+            addresses: self.addresses.clone(),
+            http: self.http.as_ref().map(std::net::TcpListener::try_clone).transpose()?,
+            link: self.link.as_ref().map(std::net::TcpListener::try_clone).transpose()?,
+        })
     }
 
     pub(super) fn dns(&self) -> Vec<SocketAddr> {
