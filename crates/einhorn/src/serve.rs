@@ -113,7 +113,7 @@ pub(crate) fn log_to_stderr() {
 }
 
 /// How long it may take until a node that must be started again is.
-const RESTART_LATENCY: Duration = Duration::from_millis(200);
+const RESTART_LATENCY: Duration = Duration::from_millis(25);
 
 /// Why a node is stopped.
 pub(crate) enum Ended {

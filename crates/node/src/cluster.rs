@@ -5,12 +5,13 @@
 //! next: when it begins to lead, or leads no longer, it starts again. It must never write as a
 //! follower, and while etcd is silent it goes on answering queries.
 
+use crate::behind::Behind;
 use crate::config::EtcdConfig;
 use crate::files;
 use crate::recover::{self, LogError};
 use crate::relay::{self, Forwarder, Leader, Sources};
 use crate::start::StartError;
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use einhorn_core::commit::start::{Folding, find_takeover};
 use einhorn_core::ledger::SignerKey;
 use einhorn_core::model::{Effects, Origin, Position, Publication, State};
@@ -21,6 +22,7 @@ use einhorn_store::engine::etcd::{
     EtcdElection, EtcdFollower, EtcdLeader, EtcdLeadership, EtcdLimits,
 };
 use einhorn_store::engine::{EngineError, EngineReader, EtcdPlace, EtcdReader, LogId};
+use einhorn_store::ledger::Sealer;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -165,6 +167,10 @@ impl Standing {
 /// What there is to work with while a node runs.
 pub(crate) struct Around<'a> {
     pub(crate) signer: SignerKey,
+    /// The ledger's files, if this node does not lead.
+    pub(crate) sealer: Option<Sealer>,
+    /// The site's own log.
+    pub(crate) own: Origin,
     /// Where other nodes connect.
     pub(crate) listener: TcpListener,
     pub(crate) ingress: &'a Arc<Ingress>,
@@ -178,7 +184,8 @@ pub(crate) struct Around<'a> {
 /// The threads that keep watch over what this node is, and send on what it is asked.
 pub(crate) struct Running {
     watching: JoinHandle<Won>,
-    forwarding: Option<JoinHandle<()>>,
+    /// What only a follower does: sends requests on, and seals.
+    following: Vec<JoinHandle<()>>,
     leadership: Won,
 }
 
@@ -188,13 +195,16 @@ impl Running {
     pub(crate) fn stop(self) -> Won {
         let over = self.leadership.iter().filter(|leadership| !leadership.is_over());
         over.for_each(|leadership| leadership.resign());
-        if self.forwarding.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that sends requests on had panicked");
-        }
-        self.watching.join().unwrap_or_else(|_| {
+        let won = self.watching.join().unwrap_or_else(|_| {
             tracing::error!("the thread that watches over the leadership had panicked");
             None
-        })
+        });
+        for thread in self.following {
+            if thread.join().is_err() {
+                tracing::error!("a thread of this follower had panicked");
+            }
+        }
+        won
     }
 }
 
@@ -213,32 +223,30 @@ impl Standing {
                 let watching = thread::Builder::new()
                     .name("cluster".to_owned())
                     .spawn(move || watch_leadership(&election, &watched, &rebuild, &stop))?;
-                Running { watching, forwarding: None, leadership: Some(leadership) }
+                Running { watching, following: Vec::new(), leadership: Some(leadership) }
             }
             Role::Follows(following) => {
-                let (tell_leader, leader) = watch::channel(None);
-                let (tell_folded, folded) = unbounded();
+                let ((leads, leader), (shows, shown)) = (watch::channel(None), unbounded());
+                // One that waits is as good as many.
+                let (added, folded) = bounded(1);
                 let sources = Sources {
                     submissions: around.submissions,
                     folded_first: following.next.clone(),
-                    folded,
+                    folded: shown,
                     leader,
                 };
-                let forwarding =
-                    Forwarder::start(nodes, sources, Arc::clone(&stop), around.runtime)?;
-                let ingress = Arc::clone(around.ingress);
-                let watching =
-                    thread::Builder::new().name("cluster".to_owned()).spawn(move || {
-                        following.run(
-                            &election,
-                            &ingress,
-                            &tell_folded,
-                            &tell_leader,
-                            &rebuild,
-                            &stop,
-                        )
-                    })?;
-                Running { watching, forwarding: Some(forwarding), leadership: None }
+                let mut threads =
+                    vec![Forwarder::start(nodes, sources, Arc::clone(&stop), around.runtime)?];
+                if let Some(sealer) = around.sealer {
+                    let reader = following.reader()?;
+                    let behind = Behind { origin: around.own, sealer, reader, folded };
+                    threads.push(behind.start(Arc::clone(&stop))?);
+                }
+                let (ingress, tell) = (Arc::clone(around.ingress), Tell { shows, added, leads });
+                let watching = thread::Builder::new()
+                    .name("cluster".to_owned())
+                    .spawn(move || following.run(&election, &ingress, &tell, &rebuild, &stop))?;
+                Running { watching, following: threads, leadership: None }
             }
         })
     }
@@ -279,6 +287,16 @@ fn watch_leadership(
         }
     }
     None
+}
+
+/// Whom a follower tells of what.
+struct Tell {
+    /// So much is folded and published.
+    shows: Sender<BTreeMap<Origin, u64>>,
+    /// There are entries to seal.
+    added: Sender<()>,
+    /// Which node leads.
+    leads: watch::Sender<Leader>,
 }
 
 /// Tells which node leads; this one does when nobody else did.
@@ -368,8 +386,7 @@ impl Following {
         mut self: Box<Self>,
         election: &EtcdElection,
         ingress: &Ingress,
-        tell_folded: &Sender<BTreeMap<Origin, u64>>,
-        tell_leader: &watch::Sender<Leader>,
+        tell: &Tell,
         rebuild: &OnceLock<String>,
         stop: &AtomicBool,
     ) -> Won {
@@ -378,15 +395,17 @@ impl Following {
         while !stop.load(Ordering::Relaxed) {
             if looked.is_none_or(|at| at.elapsed() >= LOOK_INTERVAL) {
                 looked = Some(Instant::now());
-                if let Some(won) = look(election, tell_leader) {
+                if let Some(won) = look(election, &tell.leads) {
                     let _ = rebuild.set("this node leads the site from now on".to_owned());
                     return Some(won);
                 }
             }
             match self.step(&mut folding, ingress) {
                 Ok(true) => {
-                    // The thread that listens ends when this one is told to.
-                    let _ = tell_folded.send(self.next.clone());
+                    // Those who listen end when this one is told to; a full channel means that
+                    // it has been said already.
+                    let _ = tell.shows.send(self.next.clone());
+                    let _ = tell.added.try_send(());
                 }
                 Ok(false) => {}
                 Err(reason) => {

@@ -4,6 +4,8 @@
 //! store, snapshots from the commit to `serve`, and this crate carries them.
 
 #[cfg(feature = "etcd")]
+mod behind;
+#[cfg(feature = "etcd")]
 mod cluster;
 pub mod config;
 mod copies;

@@ -245,7 +245,7 @@ async fn keep_connected(nodes: Nodes, mut leader: watch::Receiver<Leader>, tell:
             match known {
                 Some((_, address)) => {
                     let reason = converse(&nodes, address, &tell).await;
-                    tracing::info!(%address, reason, "the node that leads is not connected");
+                    tracing::debug!(%address, reason, "the node that leads is not connected");
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
                 None => std::future::pending().await,

@@ -176,7 +176,8 @@ impl Node {
     ) -> Result<Node, StartError> {
         let listener = einhorn_ingress::bind_link(etcd.listen)?;
         let mut standing = Standing::take(etcd, won)?;
-        let opened = open_in_etcd(config, sites.as_ref(), &mut standing.role)?;
+        let mut opened = open_in_etcd(config, sites.as_ref(), &mut standing.role)?;
+        let sealer = if opened.follows { opened.sealer.take() } else { None };
         let signer = opened.signer.clone();
         let own = opened.begin.as_ref().map_or(opened.state.origin, |(origin, _)| *origin);
         standing.agree_on_key(&signer, own.generation, &config.data)?;
@@ -185,6 +186,8 @@ impl Node {
         node.follows = standing.follows()?;
         let around = Around {
             signer,
+            sealer,
+            own,
             listener,
             ingress: &node.operator.ingress,
             submissions: node.submissions.clone(),

@@ -108,15 +108,22 @@ fn open_following(
     let own = following.own_log(place.ledger_name)?;
     has_key(own.generation)?;
     let state = following.begin(own)?;
+    let signer = (place.signer)(own.generation, false)?;
+    let ledger = (place.files)(own.generation).map_err(StartError::System)?;
+    let mut problems = Vec::new();
+    let sealer = sealer(place, own.generation, &ledger, &signer, &mut problems)?;
+    for problem in problems {
+        tracing::error!(%problem, "the ledger's files here stay as they are");
+    }
     Ok(Opened {
-        signer: (place.signer)(own.generation, false)?,
+        signer,
         steps: recover::last_steps(&mut *following.follower, log_id(own))?,
         state,
         engine: None,
         reader: Some(following.reader()?),
         follows: true,
-        sealer: None,
-        ledger: (place.files)(own.generation).map_err(StartError::System)?,
+        sealer,
+        ledger,
         read_only: Some(FOLLOWS.to_owned()),
         snapshot_entries: 0,
         held: BTreeMap::new(),
