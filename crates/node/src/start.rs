@@ -40,7 +40,7 @@ use sockets::Sockets;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use writers::{Inlets, start_sealing, start_writers};
@@ -222,18 +222,10 @@ impl Node {
         let listener = sockets.link.take();
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
         let operator = Arc::new(Operator {
-            ingress: Arc::clone(&ingress),
-            keeper,
-            reader: Mutex::new(reader),
-            config_path: config.path.clone(),
-            removed_folder: config.data.join("removed"),
-            data: config.data.clone(),
-            disk_budget: config.disk_budget,
-            site: config.site.clone(),
             stop: Arc::clone(&stop),
-            inquiries: inquire,
             rebuild: Arc::clone(&rebuild),
             links: links.as_ref().map(LinkSide::links),
+            ..Operator::new(config, &ingress, (keeper, inquire), reader)
         });
         let ledger = Arc::clone(&opened.ledger);
         // What a follower is asked goes to the node that leads.
