@@ -6,6 +6,8 @@
 
 mod contest;
 mod echo;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod flight;
 mod instructions;
 mod ledger;
@@ -93,6 +95,8 @@ fn run_one(benchmark: Benchmark, options: &Options, arguments: &[String]) -> Res
         Benchmark::Memory => with_markdown(memory::measure(options, command_line)?),
         Benchmark::Transfer => with_markdown(transfer::measure(options, command_line)?),
         Benchmark::Sync => with_markdown(sync::measure(options, command_line)?),
+        #[cfg(feature = "etcd")]
+        Benchmark::Etcd => with_markdown(etcd::measure(options, command_line)?),
         Benchmark::Instructions => with_markdown(instructions::measure(options, command_line)?),
     };
     println!("{text}");

@@ -21,6 +21,8 @@ Measures Einhorn and its peers on this machine.
   update        durable, signed RFC 2136 updates
   sync          from the acknowledgement at one server until another one shows the change, and
                 what waiting for other sites costs
+  etcd          updates of a site with its log in an etcd (needs `--features etcd` for this program and
+                einhorn; not in `all`)
   instructions  instructions for each query and update of Einhorn's (needs valgrind)
   all           all of them, one after the other
   html          only makes the page again from the figures that are there
@@ -66,6 +68,8 @@ pub(crate) enum Benchmark {
     Update,
     Instructions,
     Sync,
+    #[cfg(feature = "etcd")]
+    Etcd,
 }
 
 impl Benchmark {
@@ -88,6 +92,8 @@ impl Benchmark {
             Benchmark::Update => "update",
             Benchmark::Instructions => "instructions",
             Benchmark::Sync => "sync",
+            #[cfg(feature = "etcd")]
+            Benchmark::Etcd => "etcd",
         }
     }
 }
@@ -173,6 +179,8 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
         "-h" | "--help" | "help" => return Ok(Command::Help),
         "all" => Benchmark::ALL.to_vec(),
         "html" => Vec::new(),
+        #[cfg(feature = "etcd")]
+        "etcd" => vec![Benchmark::Etcd],
         "repeat" => return parse_repeat(&arguments[1..]),
         name => match Benchmark::ALL.into_iter().find(|benchmark| benchmark.name() == name) {
             Some(benchmark) => vec![benchmark],

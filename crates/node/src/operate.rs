@@ -118,6 +118,29 @@ fn done(text: impl Into<String>) -> Result<Answer, String> {
 }
 
 impl Operator {
+    /// One that stands alone, with flags of its own.
+    pub(crate) fn new(
+        config: &Config,
+        ingress: &Arc<Ingress>,
+        (keeper, inquiries): (Questions, crossbeam_channel::Sender<Inquiry>),
+        reader: Option<Box<dyn EngineReader>>,
+    ) -> Operator {
+        Operator {
+            ingress: Arc::clone(ingress),
+            reader: Mutex::new(reader),
+            config_path: config.path.clone(),
+            keeper,
+            removed_folder: config.data.join("removed"),
+            data: config.data.clone(),
+            disk_budget: config.disk_budget,
+            site: config.site.clone(),
+            inquiries,
+            links: None,
+            stop: Arc::default(),
+            rebuild: Arc::default(),
+        }
+    }
+
     fn config(&self) -> Result<Config, String> {
         let path = self.config_path.as_ref();
         let path = path

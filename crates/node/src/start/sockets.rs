@@ -45,6 +45,18 @@ impl Sockets {
         Ok(sockets)
     }
 
+    /// The same sockets once more, so that they stay open while the node starts again: what comes
+    /// meanwhile waits there. Where other nodes connect is not among them.
+    pub(super) fn keep(&self) -> io::Result<Sockets> {
+        Ok(Sockets {
+            tcp: self.tcp.iter().map(std::net::TcpListener::try_clone).collect::<Result<_, _>>()?,
+            udp: self.udp.clone(),
+            addresses: self.addresses.clone(),
+            http: self.http.as_ref().map(std::net::TcpListener::try_clone).transpose()?,
+            link: self.link.as_ref().map(std::net::TcpListener::try_clone).transpose()?,
+        })
+    }
+
     pub(super) fn dns(&self) -> Vec<SocketAddr> {
         self.addresses.clone()
     }
