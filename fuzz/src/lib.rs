@@ -4,6 +4,7 @@
 //! An ordinary test replays the corpus and mutations of it on a stable compiler; the package in
 //! `libfuzzer/` runs the same targets under libFuzzer.
 
+mod agent;
 mod dns;
 mod ledger;
 mod links;
@@ -41,6 +42,10 @@ pub const TARGETS: &[Target] = &[
     ("tile_path", ledger::tile_path),
     ("tile", ledger::tile),
     ("bundle", ledger::bundle),
+    ("model", agent::model),
+    ("trace", agent::trace),
+    ("cases", agent::cases),
+    ("decision", agent::decision),
 ];
 
 pub use world::{LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT, snapshot_octets, stored_entries};

@@ -1,6 +1,7 @@
 //! The command line: reads arguments, calls the room that does the work, prints what came of it.
 //! It never holds logic of its own beyond that.
 
+mod agent;
 mod client;
 mod complete;
 mod confirm;
@@ -43,6 +44,9 @@ enum Command {
     /// Audit the ledger and roll back.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Merge rules, and the model that predicts hazards.
+    #[command(subcommand)]
+    Agent(agent::Command),
     /// Look at zones.
     #[command(subcommand)]
     Zone(zone::Command),
@@ -104,6 +108,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Init(command) => init::run(&command),
         Command::Ledger(command) => ledger::run(command),
+        Command::Agent(command) => agent::run(&command),
         Command::Zone(command) => zone::run(command),
         Command::Site(command) => site::run(command),
         Command::Review(command) => review::run(command),
