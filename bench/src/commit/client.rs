@@ -1,12 +1,14 @@
 //! Devices of the benchmark: signed updates of one name or two, and what becomes of them.
 
 use einhorn_harness::{
-    Client, Fleet, Reply, SignedRequest, ZONE, address, await_that, key, now_seconds, record,
+    Client, Fleet, KEY, Reply, SignedRequest, ZONE, address, await_that, now_seconds, record,
     update_message,
 };
 use einhorn_wire::message::Rcode;
+use einhorn_wire::tsig::Key;
 use einhorn_wire::{Class, Record, RecordType};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,10 +17,19 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// How often a change that prepares a scene is tried.
 const TRIES_MAX: usize = 20;
 
+/// So many devices take turns. None is ever the last that changed a name which it changes again, so
+/// that no name moves to where it is used: the homes stay two.
+const DEVICES: u32 = 64;
+
 /// Makes updates, none of which is like another.
-#[derive(Default)]
 pub(super) struct Values {
     next: AtomicU32,
+    keys: Vec<Arc<Key>>,
+}
+
+/// The names of the devices' keys.
+pub(super) fn key_names() -> Vec<String> {
+    (0..DEVICES).map(|number| format!("device{number}.")).collect()
 }
 
 /// A change, from its sending to its answer.
@@ -30,6 +41,15 @@ pub(super) struct Answered {
 }
 
 impl Values {
+    pub(super) fn new() -> Result<Values, String> {
+        let key = |name: String| {
+            let text = KEY.replacen("phone.", &name, 1);
+            text.parse().map(Arc::new).map_err(|error| format!("{name}: {error}"))
+        };
+        let keys = key_names().into_iter().map(key).collect::<Result<_, _>>()?;
+        Ok(Values { next: AtomicU32::new(0), keys })
+    }
+
     /// A signed update that gives these names an address that they never had. With `is_known` they
     /// must exist: updates with such a condition are never joined with others.
     pub(super) fn update(&self, labels: &[&str], is_known: bool) -> Vec<u8> {
@@ -45,7 +65,8 @@ impl Values {
             updates.push(address(&owner, value.to_be_bytes()));
         }
         let octets = update_message(value as u16, ZONE, &conditions, &updates, None);
-        SignedRequest::new(octets, &key(), now_seconds()).octets
+        let key = &self.keys[value as usize % self.keys.len()];
+        SignedRequest::new(octets, key, now_seconds()).octets
     }
 
     /// Changes these names once.

@@ -1,7 +1,7 @@
 //! What is measured: how long changes of two homes take, how soon orphaned intents are gone, and
 //! what a hot pair of names comes to.
 
-use super::client::{Answered, Values};
+use super::client::{Answered, Values, key_names};
 use super::{BERLIN, FRANKFURT, HOT_CLIENTS, MUENCHEN};
 use crate::statistics::percentile;
 use einhorn_harness::{Fleet, FleetStart, await_that};
@@ -79,7 +79,7 @@ impl Times {
 /// Three sites with names that several of them decide on.
 fn start(program: &Path, round_trip: Option<Duration>, values: &Values) -> Result<Fleet, String> {
     let program = program.to_str().ok_or("the program's path is not UTF-8")?;
-    let start = FleetStart { round_trip, ..FleetStart::usual(program) };
+    let start = FleetStart { round_trip, more_keys: &key_names(), ..FleetStart::usual(program) };
     let fleet = start.start().ok_or("this machine has no loopback")?;
     for (site, label) in
         [(BERLIN, "left"), (FRANKFURT, "right"), (MUENCHEN, "third"), (BERLIN, "beside")]
@@ -90,14 +90,13 @@ fn start(program: &Path, round_trip: Option<Duration>, values: &Values) -> Resul
     Ok(fleet)
 }
 
-/// Changes one after the other, in each way in turn: a name would move to a site at which three of
-/// its changes in a row were asked for.
+/// Changes one after the other, in each way in turn.
 pub(super) fn latencies(
     program: &Path,
     round_trip: Duration,
     count: usize,
 ) -> Result<Vec<Times>, String> {
-    let values = Values::default();
+    let values = Values::new()?;
     let fleet = start(program, Some(round_trip), &values)?;
     let mut found: Vec<Times> = Way::EVERY.iter().map(|_| Times::default()).collect();
     for _ in 0..count {
@@ -155,7 +154,7 @@ pub(super) struct Resolved {
 
 /// Kills the coordinator of a change once a home has logged its intent.
 pub(super) fn orphan(program: &Path, kind: Orphan) -> Result<Resolved, String> {
-    let values = Values::default();
+    let values = Values::new()?;
     let mut fleet = start(program, Some(ORPHAN_ROUND_TRIP), &values)?;
     let (coordinator, home, labels) = match kind {
         Orphan::Coordinator => (FRANKFURT, MUENCHEN, ["left", "third"]),
@@ -236,7 +235,7 @@ pub(super) struct Hot {
     pub(super) per_second: f64,
     /// Of 100 answers.
     pub(super) servfail_percent: f64,
-    /// Of 100 changes that were done, those with several homes: names move to where they are used.
+    /// Of 100 changes that were done, those with several homes.
     pub(super) several_percent: f64,
     /// Attempts that were decided against, for each change of several homes that was done.
     pub(super) aborts_per_change: Option<f64>,
@@ -251,7 +250,7 @@ pub(super) fn hot(
     labels: [&str; 2],
     duration: Duration,
 ) -> Result<Hot, String> {
-    let values = Values::default();
+    let values = Values::new()?;
     let fleet = start(program, round_trip, &values)?;
     let begin = Instant::now();
     let answers: Vec<Answered> = std::thread::scope(|scope| {

@@ -134,7 +134,7 @@ fn hot(found: &Found) -> Table {
     });
     Table {
         title: "Two names that everybody wants".to_owned(),
-        note: "Clients at all three sites change both names as fast as they are answered. With one home, two of three sites forward. Names move to where three of their changes in a row were asked for, so that two homes may become one: the share of changes with several homes says how often they were two. Aborts are attempts that the anchor decided against, for each of these; they were made again.".to_owned(),
+        note: "Clients at all three sites change both names as fast as they are answered. With one home, two of three sites forward. 64 keys take turns, since names that one device changes at one site three times in a row move there, and two homes would soon be one; the share of changes with several homes says whether they stayed two. Aborts are attempts that the anchor decided against, for each of these; they were made again.".to_owned(),
         columns: vec![
             Column::plotted("changes/s", 0),
             Column::plotted("p50 ms", 1),

@@ -40,6 +40,8 @@ pub struct FleetStart<'a> {
     pub round_trip: Option<Duration>,
     /// Whether each has a wall clock of its own, which can be set.
     pub has_clocks: bool,
+    /// Further keys that may change everything, with the secret of [`KEY`].
+    pub more_keys: &'a [String],
 }
 
 impl FleetStart<'_> {
@@ -53,6 +55,7 @@ impl FleetStart<'_> {
             has_network: false,
             round_trip: None,
             has_clocks: false,
+            more_keys: &[],
         }
     }
 
@@ -84,6 +87,7 @@ impl FleetStart<'_> {
             folder,
             program: self.program.to_owned(),
             ack: self.ack.to_owned(),
+            more_keys: self.more_keys.to_vec(),
             _turn: turn,
         };
         self.names.iter().for_each(|name| fleet.init(name));
@@ -117,6 +121,7 @@ pub struct Fleet {
     folder: TempDir,
     program: String,
     ack: String,
+    more_keys: Vec<String>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -161,13 +166,17 @@ impl Fleet {
 
     fn more_config(&self, site: usize) -> String {
         let secret = KEY.rsplit(':').next().unwrap_or_default();
-        let mut more = format!(
-            "[[key]]\nname = \"phone.\"\nsecret = \"{secret}\"\n[[grant]]\nkey = \"phone.\"\nzone = \"*\"\nnames = [\"*\"]\ntransfer = true\n"
-        );
+        let mut more = String::new();
+        for key in std::iter::once("phone.").chain(self.more_keys.iter().map(String::as_str)) {
+            // Writing to a string cannot fail.
+            let _ = write!(
+                more,
+                "[[key]]\nname = \"{key}\"\nsecret = \"{secret}\"\n[[grant]]\nkey = \"{key}\"\nzone = \"*\"\nnames = [\"*\"]\ntransfer = true\n"
+            );
+        }
         if site == 0 {
             let file = self.folder.path().join("fleet.zone");
             let (file, ack) = (file.display(), &self.ack);
-            // Writing to a string cannot fail.
             let _ =
                 write!(more, "[[zone]]\nname = \"{ZONE}\"\nfile = \"{file}\"\nack = \"{ack}\"\n");
         }

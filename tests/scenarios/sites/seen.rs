@@ -5,20 +5,22 @@
 //! Reads at any site may be a moment old, and are no part of that: what counts are changes with
 //! conditions, which the homes decide on.
 
+use crate::sites::history::entries;
 use crate::sites::order::{Fate, Operation, explain};
 use crate::sites::support::{
     BERLIN, EINHORN, FRANKFURT, INSIST_PAUSE, MUENCHEN, await_value, change, has_value, named,
     not_in_use, replacement, signed, value, values,
 };
 use einhorn_harness::{
-    Client, Fleet, FleetStart, Reply, SignedRequest, ZONE, await_that, key, now_seconds,
+    Client, Fleet, FleetStart, KEY, Reply, SignedRequest, ZONE, await_that, now_seconds,
     question_message, update_message,
 };
 use einhorn_wire::message::{Opcode, Rcode};
+use einhorn_wire::tsig::Key;
 use einhorn_wire::{Class, Record, RecordType};
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +34,9 @@ const CLIENTS: usize = 2;
 const ANSWER_TIME_MAX: Duration = Duration::from_millis(1_500);
 /// How long it goes on with one change.
 const CHANGE_TIME_MAX: Duration = Duration::from_secs(6);
+/// So many devices take turns: a name moves to where one device changes it three times in a row, and
+/// if there was one only, all names would soon have one home.
+const DEVICES: u32 = 16;
 /// Between two changes of a client.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Of these changes, so many come without a condition.
@@ -48,6 +53,7 @@ struct Clients {
     is_roaming: bool,
     is_over: AtomicBool,
     begin: Instant,
+    keys: Vec<Arc<Key>>,
     /// What was done beside them.
     beside: Mutex<Vec<Operation>>,
 }
@@ -60,6 +66,9 @@ impl Clients {
             is_roaming,
             is_over: AtomicBool::new(false),
             begin: Instant::now(),
+            keys: (key_names().iter())
+                .map(|name| Arc::new(KEY.replacen("phone.", name, 1).parse().expect("a key")))
+                .collect(),
             beside: Mutex::default(),
         }
     }
@@ -129,7 +138,8 @@ impl Clients {
         let octets = update_message(value as u16, ZONE, &conditions, &updates, None);
         let off = self.offsets[site].load(Ordering::Relaxed);
         let time = now_seconds().saturating_add_signed(off);
-        let octets = SignedRequest::new(octets, &key(), time).octets;
+        let key = &self.keys[value as usize % self.keys.len()];
+        let octets = SignedRequest::new(octets, key, time).octets;
         let began = self.now();
         let fate = self.insist(site, &octets)?;
         let writes = names.iter().map(|name| (*name, value)).collect();
@@ -163,9 +173,14 @@ impl Clients {
     }
 }
 
+fn key_names() -> Vec<String> {
+    (0..DEVICES).map(|number| format!("device{number}.")).collect()
+}
+
 /// Three sites, and a name at home at each; the value that all names have.
 fn begin(start: &FleetStart<'_>) -> Option<(Fleet, u32)> {
-    let fleet = start.start()?;
+    let more_keys = &key_names();
+    let fleet = FleetStart { more_keys, ..*start }.start()?;
     let first = value();
     for (site, label) in LABELS.iter().enumerate() {
         change(fleet.dns(site), &signed(&[not_in_use(label)], &replacement(label, first)));
@@ -177,6 +192,7 @@ fn begin(start: &FleetStart<'_>) -> Option<(Fleet, u32)> {
 /// Waits until nothing is under way, adds what all sites show then to what clients saw, and looks
 /// for an order of it all.
 fn end(fleet: &Fleet, clients: &Clients, first: u32, mut seen: Vec<Operation>) {
+    let over = clients.begin.elapsed();
     seen.append(&mut clients.beside.lock().expect("a list"));
     fleet.settle();
     await_that("no open intents", || {
@@ -196,6 +212,12 @@ fn end(fleet: &Fleet, clients: &Clients, first: u32, mut seen: Vec<Operation>) {
         let (ended, writes) = (clients.now(), Vec::new());
         seen.push(Operation { began, ended, expects, writes, fate: Fate::Done });
     }
+    let quiet = clients.begin.elapsed();
+    eprintln!(
+        "clients ended after {:.1} s, nothing was under way after {:.1} s",
+        over.as_secs_f64(),
+        quiet.as_secs_f64()
+    );
     let count = |fate| seen.iter().filter(|operation| operation.fate == fate).count();
     let (done, refused, unknown) = (count(Fate::Done), count(Fate::Refused), count(Fate::Unknown));
     let several = |operation: &&Operation| operation.writes.len() > 1;
@@ -204,10 +226,29 @@ fn end(fleet: &Fleet, clients: &Clients, first: u32, mut seen: Vec<Operation>) {
         "{done} changes done, {several} of them of several names; {refused} refused, {unknown} without an answer"
     );
     assert!(several > 10, "hardly anything was done");
+    let (commits, aborts) = await_that("decisions", || decisions(fleet));
+    eprintln!("changes of several homes in the logs: {commits} made, {aborts} attempts given up");
+    assert!(commits > 10, "hardly any had several homes");
     if let Err(why) = explain(&vec![first; LABELS.len()], seen) {
         panic!("what clients saw has no explanation: {why}");
     }
     fleet.check_end();
+}
+
+/// Decisions for changes of several homes, and against them, in all logs.
+fn decisions(fleet: &Fleet) -> Result<(usize, usize), String> {
+    let mut counts = (0, 0);
+    for site in fleet.running() {
+        for entry in entries(fleet, site)? {
+            match entry["committed"].as_bool() {
+                Some(true) => counts.0 += 1,
+                Some(false) => counts.1 += 1,
+                None => {}
+            }
+        }
+    }
+    // Sealing comes a moment after the answers.
+    if counts.0 > 0 { Ok(counts) } else { Err("there are none".to_owned()) }
 }
 
 /// Kills a site some time after a change of all names was sent to `gateway`, and starts it again.
