@@ -4,6 +4,7 @@
 //! server running behind it.
 #![allow(clippy::print_stdout, reason = "a command line tool: standard output is its interface")]
 
+mod commit;
 mod contest;
 mod echo;
 #[cfg(feature = "etcd")]
@@ -97,6 +98,7 @@ fn run_one(benchmark: Benchmark, options: &Options, arguments: &[String]) -> Res
         Benchmark::Sync => with_markdown(sync::measure(options, command_line)?),
         #[cfg(feature = "etcd")]
         Benchmark::Etcd => with_markdown(etcd::measure(options, command_line)?),
+        Benchmark::Commit => with_markdown(commit::measure(options, command_line)?),
         Benchmark::Instructions => with_markdown(instructions::measure(options, command_line)?),
     };
     println!("{text}");

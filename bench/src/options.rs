@@ -23,6 +23,7 @@ Measures Einhorn and its peers on this machine.
                 what waiting for other sites costs
   etcd          updates of a site with its log in an etcd (needs `--features etcd` for this program and
                 einhorn; not in `all`)
+  commit        changes that several sites decide on, over links of some length
   instructions  instructions for each query and update of Einhorn's (needs valgrind)
   all           all of them, one after the other
   html          only makes the page again from the figures that are there
@@ -70,17 +71,19 @@ pub(crate) enum Benchmark {
     Sync,
     #[cfg(feature = "etcd")]
     Etcd,
+    Commit,
 }
 
 impl Benchmark {
     /// In the order in which they run and are reported.
-    pub(crate) const ALL: [Benchmark; 6] = [
+    pub(crate) const ALL: [Benchmark; 7] = [
         Benchmark::Query,
         Benchmark::Memory,
         Benchmark::Transfer,
         Benchmark::Instructions,
         Benchmark::Update,
         Benchmark::Sync,
+        Benchmark::Commit,
     ];
 
     /// Its name on the command line.
@@ -94,6 +97,7 @@ impl Benchmark {
             Benchmark::Sync => "sync",
             #[cfg(feature = "etcd")]
             Benchmark::Etcd => "etcd",
+            Benchmark::Commit => "commit",
         }
     }
 }
@@ -149,6 +153,11 @@ impl Options {
     pub(crate) fn duration(&self, quick: Duration) -> Duration {
         let usual = if self.is_quick { quick } else { Duration::from_secs(DURATION_SECONDS) };
         self.duration.unwrap_or(usual)
+    }
+
+    /// How many changes are made one after the other.
+    pub(crate) fn changes(&self, usual: usize, quick: usize) -> usize {
+        if self.is_quick { quick } else { usual }
     }
 
     /// Hosts in the zone, unless the command line says otherwise.
