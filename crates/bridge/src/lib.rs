@@ -12,6 +12,7 @@ pub mod codec;
 pub mod codes;
 pub mod convert;
 pub mod copybook;
+pub mod ebcdic;
 pub mod item;
 pub mod record;
 pub mod report;

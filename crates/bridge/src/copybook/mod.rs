@@ -1,4 +1,16 @@
-//! Records described by a COBOL copybook, and decks of cards.
+//! Records of fixed and variable length, as COBOL copybooks describe them.
+
+mod clauses;
+mod error;
+mod lexer;
+pub mod numeric;
+mod picture;
+mod schema;
+
+pub use error::CopybookError;
+pub use lexer::SourceForm;
+pub use picture::DIGITS_MAX;
+pub use schema::{BinarySizes, Field, Kind, Record, VariableTable, parse};
 
 use crate::codec::{Decode, Encode, Format, Options, Refusal};
 
