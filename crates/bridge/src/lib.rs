@@ -8,6 +8,7 @@
 //!
 //! It never opens a file or a socket, and never reads a clock: octets in, octets out.
 
+pub mod cards;
 pub mod codec;
 pub mod codes;
 pub mod convert;

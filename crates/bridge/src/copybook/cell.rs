@@ -121,9 +121,14 @@ impl Cell {
                 }
                 let mut value = 0_i128;
                 for (at, octet) in digits.iter().enumerate() {
-                    let digit = octet.checked_sub(zero).filter(|digit| *digit <= 9).ok_or_else(
-                        || self.fault(FaultCode::BadNumber, at, format!("octet {octet:02X} is no digit")),
-                    )?;
+                    let digit =
+                        octet.checked_sub(zero).filter(|digit| *digit <= 9).ok_or_else(|| {
+                            self.fault(
+                                FaultCode::BadNumber,
+                                at,
+                                format!("octet {octet:02X} is no digit"),
+                            )
+                        })?;
                     value = value * 10 + i128::from(digit);
                 }
                 Ok(value)

@@ -3,9 +3,9 @@
 //! A date is midnight in the zone that the layout names. A local time that there was twice or
 //! never says nothing certain, and is a fault.
 
+use jiff::Timestamp;
 use jiff::civil::{self, DateTime};
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::Timestamp;
 
 /// How a date is written in digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -66,18 +66,16 @@ impl Calendar {
             _ => (number, 0),
         };
         let by_day = matches!(form, DateForm::YearDay2 | DateForm::YearDay4);
-        let (year, rest) = if by_day {
-            (date / 1000, date % 1000)
-        } else {
-            (date / 10_000, date % 10_000)
-        };
+        let (year, rest) =
+            if by_day { (date / 1000, date % 1000) } else { (date / 10_000, date % 10_000) };
         let year = match form {
             DateForm::YearDay2 | DateForm::YearMonthDay2 => self.windowed(year)?,
             _ => i16::try_from(year).ok().filter(|year| *year <= 9999)?,
         };
         let date = if by_day {
             let first = civil::Date::new(year, 1, 1).ok()?;
-            let day = i16::try_from(rest).ok().filter(|day| (1..=first.days_in_year()).contains(day))?;
+            let day =
+                i16::try_from(rest).ok().filter(|day| (1..=first.days_in_year()).contains(day))?;
             first.checked_add(jiff::Span::new().days(day - 1)).ok()?
         } else {
             civil::Date::new(year, (rest / 100) as i8, (rest % 100) as i8).ok()?
@@ -107,7 +105,8 @@ impl Calendar {
             }
             _ => Some(local.year()).filter(|year| *year >= 0)?,
         };
-        let (year, month, day) = (i128::from(year), i128::from(local.month()), i128::from(local.day()));
+        let (year, month, day) =
+            (i128::from(year), i128::from(local.month()), i128::from(local.day()));
         Some(match form {
             DateForm::YearDay2 | DateForm::YearDay4 => {
                 year * 1000 + i128::from(local.day_of_year())

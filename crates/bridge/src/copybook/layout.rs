@@ -44,7 +44,7 @@ pub enum Owner {
 /// Which records count towards a trailer's count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Counts {
+pub(crate) enum Counts {
     /// Those of hosts.
     #[default]
     Details,

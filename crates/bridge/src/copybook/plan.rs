@@ -20,14 +20,24 @@ const CELLS_MAX: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) length: usize,
-    /// Octets of the shortest.
-    pub(crate) length_min: usize,
     pub(crate) when: Option<(Cell, Vec<u8>)>,
     pub(crate) template: Vec<u8>,
     pub(crate) generation: Option<Cell>,
-    /// The count of a table of variable length, and octets of one element.
-    pub(crate) variable: Option<(Cell, usize)>,
+    /// The table of variable length at its end.
+    pub(crate) table: Option<Table>,
     source: usize,
+}
+
+/// A table of variable length.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) count_cell: Cell,
+    /// The smallest and the largest count.
+    pub(crate) count: (usize, usize),
+    /// Octets before it.
+    pub(crate) start: usize,
+    /// Octets of one element.
+    pub(crate) stride: usize,
 }
 
 /// What is in a trailer.
@@ -75,6 +85,38 @@ pub struct Plan {
     pub(crate) rest: Vec<(usize, usize)>,
     /// SHA-256 of the copybook and the layout.
     pub layout_sha256: [u8; 32],
+}
+
+impl Part {
+    /// Whether a record is of this kind.
+    pub(crate) fn is(&self, body: &[u8]) -> bool {
+        self.when.as_ref().is_none_or(|(cell, octets)| cell.octets(body) == Some(octets))
+    }
+
+    /// What is wrong with the length of a record, if anything is.
+    pub(crate) fn length_fault(&self, body: &[u8]) -> Option<String> {
+        let Some(table) = &self.table else {
+            let wanted = self.length;
+            return (body.len() != wanted).then(|| {
+                format!("the record has {} octets, but should have {wanted}", body.len())
+            });
+        };
+        let (min, max) = table.count;
+        match table.count_cell.number(body).map(usize::try_from) {
+            Ok(Ok(count)) if (min..=max).contains(&count) => {
+                let wanted = table.start + count * table.stride;
+                (body.len() != wanted).then(|| {
+                    let name = &table.count_cell.name;
+                    format!(
+                        "the record has {} octets, but with {count} in {name} it should have \
+                         {wanted}",
+                        body.len()
+                    )
+                })
+            }
+            _ => Some(format!("{} is no count from {min} to {max}", table.count_cell.name)),
+        }
+    }
 }
 
 impl Plan {
@@ -187,20 +229,22 @@ impl Compiler<'_> {
             Ok::<_, String>((cell, octets))
         });
         let when = when.transpose()?;
-        let mut length_min = described.length;
-        let mut variable = None;
-        if let Some(table) = &described.variable {
-            length_min -= (table.count.1 - table.count.0) * table.stride;
-            let mut cells = self.cells_of(&described.fields[table.count_field])?;
-            variable = cells.pop().map(|cell| (cell, table.stride));
+        let mut table = None;
+        if let Some(variable) = &described.variable {
+            let (count, stride) = (variable.count, variable.stride);
+            let start = described.length - count.1 * stride;
+            let mut cells = self.cells_of(&described.fields[variable.count_field])?;
+            let count_cell = cells.pop().filter(|cell| cell.range().1 >= count.1 as i128);
+            let count_cell = count_cell
+                .ok_or_else(|| format!("the count of the table in {record} has too few digits"))?;
+            table = Some(Table { count_cell, count, start, stride });
         }
         Ok(Part {
             length: described.length,
-            length_min,
             when,
             template,
             generation: generation.map(|name| self.cell(source, name)).transpose()?,
-            variable,
+            table,
             source,
         })
     }
@@ -237,7 +281,10 @@ impl Compiler<'_> {
     }
 
     fn cells_of(&self, field: &schema::Field) -> Result<Vec<Cell>, String> {
-        let own = field.path.last().map_or("FILLER", |name| if name.is_empty() { "FILLER" } else { name });
+        let own = field
+            .path
+            .last()
+            .map_or("FILLER", |name| if name.is_empty() { "FILLER" } else { name });
         let mut places = vec![(field.offset, own.to_owned())];
         for (count, stride) in &field.tables {
             if places.len().saturating_mul(*count) > CELLS_MAX {
@@ -275,7 +322,7 @@ impl Compiler<'_> {
         let cells = self.cells(detail.source, &mapping.field)?;
         let Some(first) = cells.first() else { return Err("is not there".to_owned()) };
         check_form(host, mapping.form, first)?;
-        let (unset, never) = defaults(host, mapping.form, first);
+        let (unset, never) = defaults(mapping.form, first);
         let sentinels = |given: &Option<Vec<String>>, default: Vec<Sentinel>| match given {
             None => Ok(default),
             Some(texts) => {
@@ -294,8 +341,7 @@ impl Compiler<'_> {
         let parts = [Some(&plan.detail), plan.header.as_ref()];
         let trailer = plan.trailer.as_ref().map(|trailer| &trailer.part);
         let parts: Vec<&Part> = parts.into_iter().chain([trailer]).flatten().collect();
-        if plan.framing == Framing::Fixed && parts.iter().any(|part| part.length != part.length_min)
-        {
+        if plan.framing == Framing::Fixed && parts.iter().any(|part| part.table.is_some()) {
             return Err("records = \"fixed\" does not go with DEPENDING ON".to_owned());
         }
         if plan.framing == Framing::Fixed && parts.iter().any(|part| part.length != parts[0].length)
@@ -361,7 +407,7 @@ fn check_form(host: FieldName, form: Form, cell: &Cell) -> Result<(), String> {
 }
 
 /// What means "not set" and "never" where the layout does not say.
-fn defaults(host: FieldName, form: Form, cell: &Cell) -> (Vec<Sentinel>, Vec<Sentinel>) {
+fn defaults(form: Form, cell: &Cell) -> (Vec<Sentinel>, Vec<Sentinel>) {
     let blank = cell.is_readable().then(|| Sentinel::Filled(cell.coding.page.space()));
     let low = Sentinel::Filled(0);
     let mut unset: Vec<Sentinel> = blank.into_iter().collect();
@@ -379,7 +425,7 @@ fn defaults(host: FieldName, form: Form, cell: &Cell) -> (Vec<Sentinel>, Vec<Sen
         // Four spaces are an address, 32.32.32.32 or 64.64.64.64.
         unset.remove(0);
     }
-    if form == Form::Date(super::dates::DateForm::YearDay2) && host == FieldName::Expires {
+    if form == Form::Date(super::dates::DateForm::YearDay2) {
         never.push(Sentinel::Number(99_365));
     }
     (unset, never)
@@ -402,7 +448,7 @@ fn uncovered(plan: &Plan) -> Result<Vec<(usize, usize)>, String> {
     others.extend(plan.sequence.iter().map(|(cell, _)| cell));
     others.extend(cards.map(|cards| &cards.action));
     others.extend(cards.and_then(|cards| cards.base_revision.as_ref()));
-    others.extend(plan.detail.variable.iter().map(|(cell, _)| cell));
+    others.extend(plan.detail.table.iter().map(|table| &table.count_cell));
     for cell in others {
         covered[cell.offset..cell.offset + cell.length].fill(Some(&cell.name));
     }
