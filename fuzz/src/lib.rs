@@ -7,6 +7,7 @@
 mod dns;
 mod ledger;
 mod links;
+mod mainframe;
 mod text;
 mod world;
 
@@ -41,6 +42,11 @@ pub const TARGETS: &[Target] = &[
     ("tile_path", ledger::tile_path),
     ("tile", ledger::tile),
     ("bundle", ledger::bundle),
+    ("copybook", mainframe::copybook),
+    ("layout", mainframe::layout),
+    ("mainframe_records", mainframe::records),
+    ("cards", mainframe::cards),
 ];
 
+pub use mainframe::{CARD_COPYBOOK, CARD_LAYOUT, COPYBOOK, LAYOUT};
 pub use world::{LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT, snapshot_octets, stored_entries};

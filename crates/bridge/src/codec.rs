@@ -5,9 +5,9 @@
 //! they were read, if they come from its own format: a file that is only passed through comes out
 //! octet by octet.
 
-use crate::copybook;
 use crate::item::{Item, Output, Sink, Source};
 use crate::record::FieldName;
+use crate::{copybook, dhcpd_leases, etc_hosts, hosts_txt, json, rfc606, zone};
 use einhorn_wire::Name;
 use std::str::FromStr;
 
@@ -63,7 +63,7 @@ impl Format {
     pub fn holds(self, field: FieldName) -> bool {
         use FieldName::{
             Addresses, Changed, Expires, Hardware, Machine, Name, Nicknames, Others, Protocols,
-            Sidecar, Status, System, Ttl,
+            Remark, Sidecar, Status, System, Ttl,
         };
         match self {
             Format::Json => true,
@@ -74,12 +74,12 @@ impl Format {
                 matches!(field, Name | Addresses | Nicknames | Protocols | Machine | System)
                     || matches!(field, Status | Sidecar)
             }
-            Format::EtcHosts => matches!(field, Name | Addresses | Nicknames),
+            Format::EtcHosts => matches!(field, Name | Addresses | Nicknames | Remark),
             Format::Zone => {
                 matches!(field, Name | Addresses | Nicknames | Machine | System | Ttl | Others)
             }
             Format::DhcpdLeases => {
-                matches!(field, Name | Addresses | Hardware | Status | Changed | Expires)
+                matches!(field, Name | Addresses | Hardware | Status | Changed | Expires | Sidecar)
             }
             // What a layout maps decides.
             Format::Copybook | Format::Cards => true,
@@ -202,7 +202,12 @@ pub trait Encode {
 pub fn decoder(format: Format, options: &Options) -> Result<Box<dyn Decode>, Refusal> {
     match format {
         Format::Copybook | Format::Cards => copybook::decoder(format, options),
-        _ => Err(Refusal::Option { format: format.name(), option: "a codec, which comes next" }),
+        Format::HostsTxt => Ok(Box::new(hosts_txt::Decoder::new(&options.source))),
+        Format::Rfc606 => Ok(rfc606::decoder(options)),
+        Format::EtcHosts => Ok(etc_hosts::decoder(options)),
+        Format::Zone => Ok(zone::decoder(options)),
+        Format::DhcpdLeases => Ok(dhcpd_leases::decoder(options)),
+        Format::Json => Ok(json::decoder(options)),
     }
 }
 
@@ -213,7 +218,12 @@ pub fn decoder(format: Format, options: &Options) -> Result<Box<dyn Decode>, Ref
 pub fn encoder(format: Format, options: &Options) -> Result<Box<dyn Encode>, Refusal> {
     match format {
         Format::Copybook | Format::Cards => copybook::encoder(format, options),
-        _ => Err(Refusal::Option { format: format.name(), option: "a codec, which comes next" }),
+        Format::HostsTxt => Ok(Box::new(hosts_txt::Encoder)),
+        Format::Rfc606 => Ok(Box::new(rfc606::Encoder)),
+        Format::EtcHosts => Ok(Box::new(etc_hosts::Encoder)),
+        Format::Zone => Ok(Box::new(zone::Encoder::new(&options.origin))),
+        Format::DhcpdLeases => Ok(Box::new(dhcpd_leases::Encoder)),
+        Format::Json => Ok(Box::new(json::Encoder::default())),
     }
 }
 

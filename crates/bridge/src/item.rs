@@ -42,6 +42,8 @@ pub struct Between {
     pub place: Place,
     /// The octets, line ends included.
     pub octets: Text,
+    /// Whether a record says the same: the octets are an entry that was taken into another one.
+    pub is_part_of_record: bool,
 }
 
 /// Something odd that was understood all the same.
@@ -128,7 +130,7 @@ impl Output {
             }
             Item::Between(between) => {
                 let text = between.octets.octets().trim_ascii();
-                if !text.is_empty() {
+                if !text.is_empty() && !between.is_part_of_record {
                     let text = Text::from(text);
                     self.lose(LossCode::CommentNotHeld, &none, FieldName::Remark, text);
                 }

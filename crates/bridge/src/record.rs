@@ -368,6 +368,11 @@ impl Record {
         (raw.format == format).then(|| raw.octets.octets())
     }
 
+    /// Gives it the octets that say the same as it does.
+    pub(crate) fn set_raw(&mut self, raw: Raw) {
+        self.raw = Some(raw);
+    }
+
     /// The key and the fields alone.
     pub fn into_parts(self) -> (Key, Fields) {
         (self.key, self.fields)

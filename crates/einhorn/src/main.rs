@@ -1,6 +1,7 @@
 //! The command line: reads arguments, calls the room that does the work, prints what came of it.
 //! It never holds logic of its own beyond that.
 
+mod bridge;
 mod client;
 mod complete;
 mod confirm;
@@ -48,6 +49,9 @@ enum Command {
     /// Which sites there are, and what they do.
     #[command(subcommand)]
     Site(site::Command),
+    /// Translate files of host records.
+    #[command(subcommand)]
+    Bridge(bridge::Command),
     /// How this site sees itself and the others.
     Status(status::Arguments),
     /// Make a running node read its keys and grants again.
@@ -102,6 +106,7 @@ fn main() -> ExitCode {
         Command::Ledger(command) => ledger::run(command),
         Command::Zone(command) => zone::run(command),
         Command::Site(command) => site::run(command),
+        Command::Bridge(command) => bridge::run(command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Reload { data } => {
             source::ask(&data, &einhorn_ingress::control::Command::Reload).and_then(print)

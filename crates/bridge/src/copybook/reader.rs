@@ -110,7 +110,12 @@ impl Reader {
             }
         }
         let format = self.plan.format;
-        sink.item(Item::Between(Between { format, place: self.place, octets: whole.into() }));
+        sink.item(Item::Between(Between {
+            format,
+            place: self.place,
+            octets: whole.into(),
+            is_part_of_record: false,
+        }));
         Ok(())
     }
 

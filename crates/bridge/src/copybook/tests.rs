@@ -448,3 +448,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn other_formats_hold_what_a_master_says() {
+    use crate::convert::convert;
+    let options = options(MASTER, MASTER_LAYOUT);
+    let file = master();
+    let (json, report) = convert(Format::Copybook, Format::Json, &file, &options).expect("JSON");
+    assert_eq!((report.records, report.generation), (3, Some(1)));
+    assert_eq!(report.losses, []);
+    let (again, _) = convert(Format::Json, Format::Copybook, &json, &options).expect("a master");
+    assert_eq!(again, file);
+    let (table, report) =
+        convert(Format::Copybook, Format::HostsTxt, &file, &options).expect("a host table");
+    let table = String::from_utf8(table).expect("text");
+    assert!(table.contains("HOST : 26.0.0.73 : SRI-NIC : VAX-780"), "{table}");
+    let expires = report.losses.iter().filter(|loss| loss.field == FieldName::Expires);
+    assert_eq!(expires.count(), 3, "a host table has no dates");
+    let (back, _) =
+        convert(Format::HostsTxt, Format::Copybook, table.as_bytes(), &options).expect("a master");
+    assert_eq!(records(&read(&options, &back)).len(), 3);
+}

@@ -7,6 +7,7 @@ use super::reader::{Class, classify, padded};
 use super::tally::Tally;
 use crate::codec::{Encode, Format, Refusal};
 use crate::codes::LossCode;
+use crate::held::shown;
 use crate::item::{Item, Output};
 use crate::record::{FieldName, Kind, Record};
 use crate::text::Text;
@@ -82,6 +83,11 @@ impl Writer {
             if !sidecar::ALL.iter().any(|own| own.as_bytes() == what.octets()) {
                 let value = format!("{what}: {value}");
                 out.lose(LossCode::SidecarNotHeld, &name, FieldName::Sidecar, value);
+            }
+        }
+        for (field, value) in shown(record.fields()) {
+            if let Err(code) = value {
+                out.lose(code, &name, field, "");
             }
         }
         let (body, missing) = host::write(plan, &name, record.fields(), &record.sidecar);
