@@ -8,6 +8,7 @@ mod agent;
 mod dns;
 mod ledger;
 mod links;
+mod mainframe;
 mod text;
 mod world;
 
@@ -46,6 +47,11 @@ pub const TARGETS: &[Target] = &[
     ("trace", agent::trace),
     ("cases", agent::cases),
     ("decision", agent::decision),
+    ("copybook", mainframe::copybook),
+    ("layout", mainframe::layout),
+    ("mainframe_records", mainframe::records),
+    ("cards", mainframe::cards),
 ];
 
+pub use mainframe::{CARD_COPYBOOK, CARD_LAYOUT, COPYBOOK, LAYOUT};
 pub use world::{LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT, snapshot_octets, stored_entries};

@@ -29,6 +29,7 @@ const PACKAGES: [Package; 12] = [
     Package { name: "protobuf-compiler", programs: &["protoc"], service: None },
     Package { name: "iproute2", programs: &["ip"], service: None },
     Package { name: "faketime", programs: &["faketime"], service: None },
+    Package { name: "gnucobol3", programs: &["cobc"], service: None },
     Package { name: "nftables", programs: &["nft"], service: Some("nftables") },
 ];
 

@@ -2,6 +2,7 @@
 //! It never holds logic of its own beyond that.
 
 mod agent;
+mod bridge;
 mod client;
 mod complete;
 mod confirm;
@@ -56,6 +57,9 @@ enum Command {
     /// Changes that wait for a person: look at them, decide.
     #[command(subcommand)]
     Review(review::Command),
+    /// Translate files of host records.
+    #[command(subcommand)]
+    Bridge(bridge::Command),
     /// How this site sees itself and the others.
     Status(status::Arguments),
     /// Make a running node read its keys and grants again.
@@ -112,6 +116,7 @@ fn main() -> ExitCode {
         Command::Zone(command) => zone::run(command),
         Command::Site(command) => site::run(command),
         Command::Review(command) => review::run(command),
+        Command::Bridge(command) => bridge::run(command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Reload { data } => {
             source::ask(&data, &einhorn_ingress::control::Command::Reload).and_then(print)
