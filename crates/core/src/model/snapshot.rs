@@ -15,6 +15,7 @@
 //! differ (octets key, option of octets record), list of octets of uncovered records, list of
 //! names (octets record). A record is as it lies in memory.
 
+use crate::commit::bug::{Bug, has};
 use super::codec::{Malformed, Put, TOO_SHORT, Take};
 use super::points::Point;
 use super::settings::Settings;
@@ -234,7 +235,9 @@ impl Decoder {
             }
             Due::Requests(left) => {
                 let (id, until_seconds, at) = (take.array()?, take.u64()?, take.position()?);
-                self.state.requests.insert(id, until_seconds, at);
+                if !has(Bug::DoneForgottenAtRestart) {
+                    self.state.requests.insert(id, until_seconds, at);
+                }
                 *left -= 1;
             }
             Due::Nothing => return Err(Malformed("snapshot: octets after its end")),

@@ -6,6 +6,7 @@
 //! they come. What comes out does not depend on the mixture: a name takes an after-image only if it
 //! ranks higher than what it has, zones have incarnations, the sites a version.
 
+use crate::commit::bug::{Bug, has};
 use super::entry::{Body, Cause, Change, Entry};
 use super::fold_error::FoldError;
 use super::points::Point;
@@ -369,7 +370,10 @@ impl State {
         at: Position,
         effects: &mut Effects,
     ) -> Result<(), FoldError> {
-        self.requests.insert(Requests::short(&change.request), change.remember_until_seconds, at);
+        if at.origin == self.origin || !has(Bug::DoneElsewhereForgotten) {
+            let short = Requests::short(&change.request);
+            self.requests.insert(short, change.remember_until_seconds, at);
+        }
         if self.removed.get(&change.zone).is_some_and(|removed| change.incarnation <= *removed) {
             return Ok(());
         }

@@ -6,6 +6,7 @@
 //! intent. Logs may be folded in any mixture: a finish before its decision, and in a log that was
 //! taken over even an intent after its finish.
 
+use crate::commit::bug::{Bug, has};
 use super::codec::{Malformed, Put, Take};
 use super::entry::{Body, Change};
 use super::{Effects, FoldError, Origin, Position, State};
@@ -238,7 +239,7 @@ impl Transactions {
         self.finished.insert((id, participant));
         // Names are free where it is known what became of them: who has only this, and not the
         // decision, would go on from what they were before it.
-        if self.decided.contains_key(&id) {
+        if self.decided.contains_key(&id) || has(Bug::FreedAtFinish) {
             self.close_intent(id, participant);
         }
         self.note_over(id);
@@ -343,6 +344,9 @@ impl State {
         let id = match body {
             Body::Intent { transaction, changes } => {
                 self.transactions.fold_intent(at, time_ms, transaction, changes);
+                for change in changes.iter().filter(|_| has(Bug::IntentShown)) {
+                    self.fold_change(change, time_ms, at, effects)?;
+                }
                 transaction.id
             }
             Body::Decision { transaction, is_commit, intents, changes } => {
