@@ -269,7 +269,8 @@ impl<R> Commit<R> {
         let Some(Begin { name, previous, leftovers }) = self.begin.take() else { return };
         if self.state.next_index() == 0 {
             self.begin_log(now_ms, self.state.origin, name, previous);
-            for (position, octets) in leftovers.into_iter().filter(|_| !has(Bug::LeftoversDropped)) {
+            for (position, octets) in leftovers.into_iter().filter(|_| !has(Bug::LeftoversDropped))
+            {
                 self.keep_leftover(now_ms, position, octets);
             }
         }

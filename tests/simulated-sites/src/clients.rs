@@ -323,9 +323,7 @@ fn not_done<'r>(request: &'r Request, changes: &[NameChanges]) -> Option<&'r Nam
     let missing = added.find(|(owner, rtype, rdata)| {
         let names = changes.iter().flat_map(|change| &change.names);
         let mut after = names.filter(|name| name.owner == **owner).flat_map(|name| &name.after);
-        let has = |set: &RrSet| {
-            set.rtype == **rtype && set.contains(rdata)
-        };
+        let has = |set: &RrSet| set.rtype == **rtype && set.contains(rdata);
         !after.any(has)
     });
     missing.map(|(owner, ..)| owner)

@@ -14,8 +14,7 @@ use std::time::Instant;
 #[cfg(feature = "deliberate-bugs")]
 mod bugs;
 
-const USAGE: &str =
-    "usage: --seeds N [--from S] | --seed S [--bug NAME] | --bugs [--seeds N]";
+const USAGE: &str = "usage: --seeds N [--from S] | --seed S [--bug NAME] | --bugs [--seeds N]";
 /// Failing seeds after which nothing more is run.
 const FAILURES_MAX: usize = 20;
 

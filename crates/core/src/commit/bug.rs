@@ -25,6 +25,8 @@ pub enum Bug {
     DoneUnchecked,
     /// Names are free at a finish whose decision is not folded yet.
     FreedAtFinish,
+    /// A decision is forgotten as soon as its time is over, by whichever clock.
+    ForgottenEarly,
     /// Intents change their names at once, whatever is decided.
     IntentShown,
     /// A site endorses two successors for one log.
@@ -62,7 +64,7 @@ mod switch {
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Bug; 23] = [
+        pub const ALL: [Bug; 24] = [
             Bug::AcknowledgedEarly,
             Bug::LevelNotReached,
             Bug::LevelOfIntents,
@@ -72,6 +74,7 @@ mod switch {
             Bug::MoveUnderIntent,
             Bug::DoneUnchecked,
             Bug::FreedAtFinish,
+            Bug::ForgottenEarly,
             Bug::IntentShown,
             Bug::TwoEndorsements,
             Bug::ShortPrefix,

@@ -6,13 +6,13 @@
 //! content at the last point that it reached, and moves that on when all positions of the next one
 //! are folded. Transfers send only such content.
 
-use crate::commit::bug::{Bug, has};
 use super::step::{Changed, STEP_NAMES_MAX, Step};
 use super::tree::Tree;
 use super::zone::set_soa_serial;
 use super::{
     Effects, FoldError, History, NameRecord, Origin, Position, State, StepKind, Zone, changed_types,
 };
+use crate::commit::bug::{Bug, has};
 use einhorn_wire::{Name, RecordType};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

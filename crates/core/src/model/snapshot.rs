@@ -15,7 +15,6 @@
 //! differ (octets key, option of octets record), list of octets of uncovered records, list of
 //! names (octets record). A record is as it lies in memory.
 
-use crate::commit::bug::{Bug, has};
 use super::codec::{Malformed, Put, TOO_SHORT, Take};
 use super::points::Point;
 use super::settings::Settings;
@@ -23,6 +22,7 @@ use super::state::{Closed, Endorsed, Log, MapRootLogged};
 use super::transaction::Transactions;
 use super::tree::Tree;
 use super::{Effects, NameRecord, Origin, Registry, State, Zone};
+use crate::commit::bug::{Bug, has};
 use std::sync::Arc;
 
 const VERSION: u8 = 4;

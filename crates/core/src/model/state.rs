@@ -6,7 +6,6 @@
 //! they come. What comes out does not depend on the mixture: a name takes an after-image only if it
 //! ranks higher than what it has, zones have incarnations, the sites a version.
 
-use crate::commit::bug::{Bug, has};
 use super::entry::{Body, Cause, Change, Entry};
 use super::fold_error::FoldError;
 use super::points::Point;
@@ -14,6 +13,7 @@ use super::request::RequestId;
 use super::requests::Requests;
 use super::transaction::{TransactionId, Transactions};
 use super::{NameRecord, Origin, Position, Registry, Step, StepKind, Zone, Zones};
+use crate::commit::bug::{Bug, has};
 use einhorn_wire::Name;
 use std::collections::BTreeMap;
 use std::sync::Arc;

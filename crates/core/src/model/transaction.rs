@@ -6,10 +6,10 @@
 //! intent. Logs may be folded in any mixture: a finish before its decision, and in a log that was
 //! taken over even an intent after its finish.
 
-use crate::commit::bug::{Bug, has};
 use super::codec::{Malformed, Put, Take};
 use super::entry::{Body, Change};
 use super::{Effects, FoldError, Origin, Position, State};
+use crate::commit::bug::{Bug, has};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Identifies one attempt of a request that concerns several homes: a hash.
@@ -94,6 +94,11 @@ pub struct Intent {
     /// What becomes of the names at home there.
     pub changes: Vec<Change>,
 }
+
+/// How long a decision is kept after its deadline at least, in milliseconds: whoever answers for it
+/// must know the intents that it rests on, and sites whose clocks differ call the same moment by other
+/// names.
+pub(super) const KEPT_MS: u64 = 10_000;
 
 /// A decision, until all participants have finished.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,11 +264,12 @@ impl Transactions {
         }
     }
 
-    /// Forgets transactions that all participants have finished and whose time is over. What
-    /// arrives of them later is too late by its deadline.
+    /// Forgets transactions that all participants have finished and whose time is over for a while.
+    /// What arrives of them later is too late by its deadline.
     fn forget(&mut self, time_ms: u64) {
+        let kept_ms = if has(Bug::ForgottenEarly) { 0 } else { KEPT_MS };
         while let Some((deadline_ms, id)) = self.over.first().copied()
-            && deadline_ms < time_ms
+            && deadline_ms.saturating_add(kept_ms) < time_ms
         {
             self.over.pop_first();
             let Some(decided) = self.decided.remove(&id) else { continue };
