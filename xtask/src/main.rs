@@ -24,8 +24,9 @@ usage: cargo xtask COMMAND
                 licences and all tests but the long ones; installs the peers that tests need
   test full     the same, then the long tests and the documentation
   tidy          only the project's own rules: rooms, sizes, words, links
-  sim --seeds N [--from S] | --seed S
-                runs N seeds of the simulated sites, or one with everything that happened
+  sim --seeds N [--from S] | --seed S [--bug NAME] | --bugs [--seeds N]
+                runs N seeds of the simulated sites, or one with everything that happened; or puts
+                faults into the protocol and says which seed finds each
   bench WHAT    measures against the peers on this machine: query, memory, transfer, update,
                 instructions or all; see `cargo xtask bench --help`";
 
@@ -39,7 +40,9 @@ fn main() -> ExitCode {
         ["bench", ..] => bench::run(&arguments[1..]),
         ["sim", ..] => programs::run(
             programs::cargo()
-                .args(["run", "--release", "--quiet", "-p", "einhorn-simulated-sites", "--"])
+                .args(["run", "--release", "--quiet", "-p", "einhorn-simulated-sites"])
+                .args(deliberate_bugs(&words))
+                .arg("--")
                 .args(&arguments[1..]),
         ),
         ["help" | "-h" | "--help"] => {
@@ -58,4 +61,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What cargo needs for faults that are put into the protocol: no other build has them.
+fn deliberate_bugs(words: &[&str]) -> &'static [&'static str] {
+    let is_wanted = words.iter().any(|word| matches!(*word, "--bugs" | "--bug"));
+    if is_wanted { &["--features", "deliberate-bugs"] } else { &[] }
 }

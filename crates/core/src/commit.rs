@@ -14,6 +14,7 @@
 //! the only one.
 
 mod batch;
+pub mod bug;
 mod coalesce;
 mod coordinate;
 mod copies;
@@ -53,6 +54,7 @@ use crate::model::settings::Level;
 use crate::model::{Effects, Origin, Position, Publication, Registry, State};
 use crate::rules::update::Refusal;
 use batch::OCTETS_KEPT_MAX;
+use bug::{Bug, has};
 use coordinate::Coordination;
 use einhorn_wire::Name;
 use einhorn_wire::message::Rcode;
@@ -271,7 +273,8 @@ impl<R> Commit<R> {
         let Some(Begin { name, previous, leftovers }) = self.begin.take() else { return };
         if self.state.next_index() == 0 {
             self.begin_log(now_ms, self.state.origin, name, previous);
-            for (position, octets) in leftovers {
+            for (position, octets) in leftovers.into_iter().filter(|_| !has(Bug::LeftoversDropped))
+            {
                 self.keep_leftover(now_ms, position, octets);
             }
         }
@@ -305,6 +308,9 @@ impl<R> Commit<R> {
 
     /// What was seen may rest on a batch that is not durable yet, so the answer waits for it.
     fn answer_when_durable(&mut self, waiting: Waiting<R>, out: &mut Vec<Output<R>>) {
+        if has(Bug::AcknowledgedEarly) {
+            return Self::tell(waiting.asker, waiting.outcome, waiting.advice, out);
+        }
         match &mut self.in_flight {
             _ if !self.open.is_empty() => self.open.answers.push(waiting),
             Some(in_flight) => in_flight.answers.push(waiting),
@@ -391,6 +397,9 @@ impl<R> Commit<R> {
             copies: open.copies.into_iter().collect(),
             is_urgent: open.is_urgent,
         });
+        if has(Bug::SentEarly) {
+            self.send_to_followers(&append, out);
+        }
         out.push(Output::Append(Arc::clone(&append)));
         self.in_flight = Some(InFlight { append, publication, answers: open.answers });
     }

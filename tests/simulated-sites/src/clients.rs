@@ -5,12 +5,12 @@ use crate::disk::entry_at;
 use crate::operators::{DESK, PASSING, REGISTER, ZONES, name};
 use crate::world::{BEGIN_MS, Event, World};
 use einhorn_core::commit::DEADLINE_MS;
-use einhorn_core::model::entry::{Body, Entry};
+use einhorn_core::model::entry::{Body, Change as NameChanges, Entry};
 use einhorn_core::model::request::{
     Action, Commitment, Identity, Operation as Change, Outcome, Prerequisite, Request, RequestId,
 };
 use einhorn_core::model::settings::Level;
-use einhorn_core::model::{History, Position};
+use einhorn_core::model::{History, Position, RrSet};
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, RecordType};
 
@@ -93,6 +93,7 @@ impl World {
             self.clients[number].tries = 0;
         }
         self.clients[number].tries += 1;
+        self.counts.add("retries", u64::from(self.clients[number].tries > 1));
         let elsewhere = self.random.one_in(if self.clients[number].tries > 1 { 2 } else { 8 });
         let any = 1 + self.random.below(self.plan.sites.into()) as u16;
         let site = if elsewhere { any } else { self.clients[number].site };
@@ -266,10 +267,19 @@ impl World {
                 }
             }
         }
-        if matches!(found, Some(Entry { body: Body::Decision { .. }, .. })) {
-            self.count("acknowledged over several homes");
+        let asked = &self.operations[operation].request;
+        if let Some(missing) = not_done(asked, changes) {
+            return Err(format!(
+                "s{number} acknowledges operation {operation} as {at}, without what was asked for {missing}"
+            ));
         }
         let level = self.plan.levels[self.operations[operation].zone];
+        if let Some(Entry { body: Body::Decision { intents, .. }, .. }) = found {
+            self.count("acknowledged over several homes");
+            for intent in intents.into_iter().filter(|_| level > Level::Local) {
+                self.check_level(number, intent, level)?;
+            }
+        }
         self.check_level(number, at, level)
     }
 
@@ -295,6 +305,28 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// A name that was to get a record which these changes do not give it.
+fn not_done<'r>(request: &'r Request, changes: &[NameChanges]) -> Option<&'r Name> {
+    let Action::Update { operations, .. } = &request.action else { return None };
+    let is_deleted = |name: &Name, after: usize| {
+        let mut rest = operations.iter().skip(after);
+        rest.any(|operation| matches!(operation, Change::DeleteName(gone) if gone == name))
+    };
+    let mut added = operations.iter().enumerate().filter_map(|(at, operation)| match operation {
+        Change::Add { owner, rtype, rdata, .. } if !is_deleted(owner, at) => {
+            Some((owner, rtype, rdata))
+        }
+        _ => None,
+    });
+    let missing = added.find(|(owner, rtype, rdata)| {
+        let names = changes.iter().flat_map(|change| &change.names);
+        let mut after = names.filter(|name| name.owner == **owner).flat_map(|name| &name.after);
+        let has = |set: &RrSet| set.rtype == **rtype && set.contains(rdata);
+        !after.any(has)
+    });
+    missing.map(|(owner, ..)| owner)
 }
 
 /// An RRset so large that its change is stored in parts, from the second one of the name on.

@@ -43,13 +43,22 @@ impl World {
     pub(crate) fn count_entry(&mut self, entry: &Entry, parts: u64) {
         self.counts.add("entries in parts", u64::from(parts > 1));
         match &entry.body {
+            Body::Takeover { is_attested: true, .. } if self.plan.sites > 2 => {
+                self.count("takeovers attested of three sites");
+            }
             Body::Takeover { is_attested: true, .. } => self.count("takeovers attested"),
             Body::Takeover { .. } if self.plan.is_auto() => self.count("takeovers automatic"),
             Body::Takeover { .. } => self.count("takeovers manual"),
             Body::Withdrawal { round, .. } => {
                 self.count("withdrawals");
-                self.counts.add("second rounds", u64::from(*round > 1));
+                self.counts.add("second withdrawals", u64::from(*round > 1));
             }
+            Body::Endorsement { round, .. } => {
+                self.count("endorsements");
+                self.counts.add("endorsements in second rounds", u64::from(*round > 1));
+            }
+            Body::Decision { is_commit: false, .. } => self.count("decisions against"),
+            Body::Decision { .. } => self.count("decisions for"),
             Body::Leftover { .. } => self.count("leftovers"),
             Body::Publication { .. } => self.count("points"),
             Body::Change(change) => {

@@ -11,6 +11,15 @@ use std::sync::Arc;
 /// A stored entry.
 pub(crate) type Stored = Arc<[u8]>;
 
+/// Why appends fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DiskFault {
+    /// There is no room for anything before then.
+    Full { until: u64 },
+    /// The next sync fails: what was to be written is on the disk, or is not.
+    Sync,
+}
+
 /// What lies on a disk. A clone is a backup.
 #[derive(Clone, Default)]
 pub(crate) struct Disk {

@@ -1,5 +1,6 @@
 //! What goes wrong, and that it is put right at the end.
 
+use crate::disk::DiskFault;
 use crate::plan::Failovers;
 use crate::world::{Event, World};
 use einhorn_core::model::Origin;
@@ -54,6 +55,15 @@ pub(crate) enum Fault {
         site: u16,
         for_ms: u64,
     },
+    /// All sites but this one are down, so that only an operator's word lets it go on.
+    LoseOthers {
+        site: u16,
+    },
+    /// Appends fail from now on, or the next one does.
+    Disk {
+        site: u16,
+        fault: DiskFault,
+    },
 }
 
 impl Fault {
@@ -70,6 +80,9 @@ impl Fault {
             Fault::Clock { .. } => "clock steps",
             Fault::Suspend { .. } => "suspensions wanted",
             Fault::Lose { .. } => "losses wanted",
+            Fault::LoseOthers { .. } => "losses of a majority wanted",
+            Fault::Disk { fault: DiskFault::Full { .. }, .. } => "disks full",
+            Fault::Disk { fault: DiskFault::Sync, .. } => "syncs to fail",
         }
     }
 }
@@ -91,9 +104,31 @@ impl World {
         let for_ms = if self.random.one_in(2) { short } else { long };
         let plan = self.plan;
         if plan.failover != Failovers::None && self.random.one_in(4) {
-            // Long enough for the others to be sure.
-            let for_ms = self.between(6_000, 12_000);
+            let is_most = plan.failover == Failovers::Operator && plan.sites == 3;
+            if is_most && self.random.one_in(3) {
+                return self.act(Fault::LoseOthers { site });
+            }
+            // Long enough for the others to be sure, or back just when they are.
+            let for_ms = match self.random.one_in(2) {
+                true => self.between(1_300, 4_500),
+                false => self.between(6_000, 12_000),
+            };
+            if plan.sites > 2 && self.random.one_in(2) {
+                // One of those who must agree is away as well, for a while.
+                let (after, for_ms) = (self.between(1_000, 3_300), self.between(500, 4_000));
+                let and = match self.random.one_in(3) {
+                    true => Fault::Pause { site: other, for_ms },
+                    false => Fault::Split { site: other, is_whole: true, for_ms },
+                };
+                self.later(after, Event::Act(and));
+            }
             return self.act(Fault::Lose { site, for_ms });
+        }
+        if plan.disks && self.random.one_in(6) {
+            let until = self.now + for_ms;
+            let is_full = self.random.one_in(2);
+            let fault = if is_full { DiskFault::Full { until } } else { DiskFault::Sync };
+            return self.act(Fault::Disk { site, fault });
         }
         let fault = match self.random.below(10) {
             0 | 1 if plan.crashes => Fault::Crash { site, for_ms },
@@ -172,6 +207,11 @@ impl World {
                 Ok(())
             }
             Fault::Lose { site, for_ms } => self.lose(site, for_ms),
+            Fault::LoseOthers { site } => self.lose_others(site),
+            Fault::Disk { site, fault } => {
+                self.site(site).disk_fault = Some(fault);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -189,11 +229,11 @@ impl World {
     /// A site is down until it was taken over, or for so long.
     fn lose(&mut self, site: u16, for_ms: u64) -> Result<(), String> {
         let running = (1..=self.plan.sites).filter(|site| self.is_running(*site)).count();
-        if running < usize::from(self.plan.sites) || self.desk.lost.is_some() {
+        if running < usize::from(self.plan.sites) || !self.desk.lost.is_empty() {
             return Ok(());
         }
         if self.plan.failover == Failovers::Operator {
-            self.desk.lost = Some((site, self.now + 1_200));
+            self.desk.lost.insert(site, self.now + 1_200);
         }
         // With two sites only the operator's word says that it stays down.
         let for_ms = if self.plan.sites == 2 { 60_000 } else { for_ms };
@@ -202,15 +242,31 @@ impl World {
 
     /// A lost site that was taken over comes back.
     pub(crate) fn bring_back(&mut self) {
-        let Some((lost, _)) = self.desk.lost else { return };
-        if self.is_running(lost) {
-            self.desk.lost = None;
-        } else if self.is_taken_over(lost) {
-            self.desk.lost = None;
-            let life = self.site(lost).life;
-            let after = self.between(100, 3_000);
-            self.later(after, Event::Start { site: lost, life });
+        let all: Vec<u16> = self.desk.lost.keys().copied().collect();
+        for lost in all {
+            if self.is_running(lost) {
+                self.desk.lost.remove(&lost);
+            } else if self.is_taken_over(lost) {
+                self.desk.lost.remove(&lost);
+                let life = self.site(lost).life;
+                let after = self.between(100, 3_000);
+                self.later(after, Event::Start { site: lost, life });
+            }
         }
+    }
+
+    /// All but one site are down until they were taken over.
+    fn lose_others(&mut self, kept: u16) -> Result<(), String> {
+        let running = (1..=self.plan.sites).filter(|site| self.is_running(*site)).count();
+        if running < usize::from(self.plan.sites) || !self.desk.lost.is_empty() {
+            return Ok(());
+        }
+        for site in (1..=self.plan.sites).filter(|site| *site != kept) {
+            let looks_at = self.now + self.between(1_200, 2_500);
+            self.desk.lost.insert(site, looks_at);
+            self.crash(site, 60_000)?;
+        }
+        Ok(())
     }
 
     /// The disk of a site is what it once was.
@@ -241,8 +297,9 @@ impl World {
         self.note(|| "everything is put right".to_owned());
         self.is_chaos = false;
         self.splits.clear();
-        self.desk.lost = None;
+        self.desk.lost.clear();
         self.desk.is_healing = true;
+        self.sites.iter_mut().for_each(|site| site.disk_fault = None);
         for number in 1..=self.plan.sites {
             if !self.is_running(number) {
                 self.start(number)?;

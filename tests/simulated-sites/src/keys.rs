@@ -1,5 +1,6 @@
 //! Names and keys of the simulated sites, all made from their numbers.
 
+use crate::signatures::Signing;
 use einhorn_core::ledger::{Algorithm, SignerKey};
 use einhorn_core::model::{Origin, Site};
 
@@ -39,13 +40,13 @@ fn key(name: &str, algorithm: Algorithm, seed: &[u8; 32]) -> SignerKey {
 }
 
 /// What a site says of itself.
-pub(crate) fn card(site: u16, generation: u16) -> Site {
-    let key = log_key(Origin { site, generation });
+pub(crate) fn card(signing: &Signing, site: u16, generation: u16) -> Site {
+    let (_, log) = signing.log_key(Origin { site, generation });
     Site {
         name: site_name(site),
         addresses: Vec::new(),
-        logs: [(generation, key.verifier().to_string())].into_iter().collect(),
-        mirror_keys: vec![mirror_key(site).verifier().to_string()],
+        logs: [(generation, log)].into_iter().collect(),
+        mirror_keys: vec![signing.mirror_key(site).1],
         certificates: Vec::new(),
         is_suspended: false,
     }

@@ -3,12 +3,27 @@
 //!
 //! It drives the real [`einhorn_core::commit::Commit`] and checks what clients were told against
 //! what the logs say. It must never read a clock, and nothing of it is shipped.
+//!
+//! What goes wrong: crashes at any moment, with the batch under way on the disk or not; disks that are
+//! full and syncs that fail; links that break, stall and divide; pauses; clocks that are set; disks
+//! that are put back to old copies; sites suspended, lost, taken over by an operator or by the others,
+//! by two at once, and with a majority away on an operator's word. Frames come in order as long as
+//! their connection lives, as with TCP; connections that come again bring repetitions.
+//!
+//! What must hold is checked as it happens (an acknowledgement is on enough disks, does all that was
+//! asked for, and is shown; a serial is one content; a change of several names is shown as a whole; no
+//! two roots are cosigned) and at the end, after a time in peace (nothing acknowledged is lost, each
+//! request is done once, each name has one history, all sites have the same, nobody waits).
+//!
+//! A checker is worth what it finds: with the feature `deliberate-bugs` the protocol can be made wrong
+//! in one of many places, and `cargo xtask sim --bugs` says after how many seeds each is found.
 
 mod check;
 mod clients;
 mod counts;
 mod disk;
 mod faults;
+mod joint;
 mod keys;
 mod links;
 mod operators;
@@ -22,8 +37,11 @@ mod world;
 pub use counts::Counts;
 pub use plan::Plan;
 
-use signatures::Remembered;
-use world::World;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use world::{Watch, World};
+
+/// One seed of so many is run twice.
+pub const TWICE_EVERY: u64 = 10;
 
 /// What became of a seed.
 #[derive(Debug)]
@@ -32,7 +50,7 @@ pub struct Report {
     pub seed: u64,
     /// What kind of world it was.
     pub plan: Plan,
-    /// Stands for everything that happened, in order.
+    /// Stands for everything that happened, in order; the same for all if nobody looked.
     pub hash: u64,
     /// Requests that were acknowledged.
     pub acknowledged: usize,
@@ -46,14 +64,22 @@ pub struct Report {
     pub trace: Vec<String>,
 }
 
-/// Runs the world that follows from a seed; keeps all that happens if `is_traced`.
-pub fn run(seed: u64, is_traced: bool) -> Report {
-    run_with(seed, is_traced, &Remembered::default())
+/// Runs the world that follows from a seed, and keeps all that happens.
+pub fn run(seed: u64) -> Report {
+    run_with(seed, Watch { is_traced: true, ..Watch::default() })
 }
 
-fn run_with(seed: u64, is_traced: bool, signatures: &Remembered) -> Report {
-    let mut world = World::new(seed, is_traced, signatures);
-    let violation = world.run().err();
+fn run_with(seed: u64, watch: Watch) -> Report {
+    let mut world = World::new(seed, watch);
+    let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let violation = match ended {
+        Ok(ended) => ended.err(),
+        Err(panic) => {
+            let what = panic.downcast_ref::<String>().map(String::as_str);
+            let what = what.or_else(|| panic.downcast_ref::<&str>().copied());
+            Some(format!("it panics: {}", what.unwrap_or("it does not say why")))
+        }
+    };
     Report {
         seed,
         plan: world.plan,
@@ -66,19 +92,54 @@ fn run_with(seed: u64, is_traced: bool, signatures: &Remembered) -> Report {
     }
 }
 
-/// Runs a seed twice; what was wrong, with how to see it again.
+/// Runs a seed; what was wrong, with how to see it again. One of [`TWICE_EVERY`] is run a second time,
+/// with signatures instead of what stands for them, and must go the same way.
 ///
 /// # Errors
 /// Text for people.
 pub fn check(seed: u64) -> Result<Report, String> {
-    let signatures = Remembered::default();
-    let [first, second] = [(); 2].map(|()| run_with(seed, false, &signatures));
+    let is_hashed = seed.is_multiple_of(TWICE_EVERY);
+    let report = run_with(seed, Watch { is_hashed, ..Watch::default() });
     let again = format!("cargo xtask sim --seed {seed}");
-    if let Some(violation) = first.violation {
-        return Err(format!("seed {seed} ({:?}): {violation}\n  see it: {again}", first.plan));
+    if let Some(violation) = report.violation {
+        return Err(format!("seed {seed} ({:?}): {violation}\n  see it: {again}", report.plan));
     }
-    if first.hash != second.hash {
-        return Err(format!("seed {seed} went otherwise the second time\n  see it: {again}"));
+    if is_hashed {
+        let second = run_with(seed, Watch { is_hashed, is_signed: true, is_traced: false });
+        if second.hash != report.hash {
+            return Err(format!("seed {seed} went otherwise the second time\n  see it: {again}"));
+        }
     }
-    Ok(first)
+    Ok(report)
+}
+
+#[cfg(feature = "deliberate-bugs")]
+pub use einhorn_core::commit::bug::{Bug, put};
+
+/// Runs seeds from 0 on, with a fault in the protocol, until it is found: the seed, and what was said.
+#[cfg(feature = "deliberate-bugs")]
+pub fn find(bug: Bug, seeds_max: u64) -> Option<(u64, String)> {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let next = AtomicU64::new(0);
+    let found: Mutex<Option<(u64, String)>> = Mutex::new(None);
+    let first = || found.lock().ok().and_then(|found| found.as_ref().map(|found| found.0));
+    let worker = || {
+        put(Some(bug));
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first().unwrap_or(seeds_max) {
+                return;
+            }
+            let Some(violation) = run_with(seed, Watch::default()).violation else { continue };
+            if first().is_none_or(|known| seed < known)
+                && let Ok(mut found) = found.lock()
+            {
+                *found = Some((seed, violation));
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..threads).for_each(|_| _ = scope.spawn(worker)));
+    found.into_inner().ok().flatten()
 }

@@ -1,14 +1,20 @@
 //! Runs seeds of the simulated world: `--seeds N [--from S]` many, `--seed S` one with everything
-//! that happened. What fails is said with the command that shows it again.
+//! that happened. What fails is said with the command that shows it again. `--bugs [--seeds N]` puts
+//! faults into the protocol, one after the other, and says which seed finds each; `--seed S --bug NAME`
+//! shows one. That needs the feature `deliberate-bugs`.
 #![allow(clippy::print_stdout, reason = "a command line tool: standard output is its interface")]
 
+use einhorn_simulated_sites::TWICE_EVERY;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-const USAGE: &str = "usage: --seeds N [--from S] | --seed S";
+#[cfg(feature = "deliberate-bugs")]
+mod bugs;
+
+const USAGE: &str = "usage: --seeds N [--from S] | --seed S [--bug NAME] | --bugs [--seeds N]";
 /// Failing seeds after which nothing more is run.
 const FAILURES_MAX: usize = 20;
 
@@ -16,6 +22,19 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let number = |text: &str| text.parse::<u64>().ok();
+    #[cfg(feature = "deliberate-bugs")]
+    match words[..] {
+        ["--bugs"] => return bugs::find_all(bugs::SEEDS_MAX),
+        ["--bugs", "--seeds", max] => {
+            return bugs::find_all(number(max).unwrap_or(bugs::SEEDS_MAX));
+        }
+        ["--seed", seed, "--bug", bug] => {
+            if let Some(seed) = number(seed).filter(|_| bugs::put(bug)) {
+                return show(seed);
+            }
+        }
+        _ => {}
+    }
     let (count, from, one) = match words[..] {
         ["--seed", seed] => (None, None, number(seed)),
         ["--seeds", count] => (number(count), Some(0), None),
@@ -33,13 +52,13 @@ fn main() -> ExitCode {
 }
 
 fn show(seed: u64) -> ExitCode {
-    let report = einhorn_simulated_sites::run(seed, true);
+    let report = einhorn_simulated_sites::run(seed);
     for line in &report.trace {
         println!("{line}");
     }
     println!(
-        "{:?}: {} requests, {} acknowledged, hash {:016x}",
-        report.plan, report.requests, report.acknowledged, report.hash
+        "{:?}: {} requests, {} acknowledged, hash {:016x}\n{}",
+        report.plan, report.requests, report.acknowledged, report.hash, report.counts
     );
     match report.violation {
         Some(violation) => {
@@ -92,7 +111,7 @@ fn run_many(from: u64, count: u64) -> ExitCode {
     let seeds = next.into_inner().min(from + count) - from;
     let minutes = begun.elapsed().as_secs_f64() / 60.0;
     println!(
-        "{seeds} seeds, each twice, {failed} failed; {} requests acknowledged; {:.0} seeds per minute",
+        "{seeds} seeds, each {TWICE_EVERY}th twice, {failed} failed; {} requests acknowledged; {:.0} seeds per minute",
         acknowledged.into_inner(),
         seeds as f64 / minutes
     );

@@ -10,6 +10,7 @@ use einhorn_core::model::request::{Action, Commitment, Identity, Outcome, Reques
 use einhorn_core::model::settings::Settings;
 use einhorn_core::rules::zone::names_of_zone;
 use einhorn_wire::{Name, zonefile};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The token of requests that sites make for themselves.
@@ -33,8 +34,8 @@ pub(crate) struct Desk {
     done: usize,
     /// The request that is not answered yet: its id, the site, and when to ask again.
     asked: Option<(RequestId, u64)>,
-    /// The site that is to be taken over, and from when on.
-    pub(crate) lost: Option<(u16, u64)>,
+    /// The sites that are to be taken over, and from when on.
+    pub(crate) lost: BTreeMap<u16, u64>,
     /// Whether to suspend or resume a site.
     pub(crate) suspend: Option<(u16, bool)>,
     /// When the passing zone is made or removed next.
@@ -75,7 +76,7 @@ impl World {
             setup.push((zone, load(zone)));
         }
         for site in 2..=self.plan.sites {
-            let change = RegistryChange::Put { site: card(site, 1) };
+            let change = RegistryChange::Put { site: card(&self.signing, site, 1) };
             setup.push((ZONES[0], Action::Sites(change)));
         }
         for (zone, level) in ZONES.into_iter().zip(self.plan.levels) {
@@ -203,21 +204,26 @@ impl World {
         self.with(at, |commit, clock, out| commit.request(clock, request, DESK, out))
     }
 
-    /// Takes over from a site that is down.
+    /// Takes over from sites that are down.
     fn take_over(&mut self) -> Result<(), String> {
-        let Some((lost, from)) = self.desk.lost.filter(|(_, from)| *from <= self.now) else {
-            return Ok(());
-        };
-        self.desk.lost = Some((lost, from.max(self.now) + 500));
-        let running: Vec<u16> = (1..=self.plan.sites).filter(|s| self.is_running(*s)).collect();
-        let Some(at) = running.first().copied().filter(|_| !running.contains(&lost)) else {
-            return Ok(());
-        };
-        let is_attested = self.plan.sites == 2;
-        self.note(|| format!("an operator at s{at} takes over from {}", site_name(lost)));
-        let result: Option<Result<(), String>> = self
-            .with(at, |commit, clock, out| Some(commit.fail_over(clock, lost, is_attested, out)))?;
-        self.note(|| format!("{result:?}"));
+        let now = self.now;
+        let due = self.desk.lost.iter().filter(|(_, from)| **from <= now);
+        let due: Vec<u16> = due.map(|(lost, _)| *lost).collect();
+        for lost in due {
+            self.desk.lost.insert(lost, now + 500);
+            let running: Vec<u16> = (1..=self.plan.sites).filter(|s| self.is_running(*s)).collect();
+            if running.is_empty() || running.contains(&lost) {
+                continue;
+            }
+            // Operators do not always agree on who goes on: the sites must.
+            let at = running[self.random.below(running.len() as u64) as usize];
+            let is_attested = running.len() < usize::from(self.plan.sites) / 2 + 1;
+            self.note(|| format!("an operator at s{at} takes over from {}", site_name(lost)));
+            let result: Option<Result<(), String>> = self.with(at, |commit, clock, out| {
+                Some(commit.fail_over(clock, lost, is_attested, out))
+            })?;
+            self.note(|| format!("{result:?}"));
+        }
         Ok(())
     }
 

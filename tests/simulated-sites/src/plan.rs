@@ -22,6 +22,8 @@ pub struct Plan {
     pub suspensions: bool,
     /// Whether clocks are set to another time while a site runs.
     pub clock_steps: bool,
+    /// Whether disks are full, or syncs fail.
+    pub disks: bool,
     /// Whether sites start from snapshots.
     pub snapshots: bool,
     /// Whether there are changes that are stored in parts.
@@ -66,6 +68,7 @@ impl Plan {
             restores: random.one_in(8),
             suspensions: random.one_in(6),
             clock_steps: random.one_in(4),
+            disks: random.one_in(4),
             snapshots: random.one_in(3),
             is_large: random.one_in(6),
             passing_zone: random.one_in(3),
@@ -74,8 +77,8 @@ impl Plan {
                 1 | 2 if sites >= 3 => Failovers::Auto,
                 _ => Failovers::None,
             },
-            fault_interval_ms: 200 + random.below(2_000),
-            duration_ms: 4_000 + random.below(10_000),
+            fault_interval_ms: 150 + random.below(1_400),
+            duration_ms: 3_000 + random.below(6_000),
         };
         if seed.is_multiple_of(8) {
             plan.crashes = false;
@@ -84,6 +87,7 @@ impl Plan {
             plan.restores = false;
             plan.suspensions = false;
             plan.clock_steps = false;
+            plan.disks = false;
             plan.failover = Failovers::None;
         }
         // A disk that is set back is a lost one: what it had confirmed to others counts no more.
@@ -113,6 +117,7 @@ impl Plan {
             || self.restores
             || self.suspensions
             || self.clock_steps
+            || self.disks
             || self.snapshots
             || self.failover != Failovers::None
     }

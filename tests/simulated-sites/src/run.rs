@@ -1,5 +1,6 @@
 //! What happens when its time has come.
 
+use crate::disk::DiskFault;
 use crate::keys::{card, site_name};
 use crate::operators::REGISTER;
 use crate::world::{BEGIN_MS, Event, World};
@@ -70,6 +71,7 @@ impl World {
             Event::Wake { site, life }
             | Event::Seal { site, life }
             | Event::Register { site, life }
+            | Event::Stop { site, life }
             | Event::Written { site, life, .. }
             | Event::Streamed { site, life, .. } => {
                 if !self.is_of(site, life) {
@@ -115,11 +117,20 @@ impl World {
             Event::Client(client) => self.client(client),
             Event::Overdue(token) => self.overdue(token),
             Event::Fault => self.fault(),
+            Event::Act(fault) if self.is_chaos => self.act(fault),
+            Event::Act(_) => Ok(()),
+            Event::Stop { site, .. } => {
+                let for_ms = self.between(10, 1_500);
+                self.crash(site, for_ms)
+            }
         }
     }
 
     /// An append is on the disk.
     fn written(&mut self, number: u16, append: &Arc<Append>) -> Result<(), String> {
+        if let Some(fault) = self.disk_fault(number) {
+            return self.fail_append(number, fault);
+        }
         let site = self.site(number);
         site.writing = None;
         site.disk.append(append).map_err(|error| format!("s{number}: {error}"))?;
@@ -141,6 +152,31 @@ impl World {
         self.with(number, |commit, clock, out| commit.appended(clock, out))
     }
 
+    /// Why nothing can be appended now.
+    fn disk_fault(&mut self, number: u16) -> Option<DiskFault> {
+        let now = self.now;
+        let fault = &mut self.site(number).disk_fault;
+        *fault = fault.filter(|fault| !matches!(fault, DiskFault::Full { until } if *until <= now));
+        fault.take_if(|fault| *fault == DiskFault::Sync).or(*fault)
+    }
+
+    /// An append fails: the site acknowledges nothing any more, and is started again in a while.
+    fn fail_append(&mut self, number: u16, fault: DiskFault) -> Result<(), String> {
+        self.note(|| format!("s{number} cannot append: {fault:?}"));
+        self.count(match fault {
+            DiskFault::Full { .. } => "appends to full disks",
+            DiskFault::Sync => "syncs failed",
+        });
+        let site = self.site(number);
+        let life = site.life;
+        if let DiskFault::Full { .. } = fault {
+            site.writing = None;
+        }
+        let after = self.between(0, 500);
+        self.later(after, Event::Stop { site: number, life });
+        self.with(number, |commit, _, out| commit.append_failed("the disk fails", out))
+    }
+
     fn seal(&mut self, number: u16) -> Result<(), String> {
         let site = self.site(number);
         site.is_sealing = false;
@@ -156,6 +192,7 @@ impl World {
         site.zones = zones.clone();
         let moved = site.seen.publish(&zones, &steps);
         for zone in moved.map_err(|error| format!("s{number}: {error}"))? {
+            self.check_joint(number, zone)?;
             let (root, serial) = (zone.at_serial().state_root(), zone.serial);
             self.note(|| format!("s{number} publishes {} {serial}", zone.apex));
             let key = (zone.apex.to_string(), zone.incarnation, serial);
@@ -240,7 +277,7 @@ impl World {
             return Ok(());
         }
         self.later(700, Event::Register { site: number, life });
-        let change = RegistryChange::Put { site: card(number, origin.generation) };
+        let change = RegistryChange::Put { site: card(&self.signing, number, origin.generation) };
         self.note(|| format!("s{number} registers log {origin}"));
         let request = self.own_request(number, Action::Sites(change));
         self.with(number, |commit, clock, out| commit.request(clock, request, REGISTER, out))

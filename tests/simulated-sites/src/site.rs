@@ -1,8 +1,8 @@
 //! One simulated site: its disk, and what runs on it while it runs.
 
-use crate::disk::Disk;
-use crate::keys::{log_key, log_name, mirror_key, site_name};
-use crate::signatures::Remembered;
+use crate::disk::{Disk, DiskFault};
+use crate::keys::{log_name, site_name};
+use crate::signatures::Signing;
 use crate::steps::Seen;
 use einhorn_core::agent::Rules;
 use einhorn_core::commit::start::{Begin, Folding, Found, ended, find_takeover, own_log};
@@ -37,12 +37,14 @@ pub(crate) struct Site {
     /// What every query there sees.
     pub(crate) zones: Zones,
     pub(crate) seen: Seen,
+    /// Why the next appends fail.
+    pub(crate) disk_fault: Option<DiskFault>,
     tree: (Origin, Frontier),
-    signatures: Remembered,
+    signing: Signing,
 }
 
 impl Site {
-    pub(crate) fn new(number: u16, skew_ms: i64, must_prove: bool, signatures: Remembered) -> Site {
+    pub(crate) fn new(number: u16, skew_ms: i64, must_prove: bool, signing: Signing) -> Site {
         Site {
             number,
             skew_ms,
@@ -60,7 +62,8 @@ impl Site {
             zones: Zones::default(),
             seen: Seen::default(),
             tree: (Origin::NONE, Frontier::new()),
-            signatures,
+            signing,
+            disk_fault: None,
         }
     }
 
@@ -85,8 +88,8 @@ impl Site {
         let begin = (!is_begun).then(|| self.begin(&state, origin));
         let cosigned = &self.disk.cosigned;
         let setup = Setup {
-            signatures: Box::new(self.signatures.clone()),
-            mirror: Some(mirror_key(self.number)),
+            signatures: Box::new(self.signing.clone()),
+            mirror: Some(self.signing.mirror_key(self.number).0),
             copies,
             checkpoint: self.disk.checkpoints.get(&origin).cloned(),
             cosigned: cosigned.iter().map(|((log, site), size)| (*log, *site, *size)).collect(),
@@ -191,7 +194,7 @@ impl Site {
             return None;
         }
         let checkpoint = Checkpoint { origin: log_name(origin), size, root };
-        let signed = checkpoint.sign(&log_key(origin)).ok()?;
+        let signed = self.signing.sign(origin, checkpoint)?;
         self.disk.checkpoints.insert(origin, signed.clone());
         Some(signed)
     }

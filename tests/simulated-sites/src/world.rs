@@ -2,17 +2,19 @@
 
 use crate::clients::{Attempt, Client, Operation};
 use crate::counts::Counts;
+use crate::faults::Fault;
 use crate::links::{Connection, Split};
 use crate::operators::Desk;
 use crate::plan::Plan;
-use crate::signatures::Remembered;
+use crate::signatures::Signing;
 use crate::site::Site;
 use einhorn_core::commit::{Append, Output};
 use einhorn_core::ledger::Hash;
 use einhorn_core::link::Message;
-use einhorn_core::model::Origin;
+use einhorn_core::model::{Origin, Position};
 use einhorn_sim::random::Random;
-use std::collections::BTreeMap;
+use einhorn_wire::Name;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// When the world begins, in milliseconds since 1970.
@@ -35,6 +37,8 @@ pub(crate) enum Event {
     Client(usize),
     Overdue(u64),
     Fault,
+    Act(Fault),
+    Stop { site: u16, life: u64 },
 }
 
 /// Everything.
@@ -65,19 +69,37 @@ pub(crate) struct World {
     pub(crate) set_back: BTreeMap<Origin, u64>,
     pub(crate) counts: Counts,
     pub(crate) hash: u64,
-    is_traced: bool,
+    watch: Watch,
     pub(crate) trace: Vec<String>,
+    pub(crate) signing: Signing,
+    /// The names that an entry changed, if several: zone, incarnation, name, epoch and version.
+    pub(crate) joint: HashMap<Position, Arc<[Joint]>>,
+}
+
+/// One of several names that an entry changed: zone, incarnation, name, epoch and version.
+pub(crate) type Joint = (Name, u32, Name, (u32, u64));
+
+/// How closely it is looked at what happens.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Watch {
+    /// Everything that happens is kept as text.
+    pub(crate) is_traced: bool,
+    /// Everything that happens goes into a hash, and each message must read back as it was.
+    pub(crate) is_hashed: bool,
+    /// Sites sign with their keys, instead of what stands for that.
+    pub(crate) is_signed: bool,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, is_traced: bool, signatures: &Remembered) -> World {
+    pub(crate) fn new(seed: u64, watch: Watch) -> World {
+        let signing = Signing::new(watch.is_signed);
         let mut random = Random::new(seed ^ 0x5157_e5e5_0000_0000);
         let plan = Plan::new(seed, &mut random);
         let sites = (1..=plan.sites)
             .map(|number| {
                 let skew_ms = random.below(4_000) as i64 - 2_000;
                 let must_prove = plan.restores || random.one_in(3);
-                Site::new(number, skew_ms, must_prove, signatures.clone())
+                Site::new(number, skew_ms, must_prove, signing.clone())
             })
             .collect();
         World {
@@ -100,19 +122,29 @@ impl World {
             set_back: BTreeMap::new(),
             counts: Counts::default(),
             hash: 0xcbf2_9ce4_8422_2325,
-            is_traced,
+            watch,
             trace: Vec::new(),
+            signing,
+            joint: HashMap::new(),
         }
+    }
+
+    /// Whether anybody looks closely.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watch.is_hashed || self.watch.is_traced
     }
 
     /// Notes that something happened.
     pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        if !self.is_watched() {
+            return;
+        }
         let line = line();
         let time = self.now - BEGIN_MS;
         for octet in line.bytes().chain(time.to_le_bytes()) {
             self.hash = (self.hash ^ u64::from(octet)).wrapping_mul(0x100_0000_01b3);
         }
-        if self.is_traced {
+        if self.watch.is_traced {
             self.trace.push(format!("{:>7}.{:03} {line}", time / 1000, time % 1000));
         }
     }

@@ -5,6 +5,7 @@
 //! here sees them. Once a checkpoint does not fit, nothing of that log is taken or cosigned any
 //! more: one of the two histories is false, and a person must look.
 
+use super::bug::{Bug, has};
 use super::{Append, Batch, Commit, Cosignature, Output, Rebuild};
 use crate::ledger::{Checkpoint, Frontier, Hash, SignedCheckpoint, leaf_hash};
 use crate::link::Message;
@@ -303,7 +304,7 @@ impl<R> Commit<R> {
         let Some(key) = self.state.registry.log_key(origin) else { return };
         // Whoever sends it: the log's signature counts. What does not verify says nothing.
         let Some(signed) = self.signatures.checkpoint(note, key) else { return };
-        let is_frozen = self.is_frozen(origin);
+        let is_frozen = self.is_frozen(origin) && !has(Bug::EndorserCosigns);
         let copy = self.copies.get_mut(origin);
         let size = signed.checkpoint.size;
         // After a restart it is said again what was cosigned before.
@@ -326,11 +327,12 @@ impl<R> Commit<R> {
     fn cosign(&mut self, now_ms: u64, origin: Origin, out: &mut Vec<Output<R>>) {
         let own = self.state.origin;
         // Whoever has endorsed a takeover vouches for the lost log no more.
-        let is_frozen = self.is_frozen(origin);
+        let is_frozen = self.is_frozen(origin) && !has(Bug::EndorserCosigns);
         let Some(mirror) = &self.mirror else { return };
         let copy = self.copies.get_mut(origin);
         let Some(signed) = copy.checkpoint.take_if(|signed| {
-            signed.checkpoint.size <= copy.durable && !is_frozen && copy.fork.is_none()
+            let here = if has(Bug::CosignedEarly) { copy.next } else { copy.durable };
+            signed.checkpoint.size <= here && !is_frozen && copy.fork.is_none()
         }) else {
             return;
         };
@@ -352,7 +354,7 @@ impl<R> Commit<R> {
         }
         copy.cosigned = size;
         let body = signed.checkpoint.body();
-        let Ok(line) = mirror.cosign(&body, now_ms / 1000) else { return };
+        let Some(line) = self.signatures.cosign(mirror, &body, now_ms / 1000) else { return };
         let note = format!("{body}\n{line}");
         out.push(Output::Checkpoint(origin, signed));
         out.push(Output::Cosignature(Cosignature { origin, site: own.site, size, note }));

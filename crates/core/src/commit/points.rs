@@ -2,6 +2,7 @@
 //! change, so that many share one.
 
 use super::Commit;
+use super::bug::{Bug, has};
 use crate::model::entry::Body;
 
 /// How long after a change the home of its zone logs a publication point, in milliseconds, when
@@ -42,7 +43,8 @@ impl<R> Commit<R> {
                 continue;
             }
             let (serial, incarnation) = (zone.next_serial(), zone.incarnation);
-            let covers = zone.covers_after(self.state.positions());
+            let mut covers = zone.covers_after(self.state.positions());
+            covers.retain(|at| at.origin == self.state.origin || !has(Bug::PointWithoutVector));
             self.stage(now_ms, Body::Publication { zone: apex, incarnation, serial, covers }, &[]);
         }
     }

@@ -7,6 +7,7 @@
 //! else gives up an intent. Nothing is waited for with a name in hand: whoever finds it blocked
 //! refuses at once.
 
+use super::bug::{Bug, has};
 use super::coordinate::Part;
 use super::route::names;
 use super::{Commit, Output, decide};
@@ -146,7 +147,7 @@ impl<R> Commit<R> {
 
     /// What becomes of the names in one zone.
     fn intended_in(&self, now_ms: u64, request: &mut Request) -> Result<Change, NoIntent> {
-        if self.state.done(&request.id).is_some() {
+        if self.state.done(&request.id).is_some() && !has(Bug::DoneUnchecked) {
             return Err(NoIntent::for_now("it was done already"));
         }
         self.recognises_copies_of(request)
@@ -175,7 +176,9 @@ impl<R> Commit<R> {
     /// Whether a name that the request concerns is part of a change under way.
     pub(super) fn is_blocked(&self, request: &Request) -> bool {
         let transactions = &self.state.transactions;
+        let passes = has(Bug::MoveUnderIntent) && request.entered_site != self.state.origin.site;
         !transactions.is_empty()
+            && !(has(Bug::IgnoredIntent) || passes)
             && names(request).any(|name| transactions.blocks(name.canonical_key().as_ref()))
     }
 
@@ -246,6 +249,7 @@ impl<R> Commit<R> {
         }
         let intents: Vec<&Intent> = (transaction.participants.iter())
             .map(|origin| transactions.intent(id, *origin))
+            .filter(|intent| intent.is_some() || !has(Bug::EarlyCommit))
             .collect::<Option<_>>()?;
         Some(Body::Decision {
             transaction: transaction.clone(),
@@ -261,7 +265,8 @@ impl<R> Commit<R> {
         // Of one that is forgotten nobody has an intent any more.
         let is_over = transactions.may_be_forgotten(&transaction)
             && transactions.intents_of(id).next().is_none();
-        let is_mine = self.state.in_charge(transaction.anchor()) == self.state.origin;
+        let is_mine = self.state.in_charge(transaction.anchor()) == self.state.origin
+            || has(Bug::UnilateralAbort);
         if !is_mine || !self.may_append() || transactions.decided(id).is_some() || is_over {
             return;
         }
@@ -278,7 +283,7 @@ impl<R> Commit<R> {
         out: &mut Vec<Output<R>>,
     ) {
         let anchor = self.state.in_charge(transaction.anchor());
-        if anchor == self.state.origin {
+        if anchor == self.state.origin || has(Bug::UnilateralAbort) {
             self.resolve(now_ms, transaction);
         } else {
             out.push(Output::Send(anchor.site, Message::Resolve { transaction }.encode()));

@@ -7,6 +7,7 @@
 //! that one of any majority is among them: less than that could miss what was acknowledged, and
 //! with less than all of them an entry that never got so far may be known to a site that is away.
 
+use super::bug::{Bug, has};
 use super::{Commit, Output};
 use crate::model::Origin;
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ pub(super) struct Proof {
 
 impl Proof {
     pub(super) fn new(is_wanted: bool) -> Proof {
+        let is_wanted = is_wanted && !has(Bug::ProofSkipped);
         Proof { is_wanted, sites: BTreeSet::new(), known: 0, enough_ms: None }
     }
 

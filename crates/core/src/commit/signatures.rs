@@ -2,7 +2,7 @@
 //! of its text and the key's, and by far the dearest thing that the commit does, so whoever drives it
 //! may say how that is done: the simulated sites remember between them what was found.
 
-use crate::ledger::{Note, SignedCheckpoint, VerifierKey, checkpoint};
+use crate::ledger::{Note, SignedCheckpoint, SignerKey, VerifierKey, checkpoint};
 use std::collections::HashMap;
 
 /// Checks signatures.
@@ -12,6 +12,11 @@ pub trait Signatures: Send {
 
     /// Whether the key with this text cosigned a note.
     fn is_cosigned(&mut self, note: &str, key: &str) -> bool;
+
+    /// The line of a cosignature of a checkpoint's text at that time, in seconds since 1970.
+    fn cosign(&mut self, key: &SignerKey, body: &str, time_seconds: u64) -> Option<String> {
+        key.cosign(body, time_seconds).ok()
+    }
 
     /// The sites are others now, and so may their keys be.
     fn forget_keys(&mut self);

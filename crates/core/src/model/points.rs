@@ -12,6 +12,7 @@ use super::zone::set_soa_serial;
 use super::{
     Effects, FoldError, History, NameRecord, Origin, Position, State, StepKind, Zone, changed_types,
 };
+use crate::commit::bug::{Bug, has};
 use einhorn_wire::{Name, RecordType};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -102,8 +103,11 @@ impl Zone {
         let point = self.points.waiting.pop_front()?;
         let before = std::mem::take(&mut self.points.names);
         let uncovered = std::mem::take(&mut self.points.uncovered);
-        let (covered, rest): (Vec<_>, Vec<_>) =
+        let (mut covered, mut rest): (Vec<_>, Vec<_>) =
             uncovered.into_iter().partition(|record| point.covers(record.history().last));
+        if has(Bug::PublishedApart) && covered.len() > 1 {
+            rest.extend(covered.pop());
+        }
         let is_all = rest.is_empty();
         self.points.uncovered = rest;
         let mut after = if is_all { self.names.clone() } else { before.clone() };

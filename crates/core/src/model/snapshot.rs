@@ -23,6 +23,7 @@ use super::state::{Closed, Endorsed, Log, MapRootLogged};
 use super::transaction::Transactions;
 use super::tree::Tree;
 use super::{Effects, NameRecord, Origin, Registry, State, Zone};
+use crate::commit::bug::{Bug, has};
 use std::sync::Arc;
 
 const VERSION: u8 = 5;
@@ -238,7 +239,9 @@ impl Decoder {
             }
             Due::Requests(left) => {
                 let (id, until_seconds, at) = (take.array()?, take.u64()?, take.position()?);
-                self.state.requests.insert(id, until_seconds, at);
+                if !has(Bug::DoneForgottenAtRestart) {
+                    self.state.requests.insert(id, until_seconds, at);
+                }
                 *left -= 1;
             }
             Due::Nothing => return Err(Malformed("snapshot: octets after its end")),

@@ -14,6 +14,7 @@ use super::requests::Requests;
 use super::review::Reviews;
 use super::transaction::{TransactionId, Transactions};
 use super::{NameRecord, Origin, Position, Registry, Step, StepKind, Zone, Zones};
+use crate::commit::bug::{Bug, has};
 use einhorn_wire::Name;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -379,7 +380,10 @@ impl State {
         at: Position,
         effects: &mut Effects,
     ) -> Result<(), FoldError> {
-        self.requests.insert(Requests::short(&change.request), change.remember_until_seconds, at);
+        if at.origin == self.origin || !has(Bug::DoneElsewhereForgotten) {
+            let short = Requests::short(&change.request);
+            self.requests.insert(short, change.remember_until_seconds, at);
+        }
         for (request, until_seconds) in &change.stands_for {
             self.requests.insert(Requests::short(request), *until_seconds, at);
         }

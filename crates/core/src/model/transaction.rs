@@ -9,6 +9,7 @@
 use super::codec::{Malformed, Put, Take};
 use super::entry::{Body, Change};
 use super::{Effects, FoldError, Origin, Position, State};
+use crate::commit::bug::{Bug, has};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Identifies one attempt of a request that concerns several homes: a hash.
@@ -93,6 +94,11 @@ pub struct Intent {
     /// What becomes of the names at home there.
     pub changes: Vec<Change>,
 }
+
+/// How long a decision is kept after its deadline at least, in milliseconds: whoever answers for it
+/// must know the intents that it rests on, and sites whose clocks differ call the same moment by other
+/// names.
+pub(super) const KEPT_MS: u64 = 10_000;
 
 /// A decision, until all participants have finished.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,7 +244,7 @@ impl Transactions {
         self.finished.insert((id, participant));
         // Names are free where it is known what became of them: who has only this, and not the
         // decision, would go on from what they were before it.
-        if self.decided.contains_key(&id) {
+        if self.decided.contains_key(&id) || has(Bug::FreedAtFinish) {
             self.close_intent(id, participant);
         }
         self.note_over(id);
@@ -258,11 +264,12 @@ impl Transactions {
         }
     }
 
-    /// Forgets transactions that all participants have finished and whose time is over. What
-    /// arrives of them later is too late by its deadline.
+    /// Forgets transactions that all participants have finished and whose time is over for a while.
+    /// What arrives of them later is too late by its deadline.
     fn forget(&mut self, time_ms: u64) {
+        let kept_ms = if has(Bug::ForgottenEarly) { 0 } else { KEPT_MS };
         while let Some((deadline_ms, id)) = self.over.first().copied()
-            && deadline_ms < time_ms
+            && deadline_ms.saturating_add(kept_ms) < time_ms
         {
             self.over.pop_first();
             let Some(decided) = self.decided.remove(&id) else { continue };
@@ -343,6 +350,9 @@ impl State {
         let id = match body {
             Body::Intent { transaction, changes } => {
                 self.transactions.fold_intent(at, time_ms, transaction, changes);
+                for change in changes.iter().filter(|_| has(Bug::IntentShown)) {
+                    self.fold_change(change, time_ms, at, effects)?;
+                }
                 transaction.id
             }
             Body::Decision { transaction, is_commit, intents, changes } => {

@@ -87,8 +87,11 @@ proptest! {
         prop_assert!(!all.blocks("n1.z.".parse::<Name>().expect("a name").canonical_key().as_ref()));
         prop_assert!(all.decided(id).is_some());
         prop_assert!(!all.may_be_forgotten(&transaction(7, 1_000)));
-        // Once its time is over, anything that is finished has it forgotten.
+        // Whoever waits for its level, or asks again, must still find what it rests on.
         all.fold_finish(TransactionId([8; 16]), origin(1), false, 1_001);
+        prop_assert!(all.decided(id).is_some());
+        // Once its time is over for long, anything that is finished has it forgotten.
+        all.fold_finish(TransactionId([8; 16]), origin(1), false, 1_001 + KEPT_MS);
         prop_assert!(all.decided(id).is_none());
         prop_assert!(all.may_be_forgotten(&transaction(7, 1_000)));
         prop_assert!(all.closed_early.is_empty());

@@ -5,6 +5,7 @@ use super::points::Points;
 use super::settings::Settings;
 use super::tree::{Descent, Keyed, Live, Tree};
 use super::{FoldError, History, NameRecord, Origin, Position, RrSet, RrSetRef, borrowed, find};
+use crate::commit::bug::{Bug, has};
 use einhorn_wire::rdata::{self, serial_greater, soa_numbers};
 use einhorn_wire::{Name, RecordType};
 use sha2::{Digest, Sha256};
@@ -142,8 +143,8 @@ impl Zone {
         let record = NameRecord::new(owner, &history, borrowed(&name.after));
         // Entries of other logs may come before what led to them. A point may still stand between
         // the two, and want the older one.
-        let is_newest =
-            before.is_none_or(|old| (old.rank(), old.last) < (history.rank(), history.last));
+        let ranks_higher = |old: &History| (old.rank(), old.last) < (history.rank(), history.last);
+        let is_newest = before.as_ref().is_none_or(ranks_higher) || has(Bug::FoldedByArrival);
         if is_newest || !self.points.has_passed(key.as_ref(), &history) {
             self.points.uncovered.push(record.clone());
         }
