@@ -219,6 +219,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         data,
         listen: arguments.listen,
         http: arguments.http,
+        operator_token: None,
         zones,
         keys,
         grants,

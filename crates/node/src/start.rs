@@ -245,7 +245,8 @@ impl Node {
         runtime.spawn(Keeper::new(Arc::clone(&ingress)).run(changed, notifications, questions));
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
         let ledgers = Ledgers::new(ledger, Arc::clone(&operator));
-        let sockets = sockets.serve(config, &ingress, ledgers, &runtime, &stop)?;
+        let http_side = (ledgers, Arc::clone(&operator) as Arc<dyn control::Control>);
+        let sockets = sockets.serve(config, &ingress, http_side, &runtime, &stop)?;
         Ok(Node {
             dns,
             http,

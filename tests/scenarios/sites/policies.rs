@@ -135,6 +135,29 @@ fn addresses_and_their_ptr_records_go_together_at_every_site() {
     fleet.check_end();
 }
 
+const TOKEN: &str = "a token for operators";
+
+/// The same queue by HTTP, for who has the token.
+fn over_http(fleet: &Fleet, http: &str) {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+    let agent = ureq::Agent::new_with_config(config);
+    let get = |path: &str, token: &str| {
+        let request = agent.get(format!("http://{http}/{path}"));
+        let mut answer =
+            request.header("Authorization", format!("Bearer {token}")).call().expect("an answer");
+        (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
+    };
+    assert_eq!(get("reviews", "another token").0, 401);
+    let (status, text) = get("reviews", &TOKEN.replace(' ', "-"));
+    assert_eq!(status, 200, "{text}");
+    let listed: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let id = listed["reviews"][0]["id"].as_str().expect("an id");
+    let ran = fleet.operate(FRANKFURT, &["review", "list"]).good();
+    assert!(ran.starts_with(id), "{ran} and {text}");
+    assert_eq!(get(&format!("reviews/{id}"), &TOKEN.replace(' ', "-")).0, 200);
+    assert_eq!(get("reviews/9:9", &TOKEN.replace(' ', "-")).0, 404);
+}
+
 #[test]
 fn contested_changes_wait_at_every_site_for_a_person() {
     let fleet = fleet("local");
@@ -173,6 +196,7 @@ fn contested_changes_wait_at_every_site_for_a_person() {
         assert_eq!(review["names"][0]["proposed"][0], "60 A 10.0.0.2", "{line}");
         assert_eq!(address_of(fleet.dns(site)), Some(of_number(1)), "the old value is served");
     }
+    over_http(&fleet, &http);
     let listed = fleet.operate(BERLIN, &["review", "list"]).good();
     let id = listed.split_whitespace().next().expect("an id").to_owned();
     let shown = fleet.operate(MUENCHEN, &["review", "show", &id]).good();

@@ -4,6 +4,8 @@ use super::StartError;
 use crate::config::Config;
 use crate::ledgers::Ledgers;
 use crate::witnessing;
+use einhorn_ingress::control::Control;
+use einhorn_ingress::http::Operators;
 use einhorn_ingress::{Ingress, http, tcp, udp};
 use std::io;
 use std::net::SocketAddr;
@@ -69,7 +71,7 @@ impl Sockets {
         self,
         config: &Config,
         ingress: &Arc<Ingress>,
-        ledgers: Ledgers,
+        (ledgers, control): (Ledgers, Arc<dyn Control>),
         runtime: &tokio::runtime::Runtime,
         stop: &Arc<AtomicBool>,
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
@@ -84,8 +86,10 @@ impl Sockets {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let read: http::ReadLedger = Arc::new(move |site, path| ledgers.read(site, path));
             let witness = witnessing::witness(config)?.map(witnessing::answers);
+            let operators = config.operator_token.clone();
+            let operators = operators.map(|token| Operators { token, control });
             runtime.spawn(async move {
-                if let Err(error) = http::serve(listener, read, witness).await {
+                if let Err(error) = http::serve(listener, read, witness, operators).await {
                     tracing::error!(%error, "HTTP ended");
                 }
             });
