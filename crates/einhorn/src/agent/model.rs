@@ -59,8 +59,7 @@ fn read_samples(path: &Path) -> Result<(String, Samples), Failure> {
     let place = path.display();
     let file = std::fs::File::open(path)
         .map_err(|error| Failure::unreachable(format!("cannot read {place}: {error}")))?;
-    let trace =
-        trace::read(file).map_err(|error| Failure::usage(format!("{place}: {error}")))?;
+    let trace = trace::read(file).map_err(|error| Failure::usage(format!("{place}: {error}")))?;
     if trace.changes.is_empty() {
         return Err(Failure::usage(format!("{place}: no changes")));
     }
@@ -102,8 +101,8 @@ pub(crate) fn train(arguments: &TrainArguments) -> Outcome {
     }
     let provenance = json!({"seed": arguments.seed, "sources": sources}).to_string();
     let options = Options { seed: arguments.seed, ..Options::default() };
-    let model = train::train(&histories, &options, provenance, &mut progress)
-        .map_err(Failure::finding)?;
+    let model =
+        train::train(&histories, &options, provenance, &mut progress).map_err(Failure::finding)?;
     let octets = model.to_octets();
     let place = arguments.output.display();
     std::fs::write(&arguments.output, &octets)
