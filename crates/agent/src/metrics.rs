@@ -12,7 +12,11 @@ pub fn auc(scores: &[f64], outcomes: &[bool]) -> Option<f64> {
     }
     let (mut below, mut won, mut at) = (0.0, 0.0, 0);
     while at < order.len() {
-        let tied = order[at..].iter().take_while(|other| scores[**other] == scores[order[at]]).count().max(1);
+        let tied = order[at..]
+            .iter()
+            .take_while(|other| scores[**other] == scores[order[at]])
+            .count()
+            .max(1);
         let hits = order[at..at + tied].iter().filter(|one| outcomes[**one]).count() as f64;
         let misses = tied as f64 - hits;
         won += hits * (below + misses / 2.0);

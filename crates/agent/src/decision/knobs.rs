@@ -40,7 +40,12 @@ impl Arms {
             (knobs.caution_percent, knobs.coalesce_ms / 2, knobs.move_after, knobs.lease_s),
             (knobs.caution_percent, double(knobs.coalesce_ms), knobs.move_after, knobs.lease_s),
             (knobs.caution_percent, knobs.coalesce_ms, knobs.move_after / 2, knobs.lease_s),
-            (knobs.caution_percent, knobs.coalesce_ms, knobs.move_after.saturating_mul(2), knobs.lease_s),
+            (
+                knobs.caution_percent,
+                knobs.coalesce_ms,
+                knobs.move_after.saturating_mul(2),
+                knobs.lease_s,
+            ),
             (knobs.caution_percent, knobs.coalesce_ms, knobs.move_after, knobs.lease_s / 2),
             (knobs.caution_percent, knobs.coalesce_ms, knobs.move_after, double(knobs.lease_s)),
         ] {
@@ -95,7 +100,11 @@ impl Tuner {
     /// The arm that was cheapest on average among those with this much weight, in decisions.
     pub fn best(&self, weight_min: u64) -> Knobs {
         let mean = |(weight, cost): &(u128, u128)| cost / (*weight).max(1);
-        let enough = self.seen.iter().enumerate().filter(|(_, (weight, _))| *weight >= u128::from(weight_min));
+        let enough = self
+            .seen
+            .iter()
+            .enumerate()
+            .filter(|(_, (weight, _))| *weight >= u128::from(weight_min));
         let best = enough.min_by_key(|(at, seen)| (mean(seen), *at));
         self.arms.0[best.map_or(0, |(at, _)| at)]
     }

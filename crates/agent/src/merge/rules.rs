@@ -30,9 +30,7 @@ pub fn merge_key(key: &Key) -> Outcome {
         },
     };
     match key.order_of_one_identity() {
-        Some(later) => {
-            Outcome::Resolved(later.side(key).values.clone(), Rule::LaterOfOneIdentity)
-        }
+        Some(later) => Outcome::Resolved(later.side(key).values.clone(), Rule::LaterOfOneIdentity),
         None => Outcome::Escalated(conflict),
     }
 }

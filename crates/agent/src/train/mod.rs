@@ -187,8 +187,7 @@ pub fn adapt(
     let grown = |samples: &Samples, trees: usize, progress: &mut dyn FnMut(usize)| {
         let mut margins: Vec<_> = samples.rows.iter().map(|row| model.trees.margin(row)).collect();
         let weights = vec![1.0; samples.len()];
-        let lesson =
-            Lesson { rows: &samples.rows, outcomes: &samples.outcomes, weights: &weights };
+        let lesson = Lesson { rows: &samples.rows, outcomes: &samples.outcomes, weights: &weights };
         let growth = Growth { trees, ..options.growth };
         let mut random = Random(options.seed);
         let added = boost::grow(&lesson, &mut margins, &growth, &mut random, progress);
