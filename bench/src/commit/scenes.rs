@@ -162,7 +162,8 @@ pub(super) fn orphan(program: &Path, kind: Orphan) -> Result<Resolved, String> {
     };
     let server = fleet.dns(coordinator);
     if kind == Orphan::Coordinator {
-        // The connection of Berlin and Frankfurt goes through this link alone.
+        // The connection of Berlin and Frankfurt goes through this link alone. It stays cut: what is
+        // under way must not arrive after all.
         fleet.link(FRANKFURT).cut();
     }
     let sent = Instant::now();
@@ -171,15 +172,20 @@ pub(super) fn orphan(program: &Path, kind: Orphan) -> Result<Resolved, String> {
     await_intents(&fleet, &[home], |open| open > 0)?;
     fleet.kill(coordinator);
     let killed = Instant::now();
-    match kind {
-        Orphan::Coordinator => fleet.link(FRANKFURT).heal(),
-        Orphan::Anchor => fleet.start(coordinator),
+    if kind == Orphan::Anchor {
+        fleet.start(coordinator);
     }
     let others: Vec<usize> = (fleet.running().into_iter())
         .filter(|site| kind == Orphan::Coordinator || *site != coordinator)
         .collect();
-    await_links(&fleet);
-    let reachable = Instant::now();
+    let reachable = match kind {
+        // The others never lost sight of each other.
+        Orphan::Coordinator => killed,
+        Orphan::Anchor => {
+            await_links(&fleet);
+            Instant::now()
+        }
+    };
     await_intents(&fleet, &others, |open| open == 0)?;
     let gone = Instant::now();
     let due = reachable.max(sent + DEADLINE);

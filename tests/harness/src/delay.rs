@@ -115,8 +115,10 @@ impl Shared {
     /// Writes what is due, until nothing more can come.
     fn write(&self, mut to: TcpStream, parcels: &Receiver<Parcel>, under_way: &UnderWay) {
         while let Ok(Parcel { due, octets }) = parcels.recv() {
-            thread::sleep(due.saturating_duration_since(Instant::now()));
             let line = self.line.lock().expect("a line");
+            let rest = due.saturating_duration_since(Instant::now());
+            let goes_on = |line: &mut Line| !line.is_over;
+            let (line, _) = self.changed.wait_timeout_while(line, rest, goes_on).expect("a line");
             let is_cut = |line: &mut Line| line.is_cut && !line.is_over;
             let line = self.changed.wait_while(line, is_cut).expect("a line");
             let is_over = line.is_over;
