@@ -21,6 +21,7 @@ pub mod hosts_txt;
 pub mod item;
 pub mod json;
 mod lines;
+pub mod merge;
 pub mod record;
 pub mod report;
 pub mod rfc606;

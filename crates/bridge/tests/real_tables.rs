@@ -119,7 +119,8 @@ fn every_format_gives_back_what_it_did_not_declare_lost() {
             assert!(declared as u64 >= omitted, "{name}: {format:?}: {omitted} left out: {lost}");
             let (back, report) = run(format, Format::HostsTxt, &there);
             let (again, second) = run(Format::HostsTxt, format, &back);
-            assert!(again == there || format == Format::Zone, "{name}: {format:?}: {second}");
+            let is_whole = report.losses.is_empty() && format != Format::Zone;
+            assert!(again == there || !is_whole, "{name}: {format:?}: {second}");
             assert_eq!(report.quarantined, [], "{name}");
         }
     }
