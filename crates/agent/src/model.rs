@@ -87,7 +87,8 @@ impl Model {
             probabilities,
             hash,
         };
-        model.hash.copy_from_slice(&Sha256::digest(model.to_octets())[..8]);
+        let digest = Sha256::digest(model.to_octets());
+        model.hash.copy_from_slice(&digest[..8]);
         model
     }
 

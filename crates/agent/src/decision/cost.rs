@@ -97,7 +97,8 @@ fn coalesce_cost(situation: &Situation, knobs: &Knobs) -> u64 {
     let fast_us = u64::from(situation.costs.fast_us);
     let window_us = u64::from(knobs.coalesce_ms) * 1000;
     let since_ms = u64::from(situation.flapping_ms.unwrap_or(u16::MAX));
-    let likely_percent = 100 * u64::from(knobs.coalesce_ms) / (since_ms + u64::from(knobs.coalesce_ms)).max(1);
+    let likely_percent =
+        100 * u64::from(knobs.coalesce_ms) / (since_ms + u64::from(knobs.coalesce_ms)).max(1);
     // A flapping device's address is superseded at once: a commit of it is worth nothing, and
     // costs the signing, the copies and the notifications too.
     const COMMITS_SAVED: u64 = 10;

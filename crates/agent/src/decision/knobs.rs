@@ -40,7 +40,12 @@ impl Arms {
             (knobs.caution_percent, knobs.coalesce_ms / 2, knobs.move_after, knobs.lease_s),
             (knobs.caution_percent, double(knobs.coalesce_ms), knobs.move_after, knobs.lease_s),
             (knobs.caution_percent, knobs.coalesce_ms, knobs.move_after / 2, knobs.lease_s),
-            (knobs.caution_percent, knobs.coalesce_ms, knobs.move_after.saturating_mul(2), knobs.lease_s),
+            (
+                knobs.caution_percent,
+                knobs.coalesce_ms,
+                knobs.move_after.saturating_mul(2),
+                knobs.lease_s,
+            ),
             (knobs.caution_percent, knobs.coalesce_ms, knobs.move_after, knobs.lease_s / 2),
             (knobs.caution_percent, knobs.coalesce_ms, knobs.move_after, double(knobs.lease_s)),
         ] {
@@ -76,7 +81,7 @@ impl Tuner {
         let others = self.arms.0.len() as u32 - 1;
         let share = self.arms.0[0].exploration.min(super::EXPLORATION_MAX);
         let each = share.checked_div(others).unwrap_or(0);
-        let draw = (super::mixed(seed) >> 32) * u64::from(PROBABILITY_ONE) >> 32;
+        let draw = ((super::mixed(seed) >> 32) * u64::from(PROBABILITY_ONE)) >> 32;
         match draw.checked_div(u64::from(each)) {
             Some(at) if at < u64::from(others) => (at as usize + 1, each),
             _ => (0, PROBABILITY_ONE - each * others),
@@ -95,7 +100,11 @@ impl Tuner {
     /// The arm that was cheapest on average among those with this much weight, in decisions.
     pub fn best(&self, weight_min: u64) -> Knobs {
         let mean = |(weight, cost): &(u128, u128)| cost / (*weight).max(1);
-        let enough = self.seen.iter().enumerate().filter(|(_, (weight, _))| *weight >= u128::from(weight_min));
+        let enough = self
+            .seen
+            .iter()
+            .enumerate()
+            .filter(|(_, (weight, _))| *weight >= u128::from(weight_min));
         let best = enough.min_by_key(|(at, seen)| (mean(seen), *at));
         self.arms.0[best.map_or(0, |(at, _)| at)]
     }

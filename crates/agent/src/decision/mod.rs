@@ -148,14 +148,10 @@ pub fn decide(
     let hazard = predictor.hazard(&situation.features).filter(|p| *p <= PROBABILITY_ONE);
     let probability = if trusted { hazard } else { None };
     let costs = expected(situation, probability.unwrap_or(0), knobs);
-    let certain = |path, speaker| Decision {
-        path,
-        speaker,
-        probability,
-        propensity: PROBABILITY_ONE,
-        costs,
-    };
-    let open: Vec<Path> = PATHS.into_iter().filter(|path| costs[*path as usize - 1].is_some()).collect();
+    let certain =
+        |path, speaker| Decision { path, speaker, probability, propensity: PROBABILITY_ONE, costs };
+    let open: Vec<Path> =
+        PATHS.into_iter().filter(|path| costs[*path as usize - 1].is_some()).collect();
     if let [only] = open.as_slice() {
         return certain(*only, Speaker::Guardrail);
     }
@@ -177,8 +173,9 @@ fn explore(greedy: Decision, open: &[Path], knobs: &Knobs, seed: u64) -> Decisio
         return greedy;
     }
     let each = share / safe.len() as u32;
-    let draw = (mixed(seed) >> 32) * u64::from(PROBABILITY_ONE) >> 32;
-    let picked = (draw < u64::from(each) * safe.len() as u64).then(|| draw / u64::from(each.max(1)));
+    let draw = ((mixed(seed) >> 32) * u64::from(PROBABILITY_ONE)) >> 32;
+    let picked =
+        (draw < u64::from(each) * safe.len() as u64).then(|| draw / u64::from(each.max(1)));
     let path = picked.map_or(greedy.path, |at| safe[at as usize]);
     let explored = if safe.contains(&path) { each } else { 0 };
     let kept = PROBABILITY_ONE - each * safe.len() as u32;

@@ -155,7 +155,8 @@ mod tests {
         let plain = with("");
         assert_eq!(plain[OTHER_AGE], level(480));
         // Begun a moment ago, in the same second, or later: none of it may show.
-        for unseen in ["600,450,n,A,mod,z,2\n", "500,500,n,A,mod,z,2\n", "2000,2000,n,A,del,x,2\n"] {
+        for unseen in ["600,450,n,A,mod,z,2\n", "500,500,n,A,mod,z,2\n", "2000,2000,n,A,del,x,2\n"]
+        {
             assert_eq!(with(unseen), plain, "{unseen}");
         }
         assert_ne!(with("499,400,n,A,mod,z,2\n"), plain);

@@ -130,10 +130,7 @@ mod tests {
 
     #[test]
     fn a_cname_beside_the_other_sides_records_drops_both() {
-        let keys = [
-            key("CNAME", "", "a", "", ["x", "y"]),
-            key("A", "", "", "b", ["x", "y"]),
-        ];
+        let keys = [key("CNAME", "", "a", "", ["x", "y"]), key("A", "", "", "b", ["x", "y"])];
         assert_eq!(dropped(&keys, &[Some(values("a")), Some(values("b"))]), [0, 1]);
         assert_eq!(dropped(&keys, &[None, None]), [0usize; 0]);
     }

@@ -55,8 +55,7 @@ fn merge_name(keys: &[&Key], outcomes: &mut [Outcome]) {
 /// that without harm stays.
 fn take_later(keys: &[&Key], outcomes: &mut [Outcome], later: Later) {
     let is_cname = |key: &Key| key.record_type == "CNAME";
-    let ends_as_cname =
-        keys.iter().any(|key| is_cname(key) && !later.side(key).values.is_empty());
+    let ends_as_cname = keys.iter().any(|key| is_cname(key) && !later.side(key).values.is_empty());
     for (key, outcome) in keys.iter().zip(outcomes) {
         let stands_in_the_way = ends_as_cname
             || is_cname(key)
@@ -108,7 +107,8 @@ fn mixes(keys: &[&Key], outcomes: &[Outcome]) -> bool {
         Outcome::Escalated(_) => true,
     };
     let together = |cname: &Key, other: &Key| {
-        let in_side = |side: fn(&Key) -> &Values| !side(cname).is_empty() && !side(other).is_empty();
+        let in_side =
+            |side: fn(&Key) -> &Values| !side(cname).is_empty() && !side(other).is_empty();
         in_side(|key| &key.ours.values) || in_side(|key| &key.theirs.values)
     };
     keys.iter().enumerate().any(|(at, cname)| {
