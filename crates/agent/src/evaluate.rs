@@ -7,7 +7,7 @@
 //! does in operation.
 
 use crate::features::one_line_rule;
-use crate::metrics::{auc, brier_skill, expected_calibration_error};
+use crate::metrics::{auc, brier_skill, calibration_error_by_rank, expected_calibration_error};
 use crate::model::Model;
 use crate::numeric::ln;
 use crate::train::{Options, Samples, adapt};
@@ -40,8 +40,10 @@ pub struct Figures {
     pub auc_logistic: Option<f64>,
     /// Of the table, as it is in the model.
     pub auc_table: Option<f64>,
-    /// Expected calibration error.
+    /// Expected calibration error, ten bins of equal width.
     pub ece: f64,
+    /// The same, ten bins of equal size.
+    pub ece_by_rank: f64,
     /// The share of the later changes that met the hazard.
     pub base_rate: f64,
     /// Against always saying the base rate of the later part, which nobody could know.
@@ -62,7 +64,7 @@ pub fn evaluate(
     let later = samples.pick(|started_s, _| started_s >= split_s);
     let adapted = if learns { adapt(model, &earlier, options, progress) } else { None };
     let used = adapted.as_ref().unwrap_or(model);
-    let probabilities = with_offset(used, &earlier, &later);
+    let probabilities = with_offset(used, &later);
     let scores = |of: &dyn Fn(&crate::features::Features) -> f64| {
         let scores: Vec<_> = later.rows.iter().map(of).collect();
         auc(&scores, &later.outcomes)
@@ -80,6 +82,7 @@ pub fn evaluate(
         auc_logistic: scores(&|row| f64::from(used.logistic.margin(row))),
         auc_table: scores(&|row| f64::from(used.table.margin(row))),
         ece: expected_calibration_error(&probabilities, &later.outcomes),
+        ece_by_rank: calibration_error_by_rank(&probabilities, &later.outcomes),
         base_rate,
         brier_skill: brier_skill(&probabilities, &later.outcomes, base_rate),
     })
@@ -109,8 +112,8 @@ impl Default for Offset {
 impl Offset {
     /// How many hazards of evidence the model itself counts for.
     const DRAW: f64 = 3.0;
-    /// What each outcome leaves of those before: half after about 7,000.
-    const KEPT: f64 = 0.9999;
+    /// What each outcome leaves of those before: half after about 3,500.
+    const KEPT: f64 = 0.9998;
 
     /// Takes an outcome in, and the probability that the model alone gave it.
     pub fn learn(&mut self, probability: f64, outcome: bool) {
@@ -128,14 +131,9 @@ impl Offset {
 
 /// Predicts the later changes in the order in which they began, each with the offset from what was
 /// known then.
-fn with_offset(model: &Model, earlier: &Samples, later: &Samples) -> Vec<f64> {
+fn with_offset(model: &Model, later: &Samples) -> Vec<f64> {
     let plain = |row| f64::from(model.probability(row)) / 1e9;
     let mut offset = Offset::default();
-    // The earlier part was learnt from, and says little new; its later half tells the level.
-    let half = earlier.len() / 2;
-    for at in half..earlier.len() {
-        offset.learn(plain(&earlier.rows[at]), earlier.outcomes[at]);
-    }
     let mut by_known: Vec<_> = (0..later.len()).collect();
     by_known.sort_by_key(|at| later.known_s[*at]);
     let mut known = by_known.into_iter().peekable();

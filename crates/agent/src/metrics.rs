@@ -26,10 +26,23 @@ pub fn auc(scores: &[f64], outcomes: &[bool]) -> Option<f64> {
     Some(won / (positives * negatives))
 }
 
-/// Expected calibration error: predictions in ten bins of equal size by rank, and the mean distance
-/// between what each bin predicted and what happened, weighted by its size. 0 for nothing.
+const BINS: usize = 10;
+
+/// Expected calibration error: predictions in ten bins of equal width, and the distance between what
+/// each bin predicted and what happened, weighted by its size (Naeini, Cooper and Hauskrecht 2015).
+/// 0 for nothing.
 pub fn expected_calibration_error(probabilities: &[f64], outcomes: &[bool]) -> f64 {
-    const BINS: usize = 10;
+    let mut bins = [0.0; BINS];
+    for (probability, outcome) in probabilities.iter().zip(outcomes) {
+        let bin = ((probability * BINS as f64) as usize).min(BINS - 1);
+        bins[bin] += probability - f64::from(u8::from(*outcome));
+    }
+    bins.iter().map(|distance| distance.abs()).sum::<f64>() / probabilities.len().max(1) as f64
+}
+
+/// The same with ten bins of equal size by rank. It tells more of rare events, which otherwise share
+/// the first bin, and with few of them is mostly chance.
+pub fn calibration_error_by_rank(probabilities: &[f64], outcomes: &[bool]) -> f64 {
     let mut order: Vec<_> = (0..probabilities.len()).collect();
     order.sort_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
     let count = order.len();
@@ -85,5 +98,8 @@ mod tests {
         let ones: Vec<f64> = (0..20).map(|at| f64::from(at / 10)).collect();
         let happened: Vec<bool> = (0..20).map(|at| at >= 15).collect();
         assert!((expected_calibration_error(&ones, &happened) - 0.25).abs() < 1e-12);
+        assert!((calibration_error_by_rank(&ones, &happened) - 0.25).abs() < 1e-12);
+        let half = [0.5; 20];
+        assert!((expected_calibration_error(&half, &happened) - 0.25).abs() < 1e-12);
     }
 }

@@ -81,7 +81,7 @@ impl Tuner {
         let others = self.arms.0.len() as u32 - 1;
         let share = self.arms.0[0].exploration.min(super::EXPLORATION_MAX);
         let each = share.checked_div(others).unwrap_or(0);
-        let draw = (super::mixed(seed) >> 32) * u64::from(PROBABILITY_ONE) >> 32;
+        let draw = ((super::mixed(seed) >> 32) * u64::from(PROBABILITY_ONE)) >> 32;
         match draw.checked_div(u64::from(each)) {
             Some(at) if at < u64::from(others) => (at as usize + 1, each),
             _ => (0, PROBABILITY_ONE - each * others),

@@ -173,7 +173,7 @@ fn explore(greedy: Decision, open: &[Path], knobs: &Knobs, seed: u64) -> Decisio
         return greedy;
     }
     let each = share / safe.len() as u32;
-    let draw = (mixed(seed) >> 32) * u64::from(PROBABILITY_ONE) >> 32;
+    let draw = ((mixed(seed) >> 32) * u64::from(PROBABILITY_ONE)) >> 32;
     let picked =
         (draw < u64::from(each) * safe.len() as u64).then(|| draw / u64::from(each.max(1)));
     let path = picked.map_or(greedy.path, |at| safe[at as usize]);

@@ -68,7 +68,7 @@ impl Calibration {
 
     /// The margin that tells true odds.
     pub fn of(self, margin: i32) -> i32 {
-        let scaled = i64::from(margin) * i64::from(self.slope) >> 16;
+        let scaled = (i64::from(margin) * i64::from(self.slope)) >> 16;
         scaled.clamp(-1 << 24, 1 << 24) as i32 + self.offset.clamp(-1 << 24, 1 << 24)
     }
 }

@@ -91,3 +91,67 @@ impl Totals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::merge::{Key, Side};
+    use proptest::prelude::*;
+
+    prop_compose! {
+        fn any_side()(
+            values in prop::collection::btree_set(
+                prop::sample::select(vec!["a", "A.", "b", "c", "v=spf1 a", "v=spf1 b"]), 0..3),
+            authors in prop::collection::btree_set(prop::sample::select(vec!["x", "y"]), 0..3),
+            sequence in prop::option::of(0i64..3),
+        ) -> Side {
+            Side {
+                values: values.into_iter().map(str::to_owned).collect(),
+                authors: authors.into_iter().map(str::to_owned).collect(),
+                sequence,
+            }
+        }
+    }
+
+    prop_compose! {
+        fn any_key()(
+            name in prop::sample::select(vec!["n", "N", "m"]),
+            kind in prop::sample::select(vec!["A", "CNAME", "TXT", "MX", "URL"]),
+            base in any_side(),
+            ours in any_side(),
+            theirs in any_side(),
+            unchanged in 0..4,
+        ) -> Key {
+            let mut key = Key {
+                name: name.into(), record_type: kind.into(), base: base.values, ours, theirs,
+            };
+            match unchanged {
+                0 => key.ours.values = key.base.clone(),
+                1 => key.theirs.values = key.base.clone(),
+                _ => {}
+            }
+            key
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn no_intent_is_ever_dropped(keys in prop::collection::vec(any_key(), 0..5)) {
+            let case = Case { id: "case".into(), keys };
+            let verdict = judge(&case);
+            prop_assert_eq!(&verdict.dropped, &Vec::<usize>::new(), "{:#?}", verdict);
+        }
+
+        #[test]
+        fn which_side_is_ours_makes_no_difference(keys in prop::collection::vec(any_key(), 0..5)) {
+            let exchanged = |key: &Key| {
+                let key = key.clone();
+                Key { ours: key.theirs, theirs: key.ours, ..key }
+            };
+            let other: Vec<_> = keys.iter().map(exchanged).collect();
+            let needs = |keys: Vec<Key>| judge(&Case { id: "case".into(), keys }).needs_person();
+            prop_assert_eq!(needs(keys), needs(other));
+        }
+    }
+}

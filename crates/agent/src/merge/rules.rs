@@ -5,7 +5,7 @@ use super::{Conflict, Key, Outcome, Rule, Values};
 /// Merges one key by itself. What other types stand at the name is seen to by
 /// [`super::merge_case`].
 pub fn merge_key(key: &Key) -> Outcome {
-    let (base, ours, theirs) = (&key.base, &key.ours.values, &key.theirs.values);
+    let (ours, theirs) = (&key.ours.values, &key.theirs.values);
     if ours == theirs {
         return Outcome::Resolved(ours.clone(), Rule::Same);
     }
@@ -24,7 +24,7 @@ pub fn merge_key(key: &Key) -> Outcome {
     }
     let conflict = match semantics(&key.record_type) {
         Semantics::Scalar => Conflict::TwoValues,
-        Semantics::Set { answers_as_one } => match merge_sets(base, ours, theirs, answers_as_one) {
+        Semantics::Set { answers_as_one } => match merge_sets(key, answers_as_one) {
             Ok(values) => return Outcome::Resolved(values, Rule::SetUnion),
             Err(conflict) => conflict,
         },
@@ -52,23 +52,21 @@ fn semantics(record_type: &str) -> Semantics {
     }
 }
 
-fn merge_sets(
-    base: &Values,
-    ours: &Values,
-    theirs: &Values,
-    answers_as_one: bool,
-) -> Result<Values, Conflict> {
+fn merge_sets(key: &Key, answers_as_one: bool) -> Result<Values, Conflict> {
+    let plain_set = |values: &Values| plain(&key.record_type, values);
+    let base = plain_set(&key.base);
+    let (ours, theirs) = (plain_set(&key.ours.values), plain_set(&key.theirs.values));
     let replaced = |side: &Values| base.is_disjoint(side);
-    let contained = ours.is_subset(theirs) || theirs.is_subset(ours);
-    if answers_as_one && replaced(ours) && replaced(theirs) && !contained {
+    let contained = ours.is_subset(&theirs) || theirs.is_subset(&ours);
+    if answers_as_one && replaced(&ours) && replaced(&theirs) && !contained {
         return Err(Conflict::WholeSetReplaced);
     }
     let keeps = |value: &&String| ours.contains(*value) && theirs.contains(*value);
     let merged: Values = base
         .iter()
         .filter(keeps)
-        .chain(ours.difference(base))
-        .chain(theirs.difference(base))
+        .chain(ours.difference(&base))
+        .chain(theirs.difference(&base))
         .cloned()
         .collect();
     if merged.is_empty() {
@@ -78,11 +76,20 @@ fn merge_sets(
         values.iter().filter(|value| is_policy(value, prefix)).count() > 1
     };
     for prefix in POLICIES {
-        if several(&merged, prefix) && !several(ours, prefix) && !several(theirs, prefix) {
+        if several(&merged, prefix) && !several(&ours, prefix) && !several(&theirs, prefix) {
             return Err(Conflict::TwoValues);
         }
     }
-    Ok(merged)
+    // As somebody spelt them: we, else they.
+    let mut spelt = Values::new();
+    let mut done = Values::new();
+    for value in key.ours.values.iter().chain(&key.theirs.values) {
+        let plain_value = plain_one(&key.record_type, value);
+        if merged.contains(&plain_value) && done.insert(plain_value) {
+            spelt.insert(value.clone());
+        }
+    }
+    Ok(spelt)
 }
 
 /// Texts of which a name can have only one: SPF (RFC 7208, section 3.2), DMARC (RFC 7489,
@@ -95,16 +102,24 @@ fn is_policy(value: &str, prefix: &str) -> bool {
     text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// Our values, if theirs are the same names in other letters or with a final dot
-/// (RFC 4343, section 2).
+/// Our values, if theirs are the same in another spelling.
 fn same_in_other_spelling(key: &Key) -> Option<Values> {
-    if !matches!(key.record_type.as_str(), "CNAME" | "NS" | "MX") {
-        return None;
+    let plain_set = |values: &Values| plain(&key.record_type, values);
+    let same = plain_set(&key.ours.values) == plain_set(&key.theirs.values);
+    same.then(|| key.ours.values.clone())
+}
+
+fn plain(record_type: &str, values: &Values) -> Values {
+    values.iter().map(|value| plain_one(record_type, value)).collect()
+}
+
+/// One spelling for all of the same record: names in other letters, or with a final dot, are the
+/// same (RFC 4343, section 2).
+fn plain_one(record_type: &str, value: &str) -> String {
+    match record_type {
+        "CNAME" | "NS" | "MX" => value.trim_end_matches('.').to_ascii_lowercase(),
+        _ => value.to_owned(),
     }
-    let plain = |values: &Values| -> Values {
-        values.iter().map(|value| value.trim_end_matches('.').to_ascii_lowercase()).collect()
-    };
-    (plain(&key.ours.values) == plain(&key.theirs.values)).then(|| key.ours.values.clone())
 }
 
 #[cfg(test)]

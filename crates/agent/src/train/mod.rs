@@ -124,9 +124,9 @@ impl Default for Options {
     fn default() -> Self {
         let growth = Growth {
             trees: TREES_MAX,
-            depth: 3,
+            depth: 4,
             rate: 0.1,
-            ridge: 4.0,
+            ridge: 10.0,
             curvature_min: 0.5,
             rows: 52_000,
             features: 33_000,
@@ -135,21 +135,34 @@ impl Default for Options {
     }
 }
 
-/// Trains a model on histories. `progress` hears how many of how many trees are grown.
+/// One line of JSON for a model file: the seed, and what of which histories was learnt from.
+pub fn provenance(seed: u64, histories: &[(String, Samples)]) -> String {
+    let source = |(source, samples): &(String, Samples)| {
+        serde_json::json!({
+            "source": source,
+            "changes": samples.len(),
+            "positives": samples.positives(),
+            "known_until_s": samples.known_s.iter().max(),
+        })
+    };
+    let sources: Vec<_> = histories.iter().map(source).collect();
+    serde_json::json!({"seed": seed, "sources": sources}).to_string()
+}
+
+/// Trains a model on histories, each with its name. `progress` hears how many of how many trees are grown.
 pub fn train(
-    histories: &[Samples],
+    histories: &[(String, Samples)],
     options: &Options,
-    provenance: String,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Model, TrainError> {
     let (mut fit, mut held_out) = (Samples::default(), Samples::default());
-    for history in histories {
+    for (_, history) in histories {
         let Some(cut_s) = history.time_of_share(1.0 - HELD_OUT) else { continue };
         fit.append(history.pick(|_, known_s| known_s < cut_s));
         held_out.append(history.pick(|started_s, _| started_s >= cut_s));
     }
     let mut all = Samples::default();
-    histories.iter().for_each(|history| all.append(history.clone()));
+    histories.iter().for_each(|(_, history)| all.append(history.clone()));
     if all.len() < CHANGES_MIN || all.positives() < POSITIVES_MIN {
         return Err(TrainError::TooLittle { changes: all.len(), positives: all.positives() });
     }
@@ -164,6 +177,7 @@ pub fn train(
     let lesson = Lesson { rows: &all.rows, outcomes: &all.outcomes, weights: &weights };
     let (logistic, table) = (linear::logistic(&lesson), linear::table(&lesson));
     progress(total, total);
+    let provenance = provenance(options.seed, histories);
     Ok(Model::new(trees, calibration, logistic, table, usual(&all.rows), provenance))
 }
 

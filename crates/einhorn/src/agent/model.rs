@@ -78,7 +78,6 @@ fn progress(at: usize, of: usize) {
 
 pub(crate) fn train(arguments: &TrainArguments) -> Outcome {
     let mut histories = Vec::new();
-    let mut sources = Vec::new();
     for path in &arguments.trace {
         let (source, samples) = read_samples(path)?;
         let Some(split_s) = samples.time_of_share(arguments.share) else { continue };
@@ -91,18 +90,10 @@ pub(crate) fn train(arguments: &TrainArguments) -> Outcome {
             part.len(),
             part.positives()
         ))?;
-        sources.push(json!({
-            "source": source,
-            "changes": part.len(),
-            "positives": part.positives(),
-            "known_until_s": part.known_s.iter().max(),
-        }));
-        histories.push(part);
+        histories.push((source, part));
     }
-    let provenance = json!({"seed": arguments.seed, "sources": sources}).to_string();
     let options = Options { seed: arguments.seed, ..Options::default() };
-    let model =
-        train::train(&histories, &options, provenance, &mut progress).map_err(Failure::finding)?;
+    let model = train::train(&histories, &options, &mut progress).map_err(Failure::finding)?;
     let octets = model.to_octets();
     let place = arguments.output.display();
     std::fs::write(&arguments.output, &octets)
@@ -171,6 +162,7 @@ fn print_figures(source: &str, model: &Model, figures: &Figures, seen: bool) -> 
     print(format_args!("  logistic     {}", told(figures.auc_logistic)))?;
     print(format_args!("  table        {}", told(figures.auc_table)))?;
     print(format_args!("ECE            {:.6}", figures.ece))?;
+    print(format_args!("  by rank      {:.6}", figures.ece_by_rank))?;
     print(format_args!("Brier skill    {}", told(figures.brier_skill)))?;
     match figures.auc {
         Some(_) => Ok(()),
@@ -191,6 +183,7 @@ fn figures_json(source: &str, model: &Model, figures: &Figures) -> Value {
         "auc_table": figures.auc_table.unwrap_or(0.5),
         "auc_defined": figures.auc.is_some(),
         "ece": figures.ece,
+        "ece_by_rank": figures.ece_by_rank,
         "base_rate": figures.base_rate,
         "brier_skill": figures.brier_skill.unwrap_or(0.0),
         "split": figures.split_s,
