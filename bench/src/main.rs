@@ -4,6 +4,7 @@
 //! server running behind it.
 #![allow(clippy::print_stdout, reason = "a command line tool: standard output is its interface")]
 
+mod bridge;
 mod contest;
 mod echo;
 mod flight;
@@ -93,6 +94,7 @@ fn run_one(benchmark: Benchmark, options: &Options, arguments: &[String]) -> Res
         Benchmark::Memory => with_markdown(memory::measure(options, command_line)?),
         Benchmark::Transfer => with_markdown(transfer::measure(options, command_line)?),
         Benchmark::Sync => with_markdown(sync::measure(options, command_line)?),
+        Benchmark::Bridge => with_markdown(bridge::measure(options, command_line)?),
         Benchmark::Instructions => with_markdown(instructions::measure(options, command_line)?),
     };
     println!("{text}");

@@ -21,6 +21,7 @@ Measures Einhorn and its peers on this machine.
   update        durable, signed RFC 2136 updates
   sync          from the acknowledgement at one server until another one shows the change, and
                 what waiting for other sites costs
+  bridge        host tables: reading, writing, merging a million records
   instructions  instructions for each query and update of Einhorn's (needs valgrind)
   all           all of them, one after the other
   html          only makes the page again from the figures that are there
@@ -66,17 +67,19 @@ pub(crate) enum Benchmark {
     Update,
     Instructions,
     Sync,
+    Bridge,
 }
 
 impl Benchmark {
     /// In the order in which they run and are reported.
-    pub(crate) const ALL: [Benchmark; 6] = [
+    pub(crate) const ALL: [Benchmark; 7] = [
         Benchmark::Query,
         Benchmark::Memory,
         Benchmark::Transfer,
         Benchmark::Instructions,
         Benchmark::Update,
         Benchmark::Sync,
+        Benchmark::Bridge,
     ];
 
     /// Its name on the command line.
@@ -88,6 +91,7 @@ impl Benchmark {
             Benchmark::Update => "update",
             Benchmark::Instructions => "instructions",
             Benchmark::Sync => "sync",
+            Benchmark::Bridge => "bridge",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! An ordinary test replays the corpus and mutations of it on a stable compiler; the package in
 //! `libfuzzer/` runs the same targets under libFuzzer.
 
+mod bridge;
 mod dns;
 mod ledger;
 mod links;
@@ -41,6 +42,13 @@ pub const TARGETS: &[Target] = &[
     ("tile_path", ledger::tile_path),
     ("tile", ledger::tile),
     ("bundle", ledger::bundle),
+    ("hosts_txt", bridge::hosts_txt),
+    ("rfc606", bridge::rfc606),
+    ("etc_hosts", bridge::etc_hosts),
+    ("bridge_zone", bridge::bridge_zone),
+    ("dhcpd_leases", bridge::dhcpd_leases),
+    ("bridge_json", bridge::bridge_json),
+    ("hostname_server", bridge::hostname_server),
 ];
 
 pub use world::{LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT, snapshot_octets, stored_entries};

@@ -15,6 +15,7 @@ pub mod copybook;
 pub mod dhcpd_leases;
 pub mod etc_hosts;
 mod held;
+pub mod hostname_server;
 pub mod hosts_txt;
 pub mod item;
 pub mod json;
