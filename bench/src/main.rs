@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "a command line tool: standard output is its interface")]
 
 mod commit;
+mod bridge;
 mod contest;
 mod echo;
 #[cfg(feature = "etcd")]
@@ -102,6 +103,7 @@ fn run_one(benchmark: Benchmark, options: &Options, arguments: &[String]) -> Res
         #[cfg(feature = "etcd")]
         Benchmark::Etcd => with_markdown(etcd::measure(options, command_line)?),
         Benchmark::Commit => with_markdown(commit::measure(options, command_line)?),
+        Benchmark::Bridge => with_markdown(bridge::measure(options, command_line)?),
         Benchmark::Instructions => with_markdown(instructions::measure(options, command_line)?),
     };
     println!("{text}");

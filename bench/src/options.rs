@@ -24,6 +24,7 @@ Measures Einhorn and its peers on this machine.
   etcd          updates of a site with its log in an etcd (needs `--features etcd` for this program and
                 einhorn; not in `all`)
   commit        changes that several sites decide on, over links of some length
+  bridge        host tables: reading, writing, merging a million records
   instructions  instructions for each query and update of Einhorn's (needs valgrind)
   all           all of them, one after the other
   html          only makes the page again from the figures that are there
@@ -72,6 +73,7 @@ pub(crate) enum Benchmark {
     #[cfg(feature = "etcd")]
     Etcd,
     Commit,
+    Bridge,
 }
 
 impl Benchmark {
@@ -84,6 +86,7 @@ impl Benchmark {
         Benchmark::Update,
         Benchmark::Sync,
         Benchmark::Commit,
+        Benchmark::Bridge,
     ];
 
     /// Its name on the command line.
@@ -98,6 +101,7 @@ impl Benchmark {
             #[cfg(feature = "etcd")]
             Benchmark::Etcd => "etcd",
             Benchmark::Commit => "commit",
+            Benchmark::Bridge => "bridge",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! `libfuzzer/` runs the same targets under libFuzzer.
 
 mod agent;
+mod bridge;
 mod dns;
 mod ledger;
 mod links;
@@ -51,6 +52,13 @@ pub const TARGETS: &[Target] = &[
     ("layout", mainframe::layout),
     ("mainframe_records", mainframe::records),
     ("cards", mainframe::cards),
+    ("hosts_txt", bridge::hosts_txt),
+    ("rfc606", bridge::rfc606),
+    ("etc_hosts", bridge::etc_hosts),
+    ("bridge_zone", bridge::bridge_zone),
+    ("dhcpd_leases", bridge::dhcpd_leases),
+    ("bridge_json", bridge::bridge_json),
+    ("hostname_server", bridge::hostname_server),
 ];
 
 pub use mainframe::{CARD_COPYBOOK, CARD_LAYOUT, COPYBOOK, LAYOUT};

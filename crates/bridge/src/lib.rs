@@ -17,6 +17,7 @@ pub mod dhcpd_leases;
 pub mod ebcdic;
 pub mod etc_hosts;
 mod held;
+pub mod hostname_server;
 pub mod hosts_txt;
 pub mod item;
 pub mod json;

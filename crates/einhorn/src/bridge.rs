@@ -159,3 +159,52 @@ fn pass(
     output.write_all(&octets).map_err(failed("write", to))?;
     Ok(report)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(folder: &Path, from: &str, to: &str, octets: &[u8]) -> Outcome {
+        std::fs::write(folder.join("in"), octets).expect("a file");
+        convert(&ConvertArguments {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            file: folder.join("in"),
+            output: folder.join("out"),
+            report: Some(folder.join("report.json")),
+            origin: ".".to_owned(),
+            copybook: None,
+            layout: None,
+            source: None,
+        })
+    }
+
+    #[test]
+    fn losses_are_reported_and_are_no_failure() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        let table = b"HOST : 1.2.3.4 : A : VAX : : :\nHOST : 1.2.3.999 : B ::::\n\xff\0";
+        run(folder, "hosts-txt", "etc-hosts", table).expect("losses are no failure");
+        let text = std::fs::read_to_string(folder.join("out")).expect("the output");
+        assert_eq!(text, "1.2.3.4\tA\n");
+        let report = std::fs::read(folder.join("report.json")).expect("the report");
+        let report: serde_json::Value = serde_json::from_slice(&report).expect("JSON");
+        assert_eq!(report["counts"]["losses"]["field-not-held"], 1, "{report}");
+        assert_eq!(report["quarantined"][0]["line"], 2, "{report}");
+        assert_eq!(report["entries"], 2, "{report}");
+        run(folder, "hosts-txt", "hosts-txt", table).expect("nothing is lost");
+        assert_eq!(std::fs::read(folder.join("out")).expect("the output"), table);
+    }
+
+    #[test]
+    fn a_refused_file_leaves_no_output() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let refused = run(folder.path(), "json", "hosts-txt", b"no JSON");
+        assert!(matches!(refused, Err(Failure::Finding(_))), "{refused:?}");
+        assert!(!folder.path().join("out").exists());
+        let unknown = run(folder.path(), "hosts", "json", b"");
+        assert!(matches!(unknown, Err(Failure::Usage(_))), "{unknown:?}");
+        let layout = run(folder.path(), "cards", "json", b"");
+        assert!(matches!(layout, Err(Failure::Usage(_))), "{layout:?}");
+    }
+}

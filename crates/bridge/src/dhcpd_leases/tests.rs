@@ -1,3 +1,5 @@
+//! Tests of the leases' codec.
+
 use crate::codec::{Format, Options};
 use crate::convert::convert;
 

@@ -1,3 +1,5 @@
+//! Tests of the host tables' codec.
+
 use crate::codec::{Format, Options};
 use crate::convert::{Conversion, convert};
 use crate::report::Report;

@@ -14,7 +14,7 @@ mod three_way;
 
 pub use collide::truncation_collisions;
 pub use plan::{Applied, ApplyId, Held, Hold, Input, Plan, PlanError, SourceState, apply, plan};
-pub use state::{Duplicate, Entry, Shared, State};
+pub use state::{Builder, Duplicate, Entry, Shared, State};
 pub use three_way::{Merge, Outcome, Sides, What, merge};
 
 use crate::codec::Format;

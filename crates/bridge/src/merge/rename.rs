@@ -26,80 +26,75 @@ enum Likeness {
     Both,
 }
 
+/// A pair of an old and a new record that could be one host.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    old: usize,
+    new: usize,
+    likeness: Likeness,
+}
+
 /// Finds the old record of each new one. One is found only if none else is as likely, from both
 /// sides.
 pub(super) fn find(vanished: &[&Shared], new: &[&Shared]) -> Renames {
+    let pairs = best(best(pairs(vanished, new), |pair| pair.new), |pair| pair.old);
+    let count = |of: fn(&Pair) -> usize| {
+        let mut counts: HashMap<usize, usize> = HashMap::new();
+        for pair in &pairs {
+            *counts.entry(of(pair)).or_default() += 1;
+        }
+        counts
+    };
+    let (by_old, by_new) = (count(|pair| pair.old), count(|pair| pair.new));
+    let mut renames = Renames::default();
+    for Pair { old, new, .. } in &pairs {
+        if by_old[old] == 1 && by_new[new] == 1 {
+            renames.renamed.insert(*new, *old);
+        } else {
+            renames.ambiguous.push(*new);
+            renames.doubtful.push(*old);
+        }
+    }
+    for doubts in [&mut renames.ambiguous, &mut renames.doubtful] {
+        doubts.sort_unstable();
+        doubts.dedup();
+    }
+    renames
+}
+
+/// All pairs for which something speaks.
+fn pairs(vanished: &[&Shared], new: &[&Shared]) -> Vec<Pair> {
     let mut by_address: HashMap<(Kind, &Address), Vec<usize>> = HashMap::new();
     for (at, entry) in vanished.iter().enumerate() {
         for address in entry.fields.addresses.elements() {
             by_address.entry((entry.key.kind, address)).or_default().push(at);
         }
     }
-    let mut wanted: Vec<Vec<usize>> = Vec::with_capacity(new.len());
-    let mut claims: HashMap<usize, Vec<(Likeness, usize)>> = HashMap::new();
+    let mut pairs = Vec::new();
     for (at, entry) in new.iter().enumerate() {
-        let mut old: Vec<usize> = entry
-            .fields
-            .addresses
-            .elements()
-            .iter()
+        let addresses = entry.fields.addresses.elements().iter();
+        let mut olds: Vec<usize> = addresses
             .filter_map(|address| by_address.get(&(entry.key.kind, address)))
             .flatten()
             .copied()
             .collect();
-        old.sort_unstable();
-        old.dedup();
-        let scored: Vec<_> =
-            old.iter().filter_map(|old| Some((likeness(vanished[*old], entry)?, *old))).collect();
-        let best = scored.iter().map(|(likeness, _)| *likeness).max();
-        let best: Vec<_> = scored.iter().filter(|(likeness, _)| Some(*likeness) == best).collect();
-        for (likeness, old) in &best {
-            claims.entry(*old).or_default().push((*likeness, at));
-        }
-        wanted.push(best.iter().map(|(_, old)| *old).collect());
+        olds.sort_unstable();
+        olds.dedup();
+        pairs.extend(olds.into_iter().filter_map(|old| {
+            Some(Pair { old, new: at, likeness: likeness(vanished[old], entry)? })
+        }));
     }
-    let mut renames = Renames::default();
-    for (at, old) in wanted.iter().enumerate() {
-        let wins = |old: &usize| {
-            let claims = &claims[old];
-            let best = claims.iter().map(|(likeness, _)| *likeness).max();
-            let mut winners = claims.iter().filter(|(likeness, _)| Some(*likeness) == best);
-            let first = winners.next().map(|(_, new)| *new);
-            (
-                first == Some(at) || winners.clone().any(|(_, new)| *new == at),
-                winners.next().is_some(),
-            )
-        };
-        match old[..] {
-            [] => {}
-            [old] => match wins(&old) {
-                (true, false) => drop(renames.renamed.insert(at, old)),
-                (true, true) => {
-                    renames.ambiguous.push(at);
-                    renames.doubtful.push(old);
-                }
-                // Another new record is likelier to be that one: this one is new.
-                (false, _) => {}
-            },
-            _ => {
-                renames.ambiguous.push(at);
-                renames.doubtful.extend(old);
-            }
-        }
+    pairs
+}
+
+/// The likeliest pairs of each record.
+fn best(pairs: Vec<Pair>, of: impl Fn(&Pair) -> usize) -> Vec<Pair> {
+    let mut best: HashMap<usize, Likeness> = HashMap::new();
+    for pair in &pairs {
+        let likeness = best.entry(of(pair)).or_insert(pair.likeness);
+        *likeness = pair.likeness.max(*likeness);
     }
-    renames.doubtful.sort_unstable();
-    renames.doubtful.dedup();
-    let doubtful = &renames.doubtful;
-    let also_doubtful =
-        |at: &usize, old: &usize| doubtful.binary_search(old).is_ok().then_some(*at);
-    let lost: Vec<_> =
-        renames.renamed.iter().filter_map(|(at, old)| also_doubtful(at, old)).collect();
-    for at in lost {
-        renames.renamed.remove(&at);
-        renames.ambiguous.push(at);
-    }
-    renames.ambiguous.sort_unstable();
-    renames
+    pairs.into_iter().filter(|pair| best[&of(pair)] == pair.likeness).collect()
 }
 
 fn likeness(old: &Shared, new: &Shared) -> Option<Likeness> {

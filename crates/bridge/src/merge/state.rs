@@ -33,6 +33,34 @@ pub struct Duplicate {
     pub others: Vec<Shared>,
 }
 
+/// Makes a state record by record. What is as in the base is shared with it, so that a file that
+/// changes little takes little memory.
+pub struct Builder<'b> {
+    base: &'b State,
+    entries: Vec<Shared>,
+}
+
+impl Builder<'_> {
+    /// A builder.
+    pub fn new(base: &State) -> Builder<'_> {
+        Builder { base, entries: Vec::with_capacity(base.len()) }
+    }
+
+    /// Adds a record; its raw octets are not kept.
+    pub fn push(&mut self, record: Record) {
+        let id = record.id;
+        let (key, fields) = record.into_parts();
+        let known = self.base.get(&key).filter(|base| base.key == key && base.fields == fields);
+        let entry = known.cloned().unwrap_or_else(|| Shared::new(Entry { id, key, fields }));
+        self.entries.push(entry);
+    }
+
+    /// The state, and the records that have the name of another.
+    pub fn finish(self) -> (State, Vec<Duplicate>) {
+        State::new(self.entries)
+    }
+}
+
 /// The order of keys: kinds, then names without case.
 pub(super) fn order(a: &Key, b: &Key) -> Ordering {
     let upper =
@@ -53,11 +81,10 @@ pub(super) fn order(a: &Key, b: &Key) -> Ordering {
 impl State {
     /// The state of a file's records, and the records that have the name of another.
     pub fn of_records(records: impl IntoIterator<Item = Record>) -> (State, Vec<Duplicate>) {
-        State::new(records.into_iter().map(|record| {
-            let id = record.id;
-            let (key, fields) = record.into_parts();
-            Shared::new(Entry { id, key, fields })
-        }))
+        let none = State::default();
+        let mut builder = Builder::new(&none);
+        records.into_iter().for_each(|record| builder.push(record));
+        builder.finish()
     }
 
     /// The state of entries in any order, and those that have the name of another.

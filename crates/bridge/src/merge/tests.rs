@@ -1,3 +1,5 @@
+//! Tests of the merge: cases, and the properties that hold for all states.
+
 use super::*;
 use crate::record::{Address, Field, Fields, HostId, Key};
 use proptest::prelude::*;

@@ -273,6 +273,12 @@ impl Row {
         theirs: &Shared,
         policy: &Policy,
     ) {
+        // Most records are as they were, and their states share them.
+        if let Some(base) = base.filter(|base| Shared::ptr_eq(base, theirs)) {
+            self.next_base = Some(base.clone());
+            self.merged = Some(ours.clone());
+            return;
+        }
         let id = base.map_or(ours.id, |base| base.id);
         self.next_base = Some(base.map_or_else(|| theirs.clone(), |base| with_id(theirs, base)));
         if base.is_some_and(|base| fields::unchanged(&base.fields, &theirs.fields, policy)) {

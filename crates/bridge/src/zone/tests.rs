@@ -1,3 +1,5 @@
+//! Tests of the zone files' codec.
+
 use crate::codec::{Format, Options};
 use crate::convert::convert;
 use crate::report::Report;
