@@ -435,6 +435,8 @@ impl<R> Commit<R> {
         let Some(in_flight) = self.in_flight.take() else {
             unreachable!("no batch was being written")
         };
+        // Nor is anything kept for folding anew: only a restart finds out what it would follow.
+        self.rebuild = None;
         self.refuse(in_flight.answers, reason, out);
         self.refuse_from_now_on(reason, out);
     }

@@ -149,7 +149,10 @@ impl World {
             for (rank, changed) in changes {
                 let Some(number) = by_request.get(&changed.request).copied() else { continue };
                 let operation = &self.operations[number];
-                let acknowledged = operation.done.iter().map(|done| done.0).min();
+                // What was acknowledged as another entry has been lost with its log's tail since: that
+                // it may be is checked elsewhere.
+                let stands = operation.done.iter().filter(|(_, _, at)| *at == changed.at);
+                let acknowledged = stands.map(|done| done.0).min();
                 if let (Some(acknowledged), Some((sent_at, before))) = (acknowledged, latest)
                     && acknowledged < sent_at
                 {

@@ -5,23 +5,34 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 /// Seeds that are run every time.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 600;
 
 /// What must happen in them, or they test less than they seem to.
-const WANTED: [&str; 14] = [
+const WANTED: [&str; 25] = [
     "acknowledged at all",
+    "acknowledged over several homes",
+    "appends to full disks",
     "changes of moved names",
     "clock steps",
     "crashes",
+    "decisions against",
     "deletions",
+    "endorsements in second rounds",
     "entries in parts",
+    "frames lost",
+    "leftovers",
+    "links stalled",
     "points compared",
     "rebuilds",
     "restores",
+    "retries",
     "snapshots saved",
+    "syncs failed",
     "takeovers attested",
+    "takeovers attested of three sites",
     "takeovers automatic",
     "takeovers manual",
+    "withdrawals",
     "zones removed",
 ];
 

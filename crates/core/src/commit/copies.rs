@@ -261,6 +261,8 @@ impl<R> Commit<R> {
                 self.refuse_from_now_on(&reason, out);
                 out.push(Output::Rebuild(reason));
             }
+            // Whatever refuses already calls for a restart; the disk may be in doubt.
+            Stop::Overtaken(_) if self.failure.is_some() => {}
             Stop::Overtaken(reason) => {
                 self.refuse_from_now_on(&reason, out);
                 self.rebuild = Some(Rebuild { reason, copies, is_appending: false });
