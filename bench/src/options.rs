@@ -78,7 +78,7 @@ pub(crate) enum Benchmark {
 
 impl Benchmark {
     /// In the order in which they run and are reported.
-    pub(crate) const ALL: [Benchmark; 7] = [
+    pub(crate) const ALL: [Benchmark; 8] = [
         Benchmark::Query,
         Benchmark::Memory,
         Benchmark::Transfer,

@@ -135,7 +135,21 @@ fn addresses_and_their_ptr_records_go_together_at_every_site() {
     fleet.check_end();
 }
 
-const TOKEN: &str = "a token for operators";
+const TOKEN: &str = "a-token-for-operators";
+
+/// Gives Frankfurt a token for operators, and says where it is asked.
+fn let_operators_in(fleet: &mut Fleet) -> String {
+    std::fs::write(fleet.data(FRANKFURT).join("operator.token"), TOKEN).expect("a token file");
+    let config = fleet.config(FRANKFURT);
+    let text = std::fs::read_to_string(&config).expect("a configuration");
+    let with_token = format!("operator-token-file = \"operator.token\"\n{text}");
+    std::fs::write(&config, with_token).expect("the configuration");
+    fleet.stop(FRANKFURT);
+    fleet.start(FRANKFURT);
+    fleet.settle();
+    let http = text.lines().find_map(|line| line.strip_prefix("http = \""));
+    http.expect("an address for HTTP").trim_end_matches('"').to_owned()
+}
 
 /// The same queue by HTTP, for who has the token.
 fn over_http(fleet: &Fleet, http: &str) {
@@ -148,19 +162,20 @@ fn over_http(fleet: &Fleet, http: &str) {
         (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
     };
     assert_eq!(get("reviews", "another token").0, 401);
-    let (status, text) = get("reviews", &TOKEN.replace(' ', "-"));
+    let (status, text) = get("reviews", TOKEN);
     assert_eq!(status, 200, "{text}");
     let listed: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let id = listed["reviews"][0]["id"].as_str().expect("an id");
     let ran = fleet.operate(FRANKFURT, &["review", "list"]).good();
     assert!(ran.starts_with(id), "{ran} and {text}");
-    assert_eq!(get(&format!("reviews/{id}"), &TOKEN.replace(' ', "-")).0, 200);
-    assert_eq!(get("reviews/9:9", &TOKEN.replace(' ', "-")).0, 404);
+    assert_eq!(get(&format!("reviews/{id}"), TOKEN).0, 200);
+    assert_eq!(get("reviews/9:9", TOKEN).0, 404);
 }
 
 #[test]
 fn contested_changes_wait_at_every_site_for_a_person() {
-    let fleet = fleet("local");
+    let mut fleet = fleet("local");
+    let http = let_operators_in(&mut fleet);
     let other = Key::new("other.".parse().expect("a name"), Algorithm::HmacSha256, &[7; 32]);
     let other = Arc::new(other.expect("a key"));
     for site in 0..fleet.count() {
