@@ -15,6 +15,7 @@
 
 mod batch;
 pub mod bug;
+mod clock;
 mod coalesce;
 mod coordinate;
 mod copies;
@@ -141,6 +142,8 @@ pub struct Commit<R> {
     coordination: Coordination<R>,
     preparing: Preparing,
     held: coalesce::Held<R>,
+    /// What the clock showed last, in milliseconds since 1970.
+    clock_ms: u64,
     levels: level::Levels<R>,
     proof: proof::Proof,
     takeovers: takeover::Takeovers,
@@ -180,6 +183,7 @@ impl<R> Commit<R> {
             coordination: Coordination::default(),
             preparing: Preparing::default(),
             held: coalesce::Held::default(),
+            clock_ms: 0,
             levels: level::Levels::new(setup.cosigned),
             proof: proof::Proof::new(must_prove),
             takeovers: takeover::Takeovers::wanting(setup.take_over),

@@ -1,5 +1,6 @@
 //! Ledger entries for people and as JSON.
 
+use einhorn_core::model::review::Review;
 use einhorn_core::model::entry::{
     Assembler, Body, Cause, Change, Entry, NameChange, Previous, SitesChange,
 };
@@ -104,22 +105,14 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
         }
         Body::MapRoot { at, names, root } => {
             let root = hex(root);
-            _ = writeln!(
-                out,
-                "  the map of the {at} entries before has {names} leaves, root {root}"
-            );
+            let what = format!("the map of the {at} entries before has {names} leaves");
+            _ = writeln!(out, "  {what}, root {root}");
         }
         Body::Change(change) => change_text(change, &mut out),
         Body::Changes(changes) => {
             changes.iter().for_each(|change| change_text(change, &mut out));
         }
-        Body::Review(review) => {
-            _ = writeln!(out, "  waits for a person, and is not made: {}", review.reason);
-            if let Some(replaced) = review.replaces {
-                _ = writeln!(out, "  it replaces review {replaced}");
-            }
-            change_text(&review.change, &mut out);
-        }
+        Body::Review(review) => review_text(review, &mut out),
         Body::Sites(change) => sites_text(change, &mut out),
         Body::Endorsement { lost, successor, round, held } => {
             _ = writeln!(
@@ -155,6 +148,14 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
         }
     }
     out.trim_end().to_owned()
+}
+
+fn review_text(review: &Review, out: &mut String) {
+    _ = writeln!(out, "  waits for a person, and is not made: {}", review.reason);
+    if let Some(replaced) = review.replaces {
+        _ = writeln!(out, "  it replaces review {replaced}");
+    }
+    change_text(&review.change, out);
 }
 
 /// What was logged of a change with several homes.

@@ -39,27 +39,7 @@ pub(crate) fn text(status: &SiteStatus) -> String {
     if let Some(problem) = &status.problem {
         _ = writeln!(out, "  NOTHING IS ACKNOWLEDGED: {problem}");
     }
-    _ = writeln!(
-        out,
-        "waiting here: {} requests{}; {} queued for the commit",
-        status.waiting,
-        oldest(status.oldest_waiting_ms),
-        status.queued
-    );
-    if status.open_intents > 0 {
-        _ = writeln!(
-            out,
-            "  {} parts of changes of names with different homes are not decided; their names wait",
-            status.open_intents
-        );
-    }
-    if status.open_reviews > 0 {
-        _ = writeln!(
-            out,
-            "  {} changes wait for a person: `einhorn review list` shows them",
-            status.open_reviews
-        );
-    }
+    waiting(status, &mut out);
     let budget = status.disk_budget_octets.map_or_else(String::new, |budget| {
         let percent = status.disk_used_octets * 100 / budget.max(1);
         format!(" of a budget of {} ({percent} %)", octets(budget))
@@ -102,6 +82,31 @@ pub(crate) fn text(status: &SiteStatus) -> String {
         );
     }
     out
+}
+
+/// What waits, and for whom.
+fn waiting(status: &SiteStatus, out: &mut String) {
+    _ = writeln!(
+        out,
+        "waiting here: {} requests{}; {} queued for the commit",
+        status.waiting,
+        oldest(status.oldest_waiting_ms),
+        status.queued
+    );
+    if status.open_intents > 0 {
+        _ = writeln!(
+            out,
+            "  {} parts of changes of names with different homes are not decided; their names wait",
+            status.open_intents
+        );
+    }
+    if status.open_reviews > 0 {
+        _ = writeln!(
+            out,
+            "  {} changes wait for a person: `einhorn review list` shows them",
+            status.open_reviews
+        );
+    }
 }
 
 fn site_text(site: &SiteLine) -> String {

@@ -184,6 +184,7 @@ impl Pump {
                     }
                 }
             }
+            self.commit.see_clock(now_ms());
             if self.commit.next_wake_ms().is_some_and(|at| at <= now_ms()) {
                 self.commit.tick(now_ms(), &mut out);
             }

@@ -34,7 +34,7 @@ const TOOLS: [&str; 6] = [
 ];
 /// The DNS library, and the only room that knows it.
 const DNS_LIBRARY: &str = "domain";
-const DNS_LIBRARY_ROOM: &str = ROOMS[0];
+const DNS_LIBRARY_ROOM: &str = "einhorn-wire";
 
 const RULE: &str = "arrow";
 

@@ -4,6 +4,7 @@
 //! joined. One entry stands for all of them, and each is answered when that is durable. Whatever
 //! else concerns the name lets go of what is held first: order is kept.
 
+use super::clock::back;
 use super::forward::Asker;
 use super::route::names;
 use super::{Commit, Output, Waiting};
@@ -77,6 +78,15 @@ impl<R> Held<R> {
     /// When the first is to be let go, in milliseconds since 1970.
     pub(super) fn next_wake_ms(&self) -> Option<u64> {
         self.names.values().map(|joined| joined.until_ms).min()
+    }
+
+    /// The clock was set back.
+    pub(super) fn set_back(&mut self, by_ms: u64) {
+        for joined in self.names.values_mut() {
+            back(&mut joined.until_ms, by_ms);
+            let askers = joined.requests.iter_mut().flat_map(|(_, askers)| askers);
+            askers.for_each(|asker| asker.set_back(by_ms));
+        }
     }
 
     /// Takes all who wait.

@@ -6,6 +6,7 @@
 //! is made again a moment later; after two, the zone's home coordinates, so that those who want the
 //! same names stand in one queue.
 
+use super::clock::back;
 use super::forward::{Asker, servfail};
 use super::prepare::{NoIntent, Prepare};
 use super::route::{Route, names, route};
@@ -119,6 +120,16 @@ impl<R> Coordination<R> {
             askers.chain(rests).min()
         };
         self.requests.values().filter_map(due).min()
+    }
+
+    /// The clock was set back. The deadlines of transactions stay: those of a site never go back.
+    pub(super) fn set_back(&mut self, by_ms: u64) {
+        for coordinated in self.requests.values_mut() {
+            coordinated.askers.iter_mut().for_each(|asker| asker.set_back(by_ms));
+            if let Phase::Rests { until_ms } = &mut coordinated.phase {
+                back(until_ms, by_ms);
+            }
+        }
     }
 
     fn is_busy<'n>(&self, mut names: impl Iterator<Item = &'n Name>) -> bool {

@@ -4,6 +4,7 @@
 //! is sent again, which is safe, since its home recognises it. Who receives a request must have
 //! seen what the sender saw, else two sites could each believe the other one to be its home.
 
+use super::clock::back;
 use super::prepare::held_for_review;
 use super::route::{Route, route};
 use super::{Commit, Output, Waiting};
@@ -49,6 +50,15 @@ impl<R> Asker<R> {
     pub(super) fn deadline_ms(&self) -> u64 {
         match self {
             Asker::Here { deadline_ms, .. } | Asker::There { deadline_ms, .. } => *deadline_ms,
+        }
+    }
+
+    /// The clock was set back.
+    pub(super) fn set_back(&mut self, by_ms: u64) {
+        match self {
+            Asker::Here { deadline_ms, .. } | Asker::There { deadline_ms, .. } => {
+                back(deadline_ms, by_ms);
+            }
         }
     }
 }
@@ -126,6 +136,20 @@ impl<R> Forwarding<R> {
         self.by_id.remove(&forwarded.request.id);
         self.deadlines.remove(&(forwarded.deadline_ms(), ticket));
         Some(forwarded)
+    }
+
+    /// The clock was set back.
+    pub(super) fn set_back(&mut self, by_ms: u64) {
+        for forwarded in self.tickets.values_mut() {
+            back(&mut forwarded.since_ms, by_ms);
+            forwarded.askers.iter_mut().for_each(|asker| asker.set_back(by_ms));
+        }
+        let deadlines = std::mem::take(&mut self.deadlines).into_iter();
+        self.deadlines = deadlines.map(|(at, ticket)| (at.saturating_sub(by_ms), ticket)).collect();
+        for parked in &mut self.parked {
+            back(&mut parked.since_ms, by_ms);
+            parked.asker.set_back(by_ms);
+        }
     }
 
     /// When the first of them gives up.

@@ -5,6 +5,7 @@
 //! lowered for one request. Sites that are registered and not suspended count.
 
 use super::bug::{Bug, has};
+use super::clock::back;
 use super::forward::{Asker, servfail};
 use super::{Commit, Output, Waiting};
 use crate::agent::Advice;
@@ -64,6 +65,13 @@ impl<R> Levels<R> {
     }
 
     /// When the first of them is given up.
+    /// The clock was set back.
+    pub(super) fn set_back(&mut self, by_ms: u64) {
+        self.waiting.values_mut().for_each(|held| back(&mut held.deadline_ms, by_ms));
+        let deadlines = std::mem::take(&mut self.deadlines).into_iter();
+        self.deadlines = deadlines.map(|(at, key)| (at.saturating_sub(by_ms), key)).collect();
+    }
+
     pub(super) fn next_deadline_ms(&self) -> Option<u64> {
         self.deadlines.first().map(|(deadline_ms, _)| *deadline_ms)
     }

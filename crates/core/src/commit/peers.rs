@@ -1,5 +1,6 @@
 //! The other sites: who is connected, what they hold, what they say.
 
+use super::clock::back;
 use super::coordinate::Part;
 use super::forward::Asker;
 use super::prepare::{NoIntent, Prepare};
@@ -50,6 +51,13 @@ impl Peers {
 
     pub(super) fn get(&self, site: u16) -> Option<&Peer> {
         self.peers.get(&site)
+    }
+
+    /// The clock was set back.
+    pub(super) fn set_back(&mut self, by_ms: u64) {
+        back(&mut self.said_ms, by_ms);
+        self.started_ms.iter_mut().for_each(|started_ms| back(started_ms, by_ms));
+        self.peers.values_mut().for_each(|peer| back(&mut peer.since_ms, by_ms));
     }
 
     /// What a site says it holds of a log.
@@ -177,6 +185,7 @@ impl<R> Commit<R> {
     /// Time goes by: says how far this site is, gives up what waited too long, looks whether a
     /// site was lost. To be called about every [`Commit::next_wake_ms`].
     pub fn tick(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        self.see_clock(now_ms);
         self.peers.started_ms.get_or_insert(now_ms);
         self.begin_if_proven(now_ms);
         self.give_up_forwarded(now_ms, out);

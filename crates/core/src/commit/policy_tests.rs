@@ -208,5 +208,13 @@ fn what_is_held_is_let_go_when_its_time_is_over() {
     site.pass(1);
     assert_eq!(site.take().len(), 1);
     assert_eq!(site.a("b.example."), Some(vec![192, 0, 2, 2]));
+    // Also by a clock that is set back meanwhile.
+    site.pass(100_000);
+    site.run(&[set_a(4, "c.example.", 4), set_a(5, "c.example.", 5)]);
+    site.take();
+    site.set_back(50_000);
+    assert_eq!(site.next_wake_ms(), Some(site.now_ms() + 100));
+    site.pass(100);
+    assert_eq!(site.take().len(), 1);
     assert_eq!(site.state().origin, ORIGIN);
 }

@@ -8,6 +8,7 @@
 //! refuses at once.
 
 use super::bug::{Bug, has};
+use super::clock::back;
 use super::coordinate::Part;
 use super::route::names;
 use super::{Commit, Output, decide};
@@ -74,6 +75,14 @@ pub(super) struct Preparing {
     waiting: Vec<Prepare>,
     /// When the anchors were last asked.
     resolved_ms: u64,
+}
+
+impl Preparing {
+    /// The clock was set back.
+    pub(super) fn set_back(&mut self, by_ms: u64) {
+        back(&mut self.resolved_ms, by_ms);
+        self.waiting.iter_mut().for_each(|prepare| back(&mut prepare.until_ms, by_ms));
+    }
 }
 
 impl<R> Commit<R> {

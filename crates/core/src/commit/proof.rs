@@ -8,6 +8,7 @@
 //! with less than all of them an entry that never got so far may be known to a site that is away.
 
 use super::bug::{Bug, has};
+use super::clock::back;
 use super::{Commit, Output};
 use crate::model::Origin;
 use std::collections::BTreeSet;
@@ -27,6 +28,11 @@ pub(super) struct Proof {
 }
 
 impl Proof {
+    /// The clock was set back.
+    pub(super) fn set_back(&mut self, by_ms: u64) {
+        self.enough_ms.iter_mut().for_each(|since_ms| back(since_ms, by_ms));
+    }
+
     pub(super) fn new(is_wanted: bool) -> Proof {
         let is_wanted = is_wanted && !has(Bug::ProofSkipped);
         Proof { is_wanted, sites: BTreeSet::new(), known: 0, enough_ms: None }

@@ -13,6 +13,7 @@
 //! withdrawal or after it, and the others by the same log, in the same order.
 
 use super::bug::{Bug, has};
+use super::clock::back;
 use super::{Commit, Output};
 use crate::link::Message;
 use crate::model::entry::Body;
@@ -66,6 +67,15 @@ impl Takeovers {
         let wanted = || Wanted { is_attested: false, since_ms: 0, proposed_ms: 0 };
         let wanted = lost.map(|lost| (lost, wanted()));
         Takeovers { wanted: wanted.into_iter().collect(), ..Takeovers::default() }
+    }
+
+    /// The clock was set back.
+    pub(super) fn set_back(&mut self, by_ms: u64) {
+        for wanted in self.wanted.values_mut() {
+            back(&mut wanted.since_ms, by_ms);
+            back(&mut wanted.proposed_ms, by_ms);
+        }
+        self.given_up.values_mut().for_each(|given_up_ms| back(given_up_ms, by_ms));
     }
 
     /// Whether this site is about to go on for that log.

@@ -92,6 +92,12 @@ impl Site {
         self.settle(out);
     }
 
+    /// Sets the clock back.
+    pub(super) fn set_back(&mut self, by_ms: u64) {
+        self.now_ms -= by_ms;
+        self.commit.see_clock(self.now_ms);
+    }
+
     pub(super) fn now_ms(&self) -> u64 {
         self.now_ms
     }

@@ -1,6 +1,7 @@
 //! Deleted names go back to their zone's home after a day, so that whoever registers them next finds
 //! one judge.
 
+use super::clock::back;
 use super::{Commit, decide};
 use crate::agent::{Path, Rules};
 use crate::model::entry::{Body, Cause, Change};
@@ -22,6 +23,13 @@ const SWEEP_NAMES_MAX: usize = 500;
 #[derive(Default)]
 pub(super) struct Tombstones {
     swept_ms: u64,
+}
+
+impl Tombstones {
+    /// The clock was set back.
+    pub(super) fn set_back(&mut self, by_ms: u64) {
+        back(&mut self.swept_ms, by_ms);
+    }
 }
 
 impl<R> Commit<R> {
