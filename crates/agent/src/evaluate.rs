@@ -1,8 +1,8 @@
 //! How well hazards would have been predicted in a history that is already over.
 //!
 //! The later part is predicted, from its first change to its last, with what was known then. The
-//! model is the one that is given, with further trees grown on the earlier part if that holds
-//! enough: this is what an operator has who starts with the shipped model and lets it learn. What
+//! model is the one that is given, after it has learnt from the earlier part ([`adapt`]): this is
+//! what an operator has who starts with the shipped model and lets it learn. What
 //! becomes known while the later part goes by moves the model's offset alone ([`Offset`]), as it
 //! does in operation.
 
@@ -10,7 +10,7 @@ use crate::features::one_line_rule;
 use crate::metrics::{auc, brier_skill, calibration_error_by_rank, expected_calibration_error};
 use crate::model::Model;
 use crate::numeric::ln;
-use crate::train::{Options, Samples, adapt};
+use crate::train::{Learnt, Options, Samples, adapt};
 
 /// The share of the changes that is known before the rest is predicted.
 pub const EARLIER: f64 = 0.7;
@@ -30,8 +30,8 @@ pub struct Figures {
     pub later: usize,
     /// Those among them that met the hazard.
     pub later_positives: usize,
-    /// Whether further trees were grown on the earlier part.
-    pub adapted: bool,
+    /// What was learnt from the earlier part.
+    pub learnt: Learnt,
     /// Of the model; None if the later part has no positives, or nothing else.
     pub auc: Option<f64>,
     /// Of the rule of one line.
@@ -50,21 +50,23 @@ pub struct Figures {
     pub brier_skill: Option<f64>,
 }
 
-/// Evaluates a model on a history. None if that has no changes. `learns`: whether further trees
-/// may be grown on the earlier part.
+/// Evaluates a model on a history. None if that has no changes. `learns_as`: the history's name, if
+/// the model may learn from its earlier part.
 pub fn evaluate(
-    model: &Model,
+    model: Model,
     samples: &Samples,
-    learns: bool,
+    learns_as: Option<&str>,
     options: &Options,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Option<Figures> {
     let split_s = samples.time_of_share(EARLIER)?;
     let earlier = earlier_part(samples, split_s);
     let later = samples.pick(|started_s, _| started_s >= split_s);
-    let adapted = if learns { adapt(model, &earlier, options, progress) } else { None };
-    let used = adapted.as_ref().unwrap_or(model);
-    let probabilities = with_offset(used, &later);
+    let (used, learnt) = match learns_as {
+        Some(source) => adapt(model, source, &earlier, options, progress),
+        None => (model, Learnt::Nothing),
+    };
+    let probabilities = with_offset(&used, &later);
     let scores = |of: &dyn Fn(&crate::features::Features) -> f64| {
         let scores: Vec<_> = later.rows.iter().map(of).collect();
         auc(&scores, &later.outcomes)
@@ -76,7 +78,7 @@ pub fn evaluate(
         earlier_positives: earlier.positives(),
         later: later.len(),
         later_positives: later.positives(),
-        adapted: adapted.is_some(),
+        learnt,
         auc: scores(&|row| f64::from(used.margin(row))),
         auc_rule: scores(&|row| f64::from(one_line_rule(row))),
         auc_logistic: scores(&|row| f64::from(used.logistic.margin(row))),

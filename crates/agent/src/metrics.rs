@@ -28,8 +28,8 @@ pub fn auc(scores: &[f64], outcomes: &[bool]) -> Option<f64> {
 
 const BINS: usize = 10;
 
-/// Expected calibration error: predictions in ten bins of equal width, and the distance between what
-/// each bin predicted and what happened, weighted by its size (Naeini, Cooper and Hauskrecht 2015).
+/// Expected calibration error: predictions in ten bins of equal width, and the distance between
+/// what each bin predicted and what happened, weighted by its size (Naeini, Cooper and Hauskrecht 2015).
 /// 0 for nothing.
 pub fn expected_calibration_error(probabilities: &[f64], outcomes: &[bool]) -> f64 {
     let mut bins = [0.0; BINS];
@@ -40,8 +40,8 @@ pub fn expected_calibration_error(probabilities: &[f64], outcomes: &[bool]) -> f
     bins.iter().map(|distance| distance.abs()).sum::<f64>() / probabilities.len().max(1) as f64
 }
 
-/// The same with ten bins of equal size by rank. It tells more of rare events, which otherwise share
-/// the first bin, and with few of them is mostly chance.
+/// The same with ten bins of equal size by rank. It tells more of rare events, which otherwise
+/// share the first bin, and with few of them is mostly chance.
 pub fn calibration_error_by_rank(probabilities: &[f64], outcomes: &[bool]) -> f64 {
     let mut order: Vec<_> = (0..probabilities.len()).collect();
     order.sort_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));

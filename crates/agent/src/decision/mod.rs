@@ -284,7 +284,10 @@ pub(crate) mod tests {
             Situation {
                 features: all, homes, identity_matches, legacy_batch_open, used_here, flapping_ms,
                 costs: Costs {
-                    fast_us, forward_us, multi_phase_us, intervention_us: u64::from(intervention) << 8,
+                    fast_us,
+                    forward_us,
+                    multi_phase_us,
+                    intervention_us: u64::from(intervention) << 8,
                     ..Costs::default()
                 },
             }

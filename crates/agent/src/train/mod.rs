@@ -6,7 +6,7 @@ mod random;
 
 pub use boost::Growth;
 
-use crate::evaluator::{MARGIN_ONE, TREES_MAX, Trees};
+use crate::evaluator::{Calibration, MARGIN_ONE, TREES_MAX, Trees};
 use crate::features::{self, COUNT, Features};
 use crate::label;
 use crate::metrics::log_loss;
@@ -108,6 +108,8 @@ pub enum TrainError {
 pub const CHANGES_MIN: usize = 200;
 /// Changes that met the hazard needed to train.
 pub const POSITIVES_MIN: usize = 10;
+/// Changes that met the hazard needed to train a challenger on a site's own history.
+const CHALLENGER_POSITIVES_MIN: usize = 40;
 /// The part of the training time that margins are calibrated on, and the number of trees chosen.
 const HELD_OUT: f64 = 0.25;
 
@@ -149,7 +151,8 @@ pub fn provenance(seed: u64, histories: &[(String, Samples)]) -> String {
     serde_json::json!({"seed": seed, "sources": sources}).to_string()
 }
 
-/// Trains a model on histories, each with its name. `progress` hears how many of how many trees are grown.
+/// Trains a model on histories, each with its name. `progress` hears how many of how many trees are
+/// grown.
 pub fn train(
     histories: &[(String, Samples)],
     options: &Options,
@@ -181,42 +184,63 @@ pub fn train(
     Ok(Model::new(trees, calibration, logistic, table, usual(&all.rows), provenance))
 }
 
-/// Grows further trees on top of a model, for a site's own history. None if too little happened.
+/// What a model has learnt from a site's own history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learnt {
+    /// Too little happened.
+    Nothing,
+    /// Its margins were calibrated anew.
+    Calibration,
+    /// A model trained on that history alone predicted its last quarter better, and took its place.
+    Model,
+}
+
+/// Lets a model learn from a history that it has not seen: its calibration always, and all of it if
+/// a challenger trained there predicts better what neither has seen.
 pub fn adapt(
-    model: &Model,
+    model: Model,
+    source: &str,
     own: &Samples,
     options: &Options,
     progress: &mut dyn FnMut(usize, usize),
-) -> Option<Model> {
-    let room = TREES_MAX - model.trees.trees.len();
-    if own.len() < CHANGES_MIN || own.positives() < POSITIVES_MIN || room == 0 {
-        return None;
-    }
-    let cut_s = own.time_of_share(1.0 - HELD_OUT)?;
+) -> (Model, Learnt) {
+    let cut_s = own.time_of_share(1.0 - HELD_OUT);
+    let Some(cut_s) = cut_s.filter(|_| own.positives() >= POSITIVES_MIN) else {
+        return (model, Learnt::Nothing);
+    };
     let fit = own.pick(|_, known_s| known_s < cut_s);
     let held_out = own.pick(|started_s, _| started_s >= cut_s);
-    let trees = options.growth.trees.min(room);
-    let mut from = model.trees.clone();
-    from.bias = model.calibration.of(from.bias);
-    let grown = |samples: &Samples, trees: usize, progress: &mut dyn FnMut(usize)| {
-        let mut margins: Vec<_> = samples.rows.iter().map(|row| model.trees.margin(row)).collect();
-        let weights = vec![1.0; samples.len()];
-        let lesson = Lesson { rows: &samples.rows, outcomes: &samples.outcomes, weights: &weights };
-        let growth = Growth { trees, ..options.growth };
-        let mut random = Random(options.seed);
-        let added = boost::grow(&lesson, &mut margins, &growth, &mut random, progress);
-        let mut all = model.trees.clone();
-        all.trees.extend(added);
-        all
-    };
-    let first = grown(&fit, trees, &mut |at| progress(at, 2 * trees));
-    let kept = model.trees.trees.len();
-    let (count, calibration) = tune_from(&first, &held_out, kept);
-    let last = grown(own, count - kept, &mut |at| progress(trees + at, 2 * trees));
-    progress(2 * trees, 2 * trees);
-    let (logistic, table) = (model.logistic, model.table.clone());
-    let provenance = model.provenance.clone();
-    Some(Model::new(last, calibration, logistic, table, usual(&own.rows), provenance))
+    let champion = recalibrated(&model, &fit);
+    if fit.positives() >= CHALLENGER_POSITIVES_MIN && held_out.positives() > 0 {
+        let named = |samples: &Samples| [(source.to_owned(), samples.clone())];
+        let challenger = train(&named(&fit), options, progress);
+        if challenger.is_ok_and(|one| loss(&one, &held_out) < loss(&champion, &held_out))
+            && let Ok(whole) = train(&named(own), options, progress)
+        {
+            return (whole, Learnt::Model);
+        }
+    }
+    (recalibrated(&model, own), Learnt::Calibration)
+}
+
+/// The same model, its margins told as a history says.
+fn recalibrated(model: &Model, samples: &Samples) -> Model {
+    let margins: Vec<_> = samples.rows.iter().map(|row| model.trees.margin(row)).collect();
+    let calibration = linear::calibrate(&margins, &samples.outcomes);
+    Model::new(
+        model.trees.clone(),
+        calibration,
+        model.logistic,
+        model.table.clone(),
+        model.reference,
+        model.provenance.clone(),
+    )
+}
+
+fn loss(model: &Model, samples: &Samples) -> f64 {
+    let probability = |row| f64::from(model.probability(row)) / 1e9;
+    let probabilities: Vec<_> = samples.rows.iter().map(probability).collect();
+    log_loss(&probabilities, &samples.outcomes)
 }
 
 fn fit_trees(samples: &Samples, options: &Options, progress: &mut dyn FnMut(usize)) -> Trees {
@@ -230,28 +254,15 @@ fn fit_trees(samples: &Samples, options: &Options, progress: &mut dyn FnMut(usiz
     Trees { bias, trees }
 }
 
-fn tune(trees: &Trees, held_out: &Samples) -> (usize, crate::evaluator::Calibration) {
-    tune_from(trees, held_out, 0)
-}
-
-/// How many trees, at least `kept`, predict what was held out best, and their calibration.
-fn tune_from(
-    trees: &Trees,
-    held_out: &Samples,
-    kept: usize,
-) -> (usize, crate::evaluator::Calibration) {
-    let mut some = Trees { bias: trees.bias, trees: trees.trees[..kept].to_vec() };
-    let mut margins: Vec<_> = held_out.rows.iter().map(|row| some.margin(row)).collect();
-    let mut best = None;
-    for count in kept..=trees.trees.len() {
-        if count > kept {
-            let tree = trees.trees[count - 1];
-            some.trees.push(tree);
-            for (margin, row) in margins.iter_mut().zip(&held_out.rows) {
-                *margin += i32::from(tree.leaves[tree.leaf(row)]);
-            }
+/// How many trees predict what was held out best, and their calibration.
+fn tune(trees: &Trees, held_out: &Samples) -> (usize, Calibration) {
+    let mut margins = vec![trees.bias; held_out.len()];
+    let mut best = (f64::INFINITY, (0, Calibration::NONE));
+    for (at, tree) in trees.trees.iter().enumerate() {
+        for (margin, row) in margins.iter_mut().zip(&held_out.rows) {
+            *margin += i32::from(tree.leaves[tree.leaf(row)]);
         }
-        if count % 4 != 0 && count != kept && count != trees.trees.len() {
+        if (at + 1) % 4 != 0 {
             continue;
         }
         let calibration = linear::calibrate(&margins, &held_out.outcomes);
@@ -259,11 +270,11 @@ fn tune_from(
             |margin: &i32| sigmoid(f64::from(calibration.of(*margin)) / f64::from(MARGIN_ONE));
         let probabilities: Vec<_> = margins.iter().map(probability).collect();
         let loss = log_loss(&probabilities, &held_out.outcomes);
-        if best.as_ref().is_none_or(|(least, _)| loss < *least) {
-            best = Some((loss, (count, calibration)));
+        if loss < best.0 {
+            best = (loss, (at + 1, calibration));
         }
     }
-    best.map_or((kept, crate::evaluator::Calibration::NONE), |(_, found)| found)
+    best.1
 }
 
 /// The middle level of each feature.

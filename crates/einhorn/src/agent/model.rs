@@ -4,7 +4,7 @@ use super::read_file;
 use crate::{Failure, Outcome, print};
 use einhorn_agent::evaluate::{self, Figures};
 use einhorn_agent::model::{Model, hexadecimal};
-use einhorn_agent::train::{self, Options, Samples};
+use einhorn_agent::train::{self, Learnt, Options, Samples};
 use einhorn_agent::{DEFAULT_MODEL, trace};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
@@ -115,8 +115,10 @@ pub(crate) fn evaluate(arguments: &EvaluateArguments) -> Outcome {
     let model = model.map_err(|error| Failure::usage(format!("the model: {error}")))?;
     let seen_until_s = seen_until(&model, &source);
     let learns = !arguments.as_it_is && seen_until_s.is_none();
+    let learns_as = learns.then_some(source.as_str());
+    let hash = hexadecimal(&model.hash());
     let options = Options { seed: arguments.seed, ..Options::default() };
-    let figures = evaluate::evaluate(&model, &samples, learns, &options, &mut progress)
+    let figures = evaluate::evaluate(model, &samples, learns_as, &options, &mut progress)
         .ok_or_else(|| Failure::usage("the history has no changes"))?;
     if seen_until_s.is_some_and(|seen_s| seen_s >= figures.split_s) {
         return Err(Failure::usage(format!(
@@ -125,8 +127,8 @@ pub(crate) fn evaluate(arguments: &EvaluateArguments) -> Outcome {
             evaluate::EARLIER
         )));
     }
-    print_figures(&source, &model, &figures, seen_until_s.is_some())?;
-    if arguments.json { print(figures_json(&source, &model, &figures)) } else { Ok(()) }
+    print_figures(&source, &hash, &figures, seen_until_s.is_some())?;
+    if arguments.json { print(figures_json(&source, &hash, &figures)) } else { Ok(()) }
 }
 
 /// Until when a model has seen the history with this name, seconds since 1970.
@@ -137,16 +139,17 @@ fn seen_until(model: &Model, source: &str) -> Option<i64> {
     of_source["known_until_s"].as_i64()
 }
 
-fn print_figures(source: &str, model: &Model, figures: &Figures, seen: bool) -> Outcome {
+fn print_figures(source: &str, model: &str, figures: &Figures, seen: bool) -> Outcome {
     let told = |figure: Option<f64>| figure.map_or("undefined".into(), |f| format!("{f:.4}"));
     let split = jiff::Timestamp::from_second(figures.split_s)
         .map_or_else(|_| figures.split_s.to_string(), |at| at.to_string());
-    let learning = match (figures.adapted, seen) {
-        (true, _) => "with further trees grown on the earlier part",
-        (false, true) => "trained on the earlier part of this very history",
-        (false, false) => "as it is",
+    let learning = match (figures.learnt, seen) {
+        (Learnt::Model, _) => "replaced by one trained on the earlier part, which predicted better",
+        (Learnt::Calibration, _) => "calibrated on the earlier part",
+        (Learnt::Nothing, true) => "trained on the earlier part of this very history",
+        (Learnt::Nothing, false) => "as it is",
     };
-    print(format_args!("model {}, {learning}", hexadecimal(&model.hash())))?;
+    print(format_args!("model {model}, {learning}"))?;
     print(format_args!(
         "{source}: split at {split}; earlier {} changes ({} met another's), embargo {} days",
         figures.earlier,
@@ -173,10 +176,10 @@ fn print_figures(source: &str, model: &Model, figures: &Figures, seen: bool) -> 
     }
 }
 
-fn figures_json(source: &str, model: &Model, figures: &Figures) -> Value {
+fn figures_json(source: &str, model: &str, figures: &Figures) -> Value {
     json!({
         "source": source,
-        "model": hexadecimal(&model.hash()),
+        "model": model,
         "auc": figures.auc.unwrap_or(0.5),
         "auc_rule": figures.auc_rule.unwrap_or(0.5),
         "auc_logistic": figures.auc_logistic.unwrap_or(0.5),
@@ -191,6 +194,6 @@ fn figures_json(source: &str, model: &Model, figures: &Figures) -> Value {
         "positives_earlier": figures.earlier_positives,
         "changes": figures.later,
         "positives": figures.later_positives,
-        "adapted": figures.adapted,
+        "adapted": figures.learnt != Learnt::Nothing,
     })
 }
