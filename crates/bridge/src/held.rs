@@ -116,7 +116,8 @@ pub(crate) fn is_host(format: Format, record: &Record, out: &mut Output) -> bool
     }
     match record.key.kind {
         Kind::Host => {}
-        Kind::Gateway if matches!(format, Format::Rfc606 | Format::HostsTxt) => {}
+        _ if format == Format::HostsTxt => {}
+        Kind::Gateway if format == Format::Rfc606 => {}
         Kind::Gateway => out.lose(LossCode::ValueNotHeld, name, FieldName::Name, "GATEWAY"),
         kind @ (Kind::Net | Kind::Domain) => {
             out.lose(LossCode::KindNotHeld, name, FieldName::Name, kind.keyword());

@@ -10,6 +10,9 @@ use crate::text::Text;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+/// The first second of the year 1, since 1970.
+const YEAR_1_BEGINS: i64 = -62_135_596_800;
+
 /// Writes leases: one for each IPv4 address of a host.
 #[derive(Default)]
 pub struct Encoder;
@@ -89,7 +92,8 @@ fn body(record: &Record, out: &mut Output) -> Vec<u8> {
     }
     let mut is_named = false;
     for (word, rest) in &record.sidecar {
-        is_named |= word.octets() == b"set" && rest.octets().starts_with(b"ddns-fwd-name");
+        let given = rest.octets().strip_prefix(b"ddns-fwd-name").unwrap_or_default();
+        is_named |= word.octets() == b"set" && given.ends_with(&quoted(name));
         if is_bare(word) && is_balanced(rest) {
             statement(&mut body, word.octets(), rest.octets());
         } else {
@@ -130,7 +134,7 @@ fn is_balanced(text: &Text) -> bool {
         match octet {
             b'\\' if is_quoted => drop(octets.next()),
             b'"' => is_quoted = !is_quoted,
-            b';' | b'{' | b'}' if !is_quoted => return false,
+            b';' | b'{' | b'}' | b'#' if !is_quoted => return false,
             _ => {}
         }
     }
@@ -153,6 +157,8 @@ fn quoted(text: &Text) -> Vec<u8> {
 fn written(moment: Moment) -> Option<String> {
     match moment {
         Moment::Never => Some("never".to_owned()),
+        // Years of more or fewer than four digits would not be read back.
+        Moment::At(seconds) if seconds < YEAR_1_BEGINS => None,
         Moment::At(seconds) => {
             let time = Timestamp::from_second(seconds).ok()?.to_zoned(TimeZone::UTC);
             Some(time.strftime("%w %Y/%m/%d %H:%M:%S").to_string())

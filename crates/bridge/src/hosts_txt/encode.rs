@@ -2,7 +2,7 @@
 
 use crate::codec::{Encode, Format, Refusal};
 use crate::codes::LossCode;
-use crate::held::{declare_unheld, pass_through};
+use crate::held::{declare_unheld, is_host, pass_through};
 use crate::item::{Item, Output};
 use crate::record::{Address, Field, FieldName, Kind, Record};
 use crate::text::Text;
@@ -34,6 +34,9 @@ fn is_plain(text: &[u8], also_not: &[u8]) -> bool {
 
 fn write(record: &Record, out: &mut Output) {
     let name = &record.key.name;
+    if !is_host(Format::HostsTxt, record, out) {
+        return;
+    }
     if !is_plain(name.octets(), b", ") {
         out.lose(LossCode::NameNotHeld, name, FieldName::Name, name);
         return;

@@ -94,9 +94,8 @@ pub(super) fn parse<'e>(kind: Kind, context: &mut Context<'e>) -> Result<Parsed,
         parts.insert(0, (begin, &[]));
     }
     let (names_at, names) = parts.get(1).copied().unwrap_or_default();
-    let mut elements = list(names, names_at, context);
-    let first_name = elements.next().map(|(at, name)| (at, &octets[at..at + name.len()]));
-    let named = context.names(kind, first_name.into_iter().chain(elements));
+    let elements = list(names, names_at, context);
+    let named = context.names(kind, elements);
     let key = named.as_ref().map(|(key, _)| key);
     let (at, listed) = parts.first().copied().unwrap_or_default();
     let addresses =

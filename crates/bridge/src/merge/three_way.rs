@@ -338,12 +338,12 @@ fn with_id(theirs: &Shared, base: &Shared) -> Shared {
     Shared::new(Entry { id: base.id, key: key.clone(), fields: fields.clone() })
 }
 
-/// A rename that is frozen leaves the record under its old name.
+/// A rename that is frozen leaves the record under its old name, frozen too.
 fn undo_conflicting_renames(rows: &mut [Row], renamed: &HashMap<usize, usize>) {
     for (new, old) in renamed {
-        if matches!(rows[*new].what, Some(What::Conflict(_))) {
+        if let Some(What::Conflict(conflict)) = rows[*new].what.clone() {
             rows[*new].was = None;
-            rows[*old].keep(None);
+            rows[*old].freeze(conflict);
         }
     }
 }
