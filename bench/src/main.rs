@@ -4,8 +4,12 @@
 //! server running behind it.
 #![allow(clippy::print_stdout, reason = "a command line tool: standard output is its interface")]
 
+mod commit;
+mod bridge;
 mod contest;
 mod echo;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod flight;
 mod instructions;
 mod ledger;
@@ -81,7 +85,10 @@ fn run(benchmarks: &[Benchmark], options: &Options, arguments: &[String]) -> Res
             failures.push(format!("{}: {message}", benchmark.name()));
         }
     }
-    failures.extend(page::make(options).err());
+    // The page shows those that `all` runs.
+    if benchmarks.iter().any(|benchmark| Benchmark::ALL.contains(benchmark)) {
+        failures.extend(page::make(options).err());
+    }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
@@ -93,6 +100,10 @@ fn run_one(benchmark: Benchmark, options: &Options, arguments: &[String]) -> Res
         Benchmark::Memory => with_markdown(memory::measure(options, command_line)?),
         Benchmark::Transfer => with_markdown(transfer::measure(options, command_line)?),
         Benchmark::Sync => with_markdown(sync::measure(options, command_line)?),
+        #[cfg(feature = "etcd")]
+        Benchmark::Etcd => with_markdown(etcd::measure(options, command_line)?),
+        Benchmark::Commit => with_markdown(commit::measure(options, command_line)?),
+        Benchmark::Bridge => with_markdown(bridge::measure(options, command_line)?),
         Benchmark::Instructions => with_markdown(instructions::measure(options, command_line)?),
     };
     println!("{text}");

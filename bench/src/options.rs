@@ -21,6 +21,10 @@ Measures Einhorn and its peers on this machine.
   update        durable, signed RFC 2136 updates
   sync          from the acknowledgement at one server until another one shows the change, and
                 what waiting for other sites costs
+  etcd          updates of a site with its log in an etcd (needs `--features etcd` for this program and
+                einhorn; not in `all`)
+  commit        changes that several sites decide on, over links of some length
+  bridge        host tables: reading, writing, merging a million records
   instructions  instructions for each query and update of Einhorn's (needs valgrind)
   all           all of them, one after the other
   html          only makes the page again from the figures that are there
@@ -66,17 +70,23 @@ pub(crate) enum Benchmark {
     Update,
     Instructions,
     Sync,
+    #[cfg(feature = "etcd")]
+    Etcd,
+    Commit,
+    Bridge,
 }
 
 impl Benchmark {
     /// In the order in which they run and are reported.
-    pub(crate) const ALL: [Benchmark; 6] = [
+    pub(crate) const ALL: [Benchmark; 8] = [
         Benchmark::Query,
         Benchmark::Memory,
         Benchmark::Transfer,
         Benchmark::Instructions,
         Benchmark::Update,
         Benchmark::Sync,
+        Benchmark::Commit,
+        Benchmark::Bridge,
     ];
 
     /// Its name on the command line.
@@ -88,6 +98,10 @@ impl Benchmark {
             Benchmark::Update => "update",
             Benchmark::Instructions => "instructions",
             Benchmark::Sync => "sync",
+            #[cfg(feature = "etcd")]
+            Benchmark::Etcd => "etcd",
+            Benchmark::Commit => "commit",
+            Benchmark::Bridge => "bridge",
         }
     }
 }
@@ -145,6 +159,11 @@ impl Options {
         self.duration.unwrap_or(usual)
     }
 
+    /// How many changes are made one after the other.
+    pub(crate) fn changes(&self, usual: usize, quick: usize) -> usize {
+        if self.is_quick { quick } else { usual }
+    }
+
     /// Hosts in the zone, unless the command line says otherwise.
     pub(crate) fn hosts(&self, usual: u32, quick: u32) -> u32 {
         self.hosts.unwrap_or(if self.is_quick { quick } else { usual })
@@ -173,6 +192,8 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
         "-h" | "--help" | "help" => return Ok(Command::Help),
         "all" => Benchmark::ALL.to_vec(),
         "html" => Vec::new(),
+        #[cfg(feature = "etcd")]
+        "etcd" => vec![Benchmark::Etcd],
         "repeat" => return parse_repeat(&arguments[1..]),
         name => match Benchmark::ALL.into_iter().find(|benchmark| benchmark.name() == name) {
             Some(benchmark) => vec![benchmark],

@@ -4,9 +4,12 @@
 //! An ordinary test replays the corpus and mutations of it on a stable compiler; the package in
 //! `libfuzzer/` runs the same targets under libFuzzer.
 
+mod agent;
+mod bridge;
 mod dns;
 mod ledger;
 mod links;
+mod mainframe;
 mod text;
 mod world;
 
@@ -41,6 +44,22 @@ pub const TARGETS: &[Target] = &[
     ("tile_path", ledger::tile_path),
     ("tile", ledger::tile),
     ("bundle", ledger::bundle),
+    ("model", agent::model),
+    ("trace", agent::trace),
+    ("cases", agent::cases),
+    ("decision", agent::decision),
+    ("copybook", mainframe::copybook),
+    ("layout", mainframe::layout),
+    ("mainframe_records", mainframe::records),
+    ("cards", mainframe::cards),
+    ("hosts_txt", bridge::hosts_txt),
+    ("rfc606", bridge::rfc606),
+    ("etc_hosts", bridge::etc_hosts),
+    ("bridge_zone", bridge::bridge_zone),
+    ("dhcpd_leases", bridge::dhcpd_leases),
+    ("bridge_json", bridge::bridge_json),
+    ("hostname_server", bridge::hostname_server),
 ];
 
+pub use mainframe::{CARD_COPYBOOK, CARD_LAYOUT, COPYBOOK, LAYOUT};
 pub use world::{LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT, snapshot_octets, stored_entries};

@@ -3,6 +3,7 @@
 //! The agent **advises** a path and says why; it never decides: with any advice whatsoever the
 //! commit stays correct. It sees only what the entry site can know, and is a pure function of it.
 
+use crate::model::settings::Contested;
 use crate::model::{History, NameRecord, WriterTag};
 
 /// How a change may be committed.
@@ -108,6 +109,8 @@ pub struct Observation<'a> {
     pub site: u16,
     /// The site where the change entered.
     pub entered_site: u16,
+    /// What becomes of a change that another identity contests.
+    pub contested: Contested,
     /// The names that the change touches and that are known here.
     pub names: &'a [&'a NameRecord],
 }
@@ -131,6 +134,11 @@ const MOVE_CHANGES: u8 = 3;
 /// Changes closer together than this are flapping, in milliseconds.
 const FLAPPING_MS: u64 = 1_000;
 
+/// Whether another identity than `writer` made the last change of a name, not long ago.
+pub fn is_others(history: &History, writer: WriterTag, now_ms: u64) -> bool {
+    history.writer != writer && now_ms.saturating_sub(history.changed_at_ms) < OTHER_WRITER_MS
+}
+
 impl Rules {
     /// Advice for names that no single site can decide on.
     pub fn several_homes() -> Advice {
@@ -149,15 +157,14 @@ impl Agent for Rules {
         for name in observation.names {
             let History { changed_at_ms, writer, .. } = name.history();
             let age_ms = observation.now_ms.saturating_sub(changed_at_ms);
-            if writer != observation.writer {
-                if age_ms < OTHER_WRITER_MS {
-                    return Advice {
-                        path: Path::MultiPhase,
-                        reason: Reason::OtherWriter,
-                        ..advice
-                    };
-                }
-            } else if age_ms < FLAPPING_MS && observation.entered_site == observation.site {
+            if is_others(&name.history(), observation.writer, observation.now_ms) {
+                let path = match observation.contested {
+                    Contested::Latest => Path::MultiPhase,
+                    Contested::Review => Path::Review,
+                };
+                return Advice { path, reason: Reason::OtherWriter, ..advice };
+            }
+            if writer == observation.writer && age_ms < FLAPPING_MS {
                 advice = Advice { path: Path::Coalesce, reason: Reason::Flapping, ..advice };
             }
         }
@@ -204,7 +211,8 @@ mod tests {
 
     fn reason_at(names: &[&NameRecord], entered_site: u16) -> Reason {
         let (writer, now_ms) = (WriterTag(1), 10_000_000);
-        Rules.advise(Observation { writer, now_ms, site: 1, entered_site, names }).reason
+        let contested = Contested::Latest;
+        Rules.advise(Observation { writer, now_ms, site: 1, entered_site, contested, names }).reason
     }
 
     #[test]

@@ -9,11 +9,13 @@
 //! A site alone needs [`request`](Commit::request), [`flush`](Commit::flush) and
 //! [`appended`](Commit::appended). What other sites add is in the modules below: [`route`] says
 //! which site decides on a request, [`forward`] sends it there, [`coordinate`] and [`prepare`] are for
-//! names with different homes, [`copies`] follow the other logs and cosign them, [`level`] waits for cosignatures, [`proof`] and [`takeover`] keep one log per site
+//! names with different homes, [`coalesce`] joins
+//! changes of a flapping name, [`copies`] follow the other logs and cosign them, [`level`] waits for cosignatures, [`proof`] and [`takeover`] keep one log per site
 //! the only one.
 
 mod batch;
 pub mod bug;
+mod coalesce;
 mod coordinate;
 mod copies;
 mod decide;
@@ -38,7 +40,7 @@ mod tombstones;
 pub use batch::{Append, Batch};
 pub use copies::CopyStart;
 pub use output::{Cosignature, Output};
-pub use report::{CopyReport, PeerReport, Report};
+pub use report::{CopyReport, PeerReport, Report, ReviewReport};
 pub use setup::{DEADLINE_MS, Setup};
 pub use signatures::{Keys, Signatures};
 pub use start::Begin;
@@ -47,7 +49,7 @@ use crate::agent::{Advice, Agent};
 use crate::ledger::SignedCheckpoint;
 use crate::ledger::note::SignerKey;
 use crate::model::entry::{Body, Entry, Previous};
-use crate::model::request::{Outcome, Request};
+use crate::model::request::{Outcome, Request, RequestId};
 use crate::model::settings::Level;
 use crate::model::{Effects, Origin, Position, Publication, Registry, State};
 use crate::rules::update::Refusal;
@@ -57,7 +59,7 @@ use coordinate::Coordination;
 use einhorn_wire::Name;
 use einhorn_wire::message::Rcode;
 use forward::{Asker, Forwarding};
-use prepare::Preparing;
+use prepare::{Preparing, held_for_review};
 use rebuild::Rebuild;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -138,6 +140,7 @@ pub struct Commit<R> {
     forwarding: Forwarding<R>,
     coordination: Coordination<R>,
     preparing: Preparing,
+    held: coalesce::Held<R>,
     levels: level::Levels<R>,
     proof: proof::Proof,
     takeovers: takeover::Takeovers,
@@ -176,6 +179,7 @@ impl<R> Commit<R> {
             forwarding: Forwarding::default(),
             coordination: Coordination::default(),
             preparing: Preparing::default(),
+            held: coalesce::Held::default(),
             levels: level::Levels::new(setup.cosigned),
             proof: proof::Proof::new(must_prove),
             takeovers: takeover::Takeovers::wanting(setup.take_over),
@@ -289,11 +293,12 @@ impl<R> Commit<R> {
         &mut self,
         now_ms: u64,
         request: Request,
+        derived: Vec<Request>,
         asker: Asker<R>,
         out: &mut Vec<Output<R>>,
     ) {
-        let level = self.level_of(&request.zone);
-        let (outcome, advice) = match self.decide(now_ms, request) {
+        let level = self.level_of_all(std::iter::once(&request).chain(&derived));
+        let (outcome, advice) = match self.decide(now_ms, request, derived, Vec::new()) {
             Ok((at, advice)) => (Outcome::Done { at }, Some(advice)),
             Err(Refusal { rcode, reason }) => (Outcome::Refused { rcode, reason }, None),
         };
@@ -313,13 +318,26 @@ impl<R> Commit<R> {
         }
     }
 
-    /// Validates a request and stages its entry; gives the entry's place.
-    fn decide(&mut self, now_ms: u64, mut request: Request) -> Result<(Position, Advice), Refusal> {
+    /// Validates a request, with what is derived from it, and stages the entry; gives its place. The
+    /// entry stands for these earlier requests too.
+    fn decide(
+        &mut self,
+        now_ms: u64,
+        mut request: Request,
+        derived: Vec<Request>,
+        stands_for: Vec<(RequestId, u64)>,
+    ) -> Result<(Position, Advice), Refusal> {
         let now_ms = now_ms.max(self.state.last_time_ms());
         self.recognises_copies_of(&request)?;
-        let (body, advice) = decide::body(&self.state, &*self.agent, now_ms, &mut request)?;
+        let (mut body, advice) =
+            decide::body(&self.state, &*self.agent, now_ms, &mut request, derived)?;
+        if !stands_for.is_empty() {
+            body.stand_for(stands_for);
+        }
+        let is_review = matches!(body, Body::Review(_));
         let index = self.stage(now_ms, body, &request.audit);
-        Ok((Position { origin: self.state.origin, index }, advice))
+        let at = Position { origin: self.state.origin, index };
+        if is_review { Err(held_for_review(at)) } else { Ok((at, advice)) }
     }
 
     /// Whether copies of a request will be recognised, once it is done.
@@ -449,6 +467,11 @@ impl<R> Commit<R> {
             && self.state.log(self.state.origin).is_none_or(|log| log.closed.is_none())
     }
 
+    /// How far what all of these change must come.
+    fn level_of_all<'r>(&self, requests: impl Iterator<Item = &'r Request>) -> Level {
+        requests.map(|request| self.level_of(&request.zone)).max().unwrap_or_default()
+    }
+
     /// How far changes of this zone must come before they are acknowledged. Of one site all have
     /// what it has.
     fn level_of(&self, zone: &Name) -> Level {
@@ -460,6 +483,8 @@ impl<R> Commit<R> {
     }
 }
 
+#[cfg(test)]
+mod policy_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -17,7 +17,7 @@
 //! | 8 | [`Message::Answer`] | u64 ticket; 32 octets request id; outcome |
 //! | 9 | [`Message::Propose`] | origin lost; origin successor; u32 round |
 //! | 10 | [`Message::Fork`] | origin; u64 size |
-//! | 11 | [`Message::Prepare`] | transaction; list of positions; request |
+//! | 11 | [`Message::Prepare`] | transaction; list of positions; u8 `0` at least these, `1` these and no later ones; list of requests |
 //! | 12 | [`Message::Refuse`] | 16 octets transaction id; u8 `0` | `1` for good; u16 rcode; text |
 //! | 13 | [`Message::Resolve`] | transaction |
 //!
@@ -141,8 +141,10 @@ pub enum Message {
         transaction: Transaction,
         /// What the sender saw: the receiver must have seen as much.
         seen: Vec<Position>,
-        /// The receiver's part.
-        request: Box<Request>,
+        /// Whether the names of the receiver's part must be as the sender saw them.
+        is_exact: bool,
+        /// The receiver's part, by zone.
+        requests: Vec<Request>,
     },
     /// The sender logged no intent.
     Refuse {
@@ -247,12 +249,14 @@ impl Message {
                 put.origin(*origin);
                 put.u64(*size);
             }
-            Message::Prepare { transaction, seen, request } => {
+            Message::Prepare { transaction, seen, is_exact, requests } => {
                 put.u8(11);
                 transaction.put(put);
                 put.count(seen.len());
                 seen.iter().for_each(|at| put.position(*at));
-                request::put_request(put, request);
+                put.flag(*is_exact);
+                put.count(requests.len());
+                requests.iter().for_each(|request| request::put_request(put, request));
             }
             Message::Refuse { id, is_final, rcode, reason } => {
                 put.u8(12);
@@ -328,7 +332,8 @@ impl Message {
             11 => Message::Prepare {
                 transaction: Transaction::take(take)?,
                 seen: take.list(12, Take::position)?,
-                request: Box::new(request::take_request(take)?),
+                is_exact: take.flag()?,
+                requests: take.list(64, request::take_request)?,
             },
             12 => Message::Refuse {
                 id: TransactionId(take.array()?),

@@ -2,6 +2,7 @@
 //! and what happens between them.
 
 mod fleet;
+mod paths;
 mod story;
 mod watch;
 
@@ -38,6 +39,9 @@ pub(crate) struct Arguments {
     /// Number of sites.
     #[arg(long, default_value = "1", value_parser = site_count)]
     sites: u8,
+    /// Of three sites: walk through all paths that a change can take.
+    #[arg(long, conflicts_with = "json")]
+    show_paths: bool,
     /// Print one line of JSON that says where everything is, and serve.
     #[arg(long)]
     json: bool,
@@ -64,8 +68,17 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let temporary = temporary
         .map_err(|error| Failure::finding(format!("no folder for the demonstration: {error}")))?;
     let folder = arguments.dir.as_deref().unwrap_or(temporary.path());
-    if arguments.sites > 1 {
-        return story::run(folder, arguments.port_base, arguments.json);
+    let what = match (arguments.json, arguments.show_paths) {
+        (true, _) => story::What::Json,
+        (false, true) => story::What::Paths,
+        (false, false) => story::What::Story,
+    };
+    match arguments.sites {
+        1 if arguments.show_paths => {
+            return Err(Failure::usage("--show-paths wants --sites 3"));
+        }
+        1 => {}
+        _ => return story::run(folder, arguments.port_base, what),
     }
     let mut demo = Demo::start(folder, arguments.port_base)?;
     let mut signals = serve::Signals::listen()?;
@@ -100,7 +113,7 @@ impl Demo {
         let folder = folder.canonicalize().map_err(trouble)?;
         let data = folder.join(SITE);
         let key_file = folder.join("demo.key");
-        let key = demo_key(&key_file)?;
+        let key = demo_key(&key_file, KEY_NAME)?;
         let zone_file = folder.join("fleet.example.zone");
         fs::write(&zone_file, ZONE_FILE).map_err(trouble)?;
         let zone: Name = ZONE.parse().map_err(Failure::finding)?;
@@ -116,6 +129,7 @@ impl Demo {
             data: data.clone(),
             listen: vec![(Ipv4Addr::LOCALHOST, port(0)?).into()],
             http: Some((Ipv4Addr::LOCALHOST, port(1)?).into()),
+            operator_token: None,
             zones: vec![ZoneConfig {
                 name: zone.clone(),
                 file: Some(zone_file),
@@ -311,7 +325,7 @@ impl Demo {
 }
 
 /// The demonstration's key: from `path`, or a new one written there.
-fn demo_key(path: &Path) -> Result<Key, Failure> {
+fn demo_key(path: &Path, name: &str) -> Result<Key, Failure> {
     if let Ok(text) = fs::read_to_string(path) {
         let keys = einhorn_wire::key_file::parse(&text);
         let keys =
@@ -321,10 +335,10 @@ fn demo_key(path: &Path) -> Result<Key, Failure> {
     let mut secret = [0; 32];
     rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())
         .map_err(Failure::finding)?;
-    let name = KEY_NAME.parse().map_err(Failure::finding)?;
-    let key = Key::new(name, Algorithm::HmacSha256, &secret).map_err(Failure::finding)?;
+    let key_name = name.parse().map_err(Failure::finding)?;
+    let key = Key::new(key_name, Algorithm::HmacSha256, &secret).map_err(Failure::finding)?;
     let clause = format!(
-        "key \"{KEY_NAME}\" {{\n\talgorithm {};\n\tsecret \"{}\";\n}};\n",
+        "key \"{name}\" {{\n\talgorithm {};\n\tsecret \"{}\";\n}};\n",
         key.algorithm(),
         key.secret_base64()
     );

@@ -73,6 +73,9 @@ pub(crate) fn cause(cause: &Cause) -> String {
         Cause::Settings { .. } => "settings".to_owned(),
         Cause::Transfer { serial } => format!("transfer of serial {serial}"),
         Cause::Move => "move".to_owned(),
+        Cause::Review { review, choice, asker } => {
+            format!("review {review} of a change by {asker}, decided: {choice}")
+        }
     }
 }
 
@@ -107,6 +110,16 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
             );
         }
         Body::Change(change) => change_text(change, &mut out),
+        Body::Changes(changes) => {
+            changes.iter().for_each(|change| change_text(change, &mut out));
+        }
+        Body::Review(review) => {
+            _ = writeln!(out, "  waits for a person, and is not made: {}", review.reason);
+            if let Some(replaced) = review.replaces {
+                _ = writeln!(out, "  it replaces review {replaced}");
+            }
+            change_text(&review.change, &mut out);
+        }
         Body::Sites(change) => sites_text(change, &mut out),
         Body::Endorsement { lost, successor, round, held } => {
             _ = writeln!(
@@ -229,6 +242,9 @@ fn change_text(change: &Change, out: &mut String) {
     } else if change.names.is_empty() && !matches!(change.cause, Cause::ZoneRemoval { .. }) {
         _ = writeln!(out, "  everything was as asked already");
     }
+    for (request, _) in &change.stands_for {
+        _ = writeln!(out, "  stands for request {} too", hex(&request.0));
+    }
     for name in &change.names {
         let previous = name
             .previous
@@ -256,6 +272,14 @@ pub(crate) fn json(index: u64, entry: &Entry) -> Value {
             json!({"kind": "map root", "at": at, "names": names, "root": hex(root)})
         }
         Body::Change(change) => change_json(change),
+        Body::Changes(changes) => json!({
+            "kind": "changes", "changes": changes.iter().map(change_json).collect::<Vec<_>>(),
+        }),
+        Body::Review(review) => json!({
+            "kind": "review", "reason": review.reason.to_string(),
+            "replaces": review.replaces.map(position_json),
+            "change": change_json(&review.change),
+        }),
         Body::Sites(change) => json!({
             "kind": "sites", "version": change.registry.version, "who": change.who.to_string(),
             "sites": change.registry.sites.iter().map(|(number, site)| json!({
@@ -303,6 +327,7 @@ fn change_json(change: &Change) -> Value {
         "zone": change.zone.to_string(),
         "cause": cause(&change.cause),
         "request": hex(&change.request.0),
+        "stands_for": change.stands_for.iter().map(|(id, _)| hex(&id.0)).collect::<Vec<_>>(),
         "who": change.who.to_string(),
         "entered_site": change.entered_site,
         "audit_commitment": hex(&change.audit_commitment.0),

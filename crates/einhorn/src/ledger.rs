@@ -2,7 +2,7 @@
 
 mod logs;
 mod look;
-mod story;
+pub(crate) mod story;
 mod verify;
 
 use crate::source::{self, Ledger, ask};

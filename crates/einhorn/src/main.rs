@@ -1,6 +1,8 @@
 //! The command line: reads arguments, calls the room that does the work, prints what came of it.
 //! It never holds logic of its own beyond that.
 
+mod agent;
+mod bridge;
 mod client;
 mod complete;
 mod confirm;
@@ -8,6 +10,7 @@ mod demo;
 mod describe;
 mod init;
 mod ledger;
+mod review;
 mod serve;
 mod site;
 mod source;
@@ -42,12 +45,21 @@ enum Command {
     /// Audit the ledger and roll back.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Merge rules, and the model that predicts hazards.
+    #[command(subcommand)]
+    Agent(agent::Command),
     /// Look at zones.
     #[command(subcommand)]
     Zone(zone::Command),
     /// Which sites there are, and what they do.
     #[command(subcommand)]
     Site(site::Command),
+    /// Changes that wait for a person: look at them, decide.
+    #[command(subcommand)]
+    Review(review::Command),
+    /// Translate files of host records.
+    #[command(subcommand)]
+    Bridge(bridge::Command),
     /// How this site sees itself and the others.
     Status(status::Arguments),
     /// Make a running node read its keys and grants again.
@@ -100,8 +112,11 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Init(command) => init::run(&command),
         Command::Ledger(command) => ledger::run(command),
+        Command::Agent(command) => agent::run(&command),
         Command::Zone(command) => zone::run(command),
         Command::Site(command) => site::run(command),
+        Command::Review(command) => review::run(command),
+        Command::Bridge(command) => bridge::run(command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Reload { data } => {
             source::ask(&data, &einhorn_ingress::control::Command::Reload).and_then(print)

@@ -62,15 +62,15 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     if exit_with_stdin {
         std::thread::spawn(stop_at_end_of_stdin);
     }
+    let mut node = Node::start(&config).map_err(Failure::finding)?;
     loop {
-        let node = Node::start(&config).map_err(Failure::finding)?;
         say_ready(&config, &node);
-        let ended = signals.until_ended(&node);
-        node.stop();
-        if let Ended::Stopped = ended {
+        if let Ended::Stopped = signals.until_ended(&node) {
+            node.stop();
             return Ok(());
         }
         eprintln!("einhorn: starting again from what is on disk");
+        node = node.restart(&config).map_err(Failure::finding)?;
     }
 }
 
@@ -91,6 +91,9 @@ fn say_ready(config: &Config, node: &Node) {
     if let Some(reason) = &node.read_only {
         eprintln!("einhorn: READ ONLY, no update will be acknowledged: {reason}");
     }
+    if let Some(leader) = &node.follows {
+        eprintln!("einhorn: {leader}; changes are sent there");
+    }
     eprintln!(
         "einhorn: ready, {} serves DNS on {}{}{}",
         config.site,
@@ -110,7 +113,7 @@ pub(crate) fn log_to_stderr() {
 }
 
 /// How long it may take until a node that must be started again is.
-const RESTART_LATENCY: Duration = Duration::from_millis(200);
+const RESTART_LATENCY: Duration = Duration::from_millis(25);
 
 /// Why a node is stopped.
 pub(crate) enum Ended {
@@ -216,6 +219,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         data,
         listen: arguments.listen,
         http: arguments.http,
+        operator_token: None,
         zones,
         keys,
         grants,

@@ -80,6 +80,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         node: NodeArguments,
     },
+    /// Move the site's log from its data folder into the etcd of the configuration, while its node
+    /// runs: copies until that node stops, then lets nodes lead that have this configuration.
+    #[cfg(feature = "etcd")]
+    MoveToEtcd {
+        /// The configuration with [etcd], and with the data folder whose log is to be moved.
+        #[arg(long)]
+        config: PathBuf,
+    },
     /// Believe no certificate and no cosigning key of a site but its newest.
     Retire {
         /// Its name.
@@ -100,10 +108,35 @@ pub(crate) enum Key {
     Ledger,
 }
 
+/// Moves the log, and says how far it is.
+#[cfg(feature = "etcd")]
+fn move_to_etcd(config: &std::path::Path) -> Outcome {
+    use einhorn_node::moving::{Progress, move_to_etcd};
+    crate::serve::log_to_stderr();
+    let config = einhorn_node::config::Config::load(config).map_err(Failure::usage)?;
+    let mut printed = Ok(());
+    let mut tell = |progress: Progress| {
+        printed = print(match progress {
+            Progress::CaughtUp { entries } => format!(
+                "{entries} entries are in etcd, and new ones follow; stop the node on {} now",
+                config.data.display()
+            ),
+            Progress::Moved { entries, kept } => format!(
+                "all {entries} entries are in etcd, compared one by one; the old log is kept as {}",
+                kept.display()
+            ),
+        });
+    };
+    move_to_etcd(&config, &mut tell).map_err(Failure::finding)?;
+    printed
+}
+
 /// Runs a subcommand.
 pub(crate) fn run(command: Command) -> Outcome {
     let (node, command) = match command {
         Command::Status(arguments) => return status::run(&arguments),
+        #[cfg(feature = "etcd")]
+        Command::MoveToEtcd { config } => return move_to_etcd(&config),
         Command::Add { card, node } => {
             let card = std::fs::read_to_string(&card)
                 .map_err(|error| Failure::usage(format!("{}: {error}", card.display())))?;

@@ -53,6 +53,13 @@ pub(crate) fn text(status: &SiteStatus) -> String {
             status.open_intents
         );
     }
+    if status.open_reviews > 0 {
+        _ = writeln!(
+            out,
+            "  {} changes wait for a person: `einhorn review list` shows them",
+            status.open_reviews
+        );
+    }
     let budget = status.disk_budget_octets.map_or_else(String::new, |budget| {
         let percent = status.disk_used_octets * 100 / budget.max(1);
         format!(" of a budget of {} ({percent} %)", octets(budget))

@@ -129,6 +129,15 @@ pub(crate) struct SettingsArguments {
     /// How far a change must have come before it is acknowledged: local, majority or all.
     #[arg(long, value_name = "LEVEL")]
     ack: Option<String>,
+    /// `auto`: PTR records change with addresses, in one, where their zone is kept here.
+    #[arg(long, value_name = "off|auto")]
+    reverse: Option<String>,
+    /// `review`: a change of a name that another key changed within the hour waits for a person.
+    #[arg(long, value_name = "latest|review")]
+    contested: Option<String>,
+    /// How long changes of a flapping name may be held to be joined, in milliseconds.
+    #[arg(long, value_name = "MILLISECONDS")]
+    coalesce_ms: Option<u16>,
 }
 
 /// Runs a subcommand.
@@ -143,6 +152,9 @@ pub(crate) fn run(command: Command) -> Outcome {
                 catalog: settings.catalog,
                 catalog_role: settings.catalog_role,
                 ack: settings.ack,
+                reverse: settings.reverse,
+                contested: settings.contested,
+                coalesce_ms: settings.coalesce_ms,
             };
             print(ask(&node.data, &control::Command::AddZone { zone, file, settings })?)
         }

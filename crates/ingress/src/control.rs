@@ -3,8 +3,10 @@
 //! A Unix socket in the data folder, so that the folder's permissions say who may. One line of
 //! JSON in, one line out, then close.
 
+mod reviews;
 mod sites;
 
+pub use reviews::{ReviewCommand, ReviewLine, ReviewName};
 pub use sites::{LagLine, SiteCommand, SiteKey, SiteLine, SiteStatus, ZoneHomes};
 
 use serde::{Deserialize, Serialize};
@@ -103,6 +105,8 @@ pub enum Command {
     Site(SiteCommand),
     /// How this site sees itself and the others.
     Status,
+    /// Looks at the review queue, or decides.
+    Review(ReviewCommand),
 }
 
 /// How a zone is kept, as operators write it.
@@ -122,6 +126,13 @@ pub struct ZoneSettings {
     /// `local`, `majority` or `all`: how far a change must have come before it is acknowledged;
     /// `local` if it is left out.
     pub ack: Option<String>,
+    /// `off` or `auto`: whether PTR records change with addresses; `off` if it is left out.
+    pub reverse: Option<String>,
+    /// `latest` or `review`: what becomes of a change of a name that another key changed within the
+    /// hour; `latest` if it is left out.
+    pub contested: Option<String>,
+    /// How long changes of a flapping name may be held to be joined, in milliseconds.
+    pub coalesce_ms: Option<u16>,
 }
 
 /// A zone, for people and programs.
@@ -175,6 +186,11 @@ pub enum Answer {
     Zones {
         /// The zones.
         zones: Vec<ZoneLine>,
+    },
+    /// Changes that wait for a person.
+    Reviews {
+        /// The oldest of each log first.
+        reviews: Vec<ReviewLine>,
     },
     /// How a site sees itself and the others.
     Status {

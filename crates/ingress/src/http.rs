@@ -1,4 +1,9 @@
-//! HTTP: the ledger's files for auditors, as they lie on disk, and the witness for other logs.
+//! HTTP: the ledger's files for auditors, as they lie on disk, the witness for other logs, and the
+//! review queue for operators.
+
+mod reviews;
+
+pub use reviews::Operators;
 
 use crate::ListenError;
 use axum::Router;
@@ -32,7 +37,8 @@ pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
 }
 
 /// Serves the ledger of each site under `/ledger/SITE/`, and with a `witness` also
-/// `POST /add-checkpoint` (C2SP tlog-witness), until the task is dropped.
+/// `POST /add-checkpoint` (C2SP tlog-witness), for `operators` the review queue under `/reviews`, until
+/// the task is dropped.
 ///
 /// # Errors
 /// What the listener says.
@@ -40,6 +46,7 @@ pub async fn serve(
     listener: tokio::net::TcpListener,
     read: ReadLedger,
     witness: Option<AddCheckpoint>,
+    operators: Option<Operators>,
 ) -> std::io::Result<()> {
     let mut router =
         Router::new().route("/ledger/{site}/{*path}", get(ledger_file)).with_state(read);
@@ -49,6 +56,9 @@ pub async fn serve(
             .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))
             .with_state(witness);
         router = router.merge(route);
+    }
+    if let Some(operators) = operators {
+        router = router.merge(reviews::routes(operators));
     }
     axum::serve(listener, router).await
 }

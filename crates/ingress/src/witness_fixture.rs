@@ -80,7 +80,7 @@ pub(crate) mod serve_witness {
         let runtime = runtime.expect("a runtime");
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            http::serve(listener, Arc::new(|_: &str, _: &str| Ok(None)), Some(add)).await
+            http::serve(listener, Arc::new(|_: &str, _: &str| Ok(None)), Some(add), None).await
         });
         Server { url, _runtime: runtime }
     }

@@ -12,6 +12,7 @@ mod connection;
 mod dial;
 pub mod frame;
 pub mod identity;
+pub mod nodes;
 mod pin;
 pub mod preface;
 mod queue;

@@ -4,15 +4,16 @@ mod answer;
 mod etcd;
 mod link;
 mod witness;
+mod zone;
 
 pub use answer::AnswerConfig;
 pub use etcd::EtcdConfig;
 pub use link::LinkConfig;
 pub use witness::WitnessedLog;
+pub(crate) use zone::{check_source, zone_settings};
 
-use einhorn_core::model::settings::{Level, LevelError, Role, Settings as ZoneKeeping};
+use einhorn_core::model::settings::Settings as ZoneKeeping;
 use einhorn_core::rules::policy::{Grant, NamePattern, Policy};
-use einhorn_ingress::control::ZoneSettings;
 use einhorn_ingress::witness::OutsideWitness;
 use einhorn_ingress::{Access, Settings};
 use einhorn_wire::cookie::Secret;
@@ -22,7 +23,6 @@ use serde::Deserialize;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 /// How unlike a known key a misspelt one may be to be suggested for it, 1 being the same.
@@ -41,6 +41,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Address for HTTP.
     pub http: Option<SocketAddr>,
+    /// Who has this may look at the review queue and decide, over HTTP; nobody if it is left out.
+    pub operator_token: Option<String>,
     /// Zones and where their content comes from when they are new.
     pub zones: Vec<ZoneConfig>,
     /// Keys.
@@ -116,8 +118,9 @@ struct RawConfig {
     data: PathBuf,
     listen: Vec<SocketAddr>,
     http: Option<SocketAddr>,
+    operator_token_file: Option<PathBuf>,
     #[serde(default, rename = "zone")]
-    zones: Vec<RawZone>,
+    zones: Vec<zone::RawZone>,
     #[serde(default, rename = "key")]
     keys: Vec<RawKey>,
     #[serde(default, rename = "grant")]
@@ -141,22 +144,6 @@ pub const MAP_INTERVAL: Duration = Duration::from_millis(einhorn_core::ledger::m
 
 fn default_site() -> String {
     "site".to_owned()
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawZone {
-    name: String,
-    file: Option<PathBuf>,
-    #[serde(default, rename = "primary")]
-    primaries: Vec<String>,
-    #[serde(default)]
-    notify: Vec<String>,
-    #[serde(default)]
-    transfer_to: Vec<String>,
-    catalog: Option<String>,
-    catalog_role: Option<String>,
-    ack: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -212,6 +199,10 @@ impl Config {
             data: checker.folder.join(raw.data),
             listen: raw.listen,
             http: raw.http,
+            operator_token: raw
+                .operator_token_file
+                .map(|file| checker.operator_token(&file))
+                .transpose()?,
             zones: raw.zones.iter().map(|zone| checker.zone(zone)).collect::<Result<_, _>>()?,
             keys: keys.into_iter().flatten().collect(),
             grants: raw
@@ -278,63 +269,6 @@ fn with_suggestion(error: &str) -> String {
     }
 }
 
-/// Checks what an operator wrote about a zone.
-///
-/// # Errors
-/// What is wrong, as text.
-pub(crate) fn zone_settings(text: &ZoneSettings) -> Result<ZoneKeeping, String> {
-    fn all<T: FromStr<Err: ToString>>(what: &str, texts: &[String]) -> Result<Vec<T>, String> {
-        let one = |text: &String| {
-            text.parse().map_err(|error: T::Err| format!("{what}: {}", error.to_string()))
-        };
-        texts.iter().map(one).collect()
-    }
-    let catalog = text.catalog.as_ref().map(|catalog| {
-        catalog.parse::<Name>().map_err(|error| format!("catalog = \"{catalog}\": {error}"))
-    });
-    let role = match (text.catalog_role.as_deref(), catalog.transpose()?) {
-        (None, None) => Role::Ordinary,
-        (None, Some(catalog)) => Role::Listed { catalog },
-        (Some("producer"), None) => Role::Producer,
-        (Some("consumer"), None) => Role::Consumer,
-        (Some(_), Some(_)) => return Err("a catalog is not listed in another one".to_owned()),
-        (Some(other), None) => {
-            return Err(format!("catalog-role = \"{other}\": write producer or consumer"));
-        }
-    };
-    let level = text.ack.as_deref().map_or(Ok(Level::Local), str::parse);
-    Ok(ZoneKeeping {
-        level: level.map_err(|error: LevelError| error.to_string())?,
-        primaries: all("primary", &text.primaries)?,
-        notify: all("notify", &text.notify)?,
-        transfer_to: all("transfer-to", &text.transfer_to)?,
-        role,
-    })
-}
-
-/// Checks that a zone's content comes from exactly one place.
-///
-/// # Errors
-/// What is wrong, as text.
-pub(crate) fn check_source(has_file: bool, settings: &ZoneKeeping) -> Result<(), String> {
-    match (has_file, settings.is_followed(), &settings.role) {
-        (false, true, Role::Producer) | (true, _, Role::Producer) => {
-            Err("a producer's content is made here: give neither `file` nor `primary`".to_owned())
-        }
-        (_, false, Role::Consumer) => {
-            Err("a consumer follows a catalog: give the `primary` it comes from".to_owned())
-        }
-        (true, true, _) => {
-            Err("give either `file` or `primary`: a followed zone's content is its primary's"
-                .to_owned())
-        }
-        (false, false, Role::Ordinary | Role::Listed { .. }) => {
-            Err("give a `file` with its content, or the `primary` it is followed from".to_owned())
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Turns raw values into checked ones and says where a wrong one stands.
 struct Checker<'a> {
     path: &'a Path,
@@ -361,26 +295,22 @@ impl Checker<'_> {
         ))
     }
 
-    fn name(&self, place: &str, text: &str) -> Result<Name, ConfigError> {
-        text.parse().map_err(|error| self.wrong(format!("{place} = \"{text}\""), error))
+    /// A token is long enough not to be guessed, and fits into a line of HTTP.
+    fn operator_token(&self, file: &Path) -> Result<String, ConfigError> {
+        const OCTETS_MIN: usize = 16;
+        let path = self.folder.join(file);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        let token = text.trim();
+        if token.len() < OCTETS_MIN || !token.bytes().all(|octet| octet.is_ascii_graphic()) {
+            let reason = format!("write at least {OCTETS_MIN} printable characters into it");
+            return Err(self.wrong(format!("operator-token-file {}", path.display()), reason));
+        }
+        Ok(token.to_owned())
     }
 
-    fn zone(&self, raw: &RawZone) -> Result<ZoneConfig, ConfigError> {
-        let name = self.name("zone.name", &raw.name)?;
-        let text = ZoneSettings {
-            primaries: raw.primaries.clone(),
-            notify: raw.notify.clone(),
-            transfer_to: raw.transfer_to.clone(),
-            catalog: raw.catalog.clone(),
-            catalog_role: raw.catalog_role.clone(),
-            ack: raw.ack.clone(),
-        };
-        let place = || format!("zone \"{}\"", raw.name);
-        let settings = zone_settings(&text).map_err(|reason| self.wrong(place(), reason))?;
-        check_source(raw.file.is_some(), &settings)
-            .map_err(|reason| self.wrong(place(), reason))?;
-        let file = raw.file.as_ref().map(|file| self.folder.join(file));
-        Ok(ZoneConfig { name, file, settings })
+    fn name(&self, place: &str, text: &str) -> Result<Name, ConfigError> {
+        text.parse().map_err(|error| self.wrong(format!("{place} = \"{text}\""), error))
     }
 
     fn keys(&self, index: usize, raw: &RawKey) -> Result<Vec<Key>, ConfigError> {

@@ -86,6 +86,13 @@ fn ledger_key(generation: u16) -> KeyFiles {
     }
 }
 
+/// The names of these files: the secret half, and the public one.
+#[cfg(feature = "etcd")]
+pub(crate) fn ledger_key_files(generation: u16) -> [String; 2] {
+    let files = ledger_key(generation);
+    [files.secret.into_owned(), files.public.into_owned()]
+}
+
 /// The signing key of a site's first or a later log; a new log gets a new one.
 pub(crate) fn signer(
     folder: &Path,

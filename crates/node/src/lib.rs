@@ -4,24 +4,37 @@
 //! store, snapshots from the commit to `serve`, and this crate carries them.
 
 #[cfg(feature = "etcd")]
+mod behind;
+#[cfg(feature = "etcd")]
 mod cluster;
 pub mod config;
 mod copies;
 pub mod files;
+#[cfg(feature = "etcd")]
+mod forward;
 mod keeper;
 mod ledgers;
 mod links;
 mod maps;
+#[cfg(feature = "etcd")]
+pub mod moving;
 mod operate;
+mod place;
 mod pump;
 mod recover;
+#[cfg(feature = "etcd")]
+mod relay;
 mod renew;
+mod reviews;
 mod sealing;
 mod sites;
 mod start;
 mod witnessing;
 mod zones;
 
+#[cfg(feature = "etcd")]
+pub use cluster::NodesError;
+pub use place::{is_embedded, open_log};
 pub use start::{Node, StartError};
 pub use zones::ZoneRefused;
 

@@ -91,6 +91,7 @@ impl Control for Operator {
                 .and_then(done),
             Command::Site(command) => self.site(command),
             Command::Status => self.status(&self.site),
+            Command::Review(command) => self.review(command),
             Command::NotifyZone { zone } => named(&zone)
                 .and_then(|zone| self.ask_keeper(|reply| Question::Notify(zone, reply))?)
                 .and_then(done),
@@ -117,6 +118,29 @@ fn done(text: impl Into<String>) -> Result<Answer, String> {
 }
 
 impl Operator {
+    /// One that stands alone, with flags of its own.
+    pub(crate) fn new(
+        config: &Config,
+        ingress: &Arc<Ingress>,
+        (keeper, inquiries): (Questions, crossbeam_channel::Sender<Inquiry>),
+        reader: Option<Box<dyn EngineReader>>,
+    ) -> Operator {
+        Operator {
+            ingress: Arc::clone(ingress),
+            reader: Mutex::new(reader),
+            config_path: config.path.clone(),
+            keeper,
+            removed_folder: config.data.join("removed"),
+            data: config.data.clone(),
+            disk_budget: config.disk_budget,
+            site: config.site.clone(),
+            inquiries,
+            links: None,
+            stop: Arc::default(),
+            rebuild: Arc::default(),
+        }
+    }
+
     fn config(&self) -> Result<Config, String> {
         let path = self.config_path.as_ref();
         let path = path

@@ -8,7 +8,7 @@ use crate::links::{Heard, LinkSide};
 use crate::recover::log_id;
 use crate::sealing::{Task, Wakes};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
-use einhorn_core::commit::{Append, Batch, Commit, Output, Report};
+use einhorn_core::commit::{Append, Batch, Commit, Output, Report, ReviewReport};
 use einhorn_core::ledger::{SignedCheckpoint, SignerKey};
 use einhorn_core::model::request::Outcome;
 use einhorn_core::model::{Origin, Registry, snapshot};
@@ -42,6 +42,8 @@ pub(crate) const SNAPSHOT_ENTRIES_MIN: u64 = 1_000;
 pub(crate) enum Inquiry {
     /// How this site sees itself and the others.
     Report(Sender<Report>),
+    /// The changes that wait for a person.
+    Reviews(Sender<Vec<ReviewReport>>),
     /// Take over from a site.
     FailOver {
         /// The site.
@@ -224,6 +226,7 @@ impl Pump {
         // Who asked may have given up.
         match inquiry {
             Inquiry::Report(reply) => _ = reply.send(self.commit.report(now_ms())),
+            Inquiry::Reviews(reply) => _ = reply.send(self.commit.reviews()),
             Inquiry::FailOver { site, is_attested, reply } => {
                 _ = reply.send(self.commit.fail_over(now_ms(), site, is_attested, out));
             }

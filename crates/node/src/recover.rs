@@ -320,7 +320,7 @@ pub(crate) fn last_steps(reader: &mut dyn EngineReader, log: LogId) -> Result<Ve
 fn single_changes(entry: Entry) -> Vec<Entry> {
     let time_ms = entry.time_ms;
     match entry.body {
-        Body::Decision { changes, .. } => {
+        Body::Changes(changes) | Body::Decision { changes, .. } => {
             let single = |change| Entry { time_ms, body: Body::Change(change) };
             changes.into_iter().map(single).collect()
         }

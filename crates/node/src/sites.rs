@@ -200,7 +200,7 @@ impl Operator {
         self.inquire(Inquiry::Report)
     }
 
-    fn inquire<T>(
+    pub(crate) fn inquire<T>(
         &self,
         inquiry: impl FnOnce(crossbeam_channel::Sender<T>) -> Inquiry,
     ) -> Result<T, String> {
@@ -369,6 +369,7 @@ impl Operator {
             problem: report.failure.clone().or(report.is_waiting_for.clone()),
             waiting: report.waiting,
             open_intents: report.open_intents,
+            open_reviews: report.open_reviews,
             oldest_waiting_ms: report.oldest_ms,
             queued: self.ingress.submissions.len(),
             failover: match registry.failover {

@@ -8,14 +8,17 @@ mod writers;
 pub(crate) use open::{Opened, Place, open_from};
 
 #[cfg(feature = "etcd")]
-use crate::cluster::{Running, Standing};
+use crate::cluster::{Around, NodesError, Running, Standing, Won};
 use crate::config::Config;
+#[cfg(feature = "etcd")]
+use crate::config::EtcdConfig;
 use crate::files::{self, FolderError};
 use crate::keeper::{self, Keeper};
 use crate::ledgers::Ledgers;
 use crate::links::{LinkSide, LinkStart};
 use crate::maps::Maps;
 use crate::operate::Operator;
+use crate::place;
 use crate::recover::LogError;
 use crate::sites::{self, Sites};
 use crate::zones::{self, ZoneRefused};
@@ -31,11 +34,13 @@ use einhorn_serve::publish::Published;
 use einhorn_store::engine::EngineError;
 use einhorn_store::ledger::SealError;
 use open::open;
+#[cfg(feature = "etcd")]
+use open::open_in_etcd;
 use sockets::Sockets;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use writers::{Inlets, start_sealing, start_writers};
@@ -82,9 +87,22 @@ pub enum StartError {
     /// What makes this site one of several.
     #[error(transparent)]
     Sites(#[from] sites::SitesError),
+    /// The nodes of this site.
+    #[cfg(feature = "etcd")]
+    #[error(transparent)]
+    Nodes(#[from] NodesError),
     /// Threads or the runtime.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
+}
+
+/// What goes from one start of a node to its next.
+#[derive(Default)]
+struct Kept {
+    sockets: Option<Sockets>,
+    /// Leadership that makes use of another start.
+    #[cfg(feature = "etcd")]
+    won: Won,
 }
 
 /// A running node.
@@ -97,16 +115,22 @@ pub struct Node {
     pub verifier_key: String,
     /// Why the node acknowledges nothing, if so.
     pub read_only: Option<String>,
+    /// Which node of the site leads, if it is another one; changes are sent there.
+    pub follows: Option<String>,
     /// Entries in the log at the start.
     pub entries: u64,
     operator: Arc<Operator>,
     stop: Arc<AtomicBool>,
     sockets: Vec<JoinHandle<()>>,
-    committing: JoinHandle<()>,
+    kept_sockets: Option<Sockets>,
+    committing: Option<JoinHandle<()>>,
     sealing: Option<JoinHandle<()>>,
     rebuild: Arc<OnceLock<String>>,
     #[cfg(feature = "etcd")]
     cluster: Option<Running>,
+    /// What is asked of this node, for whoever takes it.
+    #[cfg(feature = "etcd")]
+    submissions: crossbeam_channel::Receiver<Submission>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -116,25 +140,63 @@ impl Node {
     /// # Errors
     /// [`StartError`].
     pub fn start(config: &Config) -> Result<Node, StartError> {
+        Node::start_with(config, Kept::default())
+    }
+
+    /// Stops, and starts again from what is on disk. The sockets stay open, and what comes meanwhile
+    /// waits there.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn restart(self, config: &Config) -> Result<Node, StartError> {
+        Node::start_with(config, self.end())
+    }
+
+    fn start_with(config: &Config, kept: Kept) -> Result<Node, StartError> {
         files::prepare(&config.data)?;
+        place::check(&config.data, config.etcd.as_ref())?;
         // Addresses first: the most likely thing to be wrong, and nothing has been changed yet.
-        let sockets = Sockets::bind(config)?;
+        let sockets = kept.sockets.map_or_else(|| Sockets::bind(config), Ok)?;
         let sites = Sites::load(config)?;
         #[cfg(feature = "etcd")]
-        {
-            let mut standing = standing(config)?;
-            let opened = open(config, sites.as_ref(), standing.as_mut())?;
-            let mut node = Node::start_opened(config, sockets, sites, opened)?;
-            let (published, rebuild) = (&node.operator.ingress.zones, &node.rebuild);
-            let cluster = standing.map(|standing| standing.start(published, rebuild, &node.stop));
-            node.cluster = cluster.transpose()?;
-            Ok(node)
+        if let Some(etcd) = &config.etcd {
+            return Node::start_in_etcd(config, etcd, sockets, sites, kept.won);
         }
-        #[cfg(not(feature = "etcd"))]
-        {
-            let opened = open(config, sites.as_ref())?;
-            Node::start_opened(config, sockets, sites, opened)
-        }
+        let opened = open(config, sites.as_ref())?;
+        Node::start_opened(config, sockets, sites, opened)
+    }
+
+    #[cfg(feature = "etcd")]
+    fn start_in_etcd(
+        config: &Config,
+        etcd: &EtcdConfig,
+        sockets: Sockets,
+        sites: Option<Sites>,
+        won: Won,
+    ) -> Result<Node, StartError> {
+        let listener = einhorn_ingress::bind_link(etcd.listen)?;
+        let mut standing = Standing::take(etcd, won)?;
+        let mut opened = open_in_etcd(config, sites.as_ref(), &mut standing.role)?;
+        let sealer = if opened.follows { opened.sealer.take() } else { None };
+        let signer = opened.signer.clone();
+        let own = opened.begin.as_ref().map_or(opened.state.origin, |(origin, _)| *origin);
+        standing.agree_on_key(&signer, own.generation, &config.data)?;
+        place::note(&config.data, etcd)?;
+        let mut node = Node::start_opened(config, sockets, sites, opened)?;
+        node.follows = standing.follows()?;
+        let around = Around {
+            signer,
+            sealer,
+            own,
+            listener,
+            ingress: &node.operator.ingress,
+            submissions: node.submissions.clone(),
+            rebuild: &node.rebuild,
+            stop: &node.stop,
+            runtime: node.runtime.handle(),
+        };
+        node.cluster = Some(standing.start(around)?);
+        Ok(node)
     }
 
     fn start_opened(
@@ -144,35 +206,31 @@ impl Node {
         mut opened: open::Opened,
     ) -> Result<Node, StartError> {
         let (read_only, entries) = (opened.read_only.clone(), opened.state.next_index());
+        let follows = opened.follows;
         let verifier_key = opened.signer.verifier().to_string();
         let (submit, submissions) = crossbeam_channel::bounded(SUBMISSIONS_WAITING_MAX);
         let (notified, notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
         let ingress = Arc::new(ingress(config, &mut opened, submit, notified)?);
         let reader = || opened.engine.as_ref().map(|engine| engine.reader()).transpose();
-        let (reader, maps_reader) = (reader()?, reader()?);
+        let (reader, maps_reader) = (reader()?.or(opened.reader.take()), reader()?);
         let ((changes, changed), (keeper, questions)) = (keeper::channel(), keeper::questions());
         let (inquire, inquiries) = crossbeam_channel::bounded(INQUIRIES_WAITING_MAX);
         let (rebuild, stop) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let registry = Arc::clone(&opened.state.registry);
+        let kept_sockets = Some(sockets.keep()?);
         let listener = sockets.link.take();
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
         let operator = Arc::new(Operator {
-            ingress: Arc::clone(&ingress),
-            keeper,
-            reader: Mutex::new(reader),
-            config_path: config.path.clone(),
-            removed_folder: config.data.join("removed"),
-            data: config.data.clone(),
-            disk_budget: config.disk_budget,
-            site: config.site.clone(),
             stop: Arc::clone(&stop),
-            inquiries: inquire,
             rebuild: Arc::clone(&rebuild),
             links: links.as_ref().map(LinkSide::links),
+            ..Operator::new(config, &ingress, (keeper, inquire), reader)
         });
         let ledger = Arc::clone(&opened.ledger);
-        let inlets = Inlets { submissions, inquiries, links, changes };
+        // What a follower is asked goes to the node that leads.
+        let taken = if follows { crossbeam_channel::never() } else { submissions.clone() };
+        let inlets = Inlets { submissions: taken, inquiries, links, changes };
         let (committing, sealing) =
             start_writers(config, sites.as_ref(), opened, &ingress, inlets, &rebuild, &stop)?;
         if let (None, Some(reader)) = (&read_only, maps_reader) {
@@ -187,21 +245,26 @@ impl Node {
         runtime.spawn(Keeper::new(Arc::clone(&ingress)).run(changed, notifications, questions));
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
         let ledgers = Ledgers::new(ledger, Arc::clone(&operator));
-        let sockets = sockets.serve(config, &ingress, ledgers, &runtime, &stop)?;
+        let http_side = (ledgers, Arc::clone(&operator) as Arc<dyn control::Control>);
+        let sockets = sockets.serve(config, &ingress, http_side, &runtime, &stop)?;
         Ok(Node {
             dns,
             http,
             verifier_key,
-            read_only,
+            read_only: read_only.filter(|_| !follows),
+            follows: None,
             entries,
             operator,
             stop,
             sockets,
-            committing,
+            kept_sockets,
+            committing: Some(committing),
             sealing,
             rebuild,
             #[cfg(feature = "etcd")]
             cluster: None,
+            #[cfg(feature = "etcd")]
+            submissions,
             runtime,
         })
     }
@@ -230,27 +293,39 @@ impl Node {
 
     /// Stops: no new requests, everything taken is answered, sealed and on disk.
     pub fn stop(self) {
+        let kept = self.end();
+        #[cfg(feature = "etcd")]
+        kept.won.iter().for_each(|won| won.resign());
+        drop(kept);
+    }
+
+    /// Stops, and returns what the next start goes on with.
+    fn end(mut self) -> Kept {
+        #[cfg(feature = "etcd")]
+        let cluster = self.cluster.take();
+        self.end_writers();
+        let kept = Kept {
+            sockets: self.kept_sockets.take(),
+            #[cfg(feature = "etcd")]
+            won: cluster.and_then(Running::stop),
+        };
+        // Its listeners must be gone before another start in this process.
+        self.runtime.shutdown_timeout(STOP_PATIENCE);
+        kept
+    }
+
+    /// Ends everything that takes requests or writes.
+    fn end_writers(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         let join = |name: &str, thread: JoinHandle<()>| {
             if thread.join().is_err() {
                 tracing::error!(thread = name, "a thread had panicked");
             }
         };
-        self.sockets.into_iter().for_each(|thread| join("udp", thread));
-        join("commit", self.committing);
-        self.sealing.into_iter().for_each(|thread| join("ledger", thread));
-        #[cfg(feature = "etcd")]
-        self.cluster.into_iter().for_each(|cluster| join("cluster", cluster.stop()));
-        // Its listeners must be gone before another start in this process.
-        self.runtime.shutdown_timeout(STOP_PATIENCE);
+        self.sockets.drain(..).for_each(|thread| join("udp", thread));
+        self.committing.take().into_iter().for_each(|thread| join("commit", thread));
+        self.sealing.take().into_iter().for_each(|thread| join("ledger", thread));
     }
-}
-
-/// Whether this node leads its site; `None` if it is the site's only one.
-#[cfg(feature = "etcd")]
-fn standing(config: &Config) -> Result<Option<Standing>, StartError> {
-    let name = config.listen.first().map(SocketAddr::to_string).unwrap_or_default();
-    config.etcd.as_ref().map(|etcd| Standing::take(etcd, &name)).transpose()
 }
 
 /// What every socket needs, with the zones to answer from.

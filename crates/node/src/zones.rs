@@ -4,7 +4,7 @@
 use crate::config::{self, Config, ZoneConfig};
 use crate::operate::{operator_request, submit};
 use einhorn_core::model::request::{Action, ReplaceReason};
-use einhorn_core::model::settings::{Level, Role, Settings};
+use einhorn_core::model::settings::{Contested, Level, Reverse, Role, Settings};
 use einhorn_core::model::{NameRecord, RrSet, RrSetRef, Zone, borrowed};
 use einhorn_core::rules::catalog;
 use einhorn_core::rules::replace::{self, Overwrite, Plan};
@@ -353,5 +353,8 @@ fn settings_text(settings: &Settings) -> ZoneSettings {
         catalog,
         catalog_role,
         ack: (settings.level != Level::Local).then(|| settings.level.to_string()),
+        reverse: (settings.reverse == Reverse::Auto).then(|| "auto".to_owned()),
+        contested: (settings.contested == Contested::Review).then(|| "review".to_owned()),
+        coalesce_ms: (settings.coalesce_ms > 0).then_some(settings.coalesce_ms),
     }
 }

@@ -303,6 +303,17 @@ impl Proxy {
         self.state.inner.lock().expect("a state").is_silent = true;
     }
 
+    /// Everything comes out again, what was kept first.
+    ///
+    /// # Panics
+    /// When one of its threads panicked.
+    pub fn speak(&self) {
+        let mut inner = self.state.inner.lock().expect("a state");
+        (inner.is_silent, inner.are_answers_lost) = (false, false);
+        drop(inner);
+        self.state.changed.notify_all();
+    }
+
     /// From now on what clients send goes on, and nothing comes back.
     ///
     /// # Panics

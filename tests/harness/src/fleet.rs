@@ -1,7 +1,10 @@
 //! Several sites as real processes, and what breaks between and in them.
 
 use crate::network::Network;
-use crate::{KEY, Ran, Site, ZONE, ZONE_FILE, await_that, free_address, run, scratch, transfer};
+use crate::{
+    DelayedLink, KEY, Ran, Site, SteppedClock, ZONE, ZONE_FILE, await_that, free_address, run,
+    scratch, transfer,
+};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -10,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Lines of each site that a failed test shows.
@@ -32,6 +36,12 @@ pub struct FleetStart<'a> {
     pub zone_file: &'a str,
     /// Whether each has a network namespace of its own, so that links can be cut.
     pub has_network: bool,
+    /// How long the links between them are, on loopback.
+    pub round_trip: Option<Duration>,
+    /// Whether each has a wall clock of its own, which can be set.
+    pub has_clocks: bool,
+    /// Further keys that may change everything, with the secret of [`KEY`].
+    pub more_keys: &'a [String],
 }
 
 impl FleetStart<'_> {
@@ -43,11 +53,14 @@ impl FleetStart<'_> {
             ack: "local",
             zone_file: ZONE_FILE,
             has_network: false,
+            round_trip: None,
+            has_clocks: false,
+            more_keys: &[],
         }
     }
 
     /// Starts all of it, and waits until every site knows and has everything; `None`, said
-    /// loudly, where this machine has no network for it.
+    /// loudly, where this machine has no network or clocks for it.
     ///
     /// # Panics
     /// When that does not come.
@@ -60,12 +73,21 @@ impl FleetStart<'_> {
         };
         let folder = scratch();
         fs::write(folder.path().join("fleet.zone"), self.zone_file).expect("the zone file");
+        let clock = |name: &&str| SteppedClock::new(folder.path().join(format!("{name}.clock")));
+        let clocks: Option<Vec<_>> = match self.has_clocks {
+            true => self.names.iter().map(clock).collect(),
+            false => Some(Vec::new()),
+        };
+        let clocks = clocks?;
         let mut fleet = Fleet {
             members: Vec::new(),
             network,
+            clocks,
+            round_trip: self.round_trip,
             folder,
             program: self.program.to_owned(),
             ack: self.ack.to_owned(),
+            more_keys: self.more_keys.to_vec(),
             _turn: turn,
         };
         self.names.iter().for_each(|name| fleet.init(name));
@@ -81,6 +103,8 @@ struct Member {
     name: String,
     data: PathBuf,
     dns: SocketAddr,
+    /// What others' connections go through.
+    link: Option<DelayedLink>,
     running: Option<Site>,
     /// What it said before it was last stopped.
     said: Vec<String>,
@@ -91,9 +115,13 @@ pub struct Fleet {
     members: Vec<Member>,
     /// Behind the members: namespaces go when nothing runs in them.
     network: Option<Network>,
+    /// By site; none where they have the machine's.
+    clocks: Vec<SteppedClock>,
+    round_trip: Option<Duration>,
     folder: TempDir,
     program: String,
     ack: String,
+    more_keys: Vec<String>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -115,11 +143,16 @@ impl Fleet {
         for (option, address) in [("--listen", dns), ("--http", http), ("--link", link)] {
             command.arg(option).arg(address.to_string());
         }
+        let delayed = self.round_trip.map(|round_trip| DelayedLink::start(link, round_trip));
+        if let Some(delayed) = &delayed {
+            command.arg("--advertise").arg(delayed.address.to_string());
+        }
         if let Some(first) = self.members.first() {
             command.arg("--join").arg(first.data.join(format!("{}.site", first.name)));
         }
         run(&mut command).good();
-        let member = Member { name: name.to_owned(), data, dns, running: None, said: Vec::new() };
+        let (name, running, said) = (name.to_owned(), None, Vec::new());
+        let member = Member { name, data, dns, link: delayed, running, said };
         self.members.push(member);
         let config = self.config(number);
         let made = fs::read_to_string(&config).expect("a configuration");
@@ -133,13 +166,17 @@ impl Fleet {
 
     fn more_config(&self, site: usize) -> String {
         let secret = KEY.rsplit(':').next().unwrap_or_default();
-        let mut more = format!(
-            "[[key]]\nname = \"phone.\"\nsecret = \"{secret}\"\n[[grant]]\nkey = \"phone.\"\nzone = \"*\"\nnames = [\"*\"]\ntransfer = true\n"
-        );
+        let mut more = String::new();
+        for key in std::iter::once("phone.").chain(self.more_keys.iter().map(String::as_str)) {
+            // Writing to a string cannot fail.
+            let _ = write!(
+                more,
+                "[[key]]\nname = \"{key}\"\nsecret = \"{secret}\"\n[[grant]]\nkey = \"{key}\"\nzone = \"*\"\nnames = [\"*\"]\ntransfer = true\n"
+            );
+        }
         if site == 0 {
             let file = self.folder.path().join("fleet.zone");
             let (file, ack) = (file.display(), &self.ack);
-            // Writing to a string cannot fail.
             let _ =
                 write!(more, "[[zone]]\nname = \"{ZONE}\"\nfile = \"{file}\"\nack = \"{ack}\"\n");
         }
@@ -155,6 +192,9 @@ impl Fleet {
             Some(network) => network.command(site, &self.program),
             None => Command::new(&self.program),
         };
+        if let Some(clock) = self.clocks.get(site) {
+            clock.apply(&mut command);
+        }
         command.env("EINHORN_LOG", "info").args(["serve", "--config"]).arg(self.config(site));
         let member = &mut self.members[site];
         assert!(member.running.is_none(), "{} is running already", member.name);
@@ -208,6 +248,27 @@ impl Fleet {
     /// When it was started without.
     pub fn network(&self) -> &Network {
         self.network.as_ref().expect("a fleet with a network of its own")
+    }
+
+    /// What connections of other sites to this one go through.
+    ///
+    /// # Panics
+    /// When it was started without.
+    pub fn link(&self, site: usize) -> &DelayedLink {
+        self.members[site].link.as_ref().expect("a fleet with delayed links")
+    }
+
+    /// Whether each site has a wall clock of its own.
+    pub fn has_clocks(&self) -> bool {
+        !self.clocks.is_empty()
+    }
+
+    /// The wall clock of a site.
+    ///
+    /// # Panics
+    /// When it was started without.
+    pub fn clock(&self, site: usize) -> &SteppedClock {
+        self.clocks.get(site).expect("a fleet with clocks of its own")
     }
 
     /// A running site.

@@ -4,6 +4,8 @@
 //! be a dependency of anything that ships.
 
 mod client;
+mod clock;
+mod delay;
 mod etcd;
 mod fleet;
 mod network;
@@ -14,6 +16,8 @@ mod servers;
 mod store;
 
 pub use client::{Client, Reply, transfer, try_transfer, update_message};
+pub use clock::SteppedClock;
+pub use delay::DelayedLink;
 pub use etcd::{Etcd, Proxy};
 pub use fleet::{Fleet, FleetStart, SITES};
 pub use network::Network;

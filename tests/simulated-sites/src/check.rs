@@ -80,7 +80,7 @@ impl World {
                 next = index + 1;
                 match entry.body {
                     Body::Change(change) => counted.add(at, change)?,
-                    Body::Decision { changes, .. } => {
+                    Body::Changes(changes) | Body::Decision { changes, .. } => {
                         changes.into_iter().try_for_each(|change| counted.add(at, change))?;
                     }
                     Body::Leftover { position, .. } => counted.leftovers.push(position),

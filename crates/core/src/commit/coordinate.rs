@@ -12,8 +12,10 @@ use super::route::{Route, names, route};
 use super::{Commit, Output, Waiting};
 use crate::agent::Rules;
 use crate::link::Message;
-use crate::model::request::{Action, Outcome, ReplaceReason, Request, RequestId};
+use crate::model::request::{Action, Outcome, Request, RequestId};
+use crate::model::settings::{Level, Reverse};
 use crate::model::{Origin, Position, State, Transaction, TransactionId};
+use crate::rules::reverse::derived;
 use crate::rules::update::Refusal;
 use einhorn_wire::Name;
 use sha2::{Digest, Sha256};
@@ -30,18 +32,34 @@ const REST_MS_SPREAD: u64 = 40;
 
 /// A home's part of a request.
 #[derive(Clone)]
-struct Part {
-    /// What was seen of its names here.
-    seen: Vec<Position>,
-    request: Request,
+pub(super) struct Part {
+    /// What was seen of its names by the site that asks.
+    pub(super) seen: Vec<Position>,
+    /// Whether they must be as they were seen: what is derived from them rests on that.
+    pub(super) is_exact: bool,
+    /// What is to be done, by zone.
+    pub(super) requests: Vec<Request>,
 }
 
 impl Part {
+    /// The last entries of the names that these requests read or write.
+    pub(super) fn seen_of<'r>(state: &State, requests: &'r [Request]) -> Vec<Position> {
+        let of_zone = |request: &'r Request| {
+            let zone = state.zones.get(&request.zone);
+            names(request).filter_map(move |name| zone?.name(name))
+        };
+        requests.iter().flat_map(of_zone).map(|record| record.history().last).collect()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &Name> {
+        self.requests.iter().flat_map(names)
+    }
+
     /// The message that asks its home.
     fn to_prepare(&self, transaction: &Transaction) -> Vec<u8> {
         let (transaction, seen) = (transaction.clone(), self.seen.clone());
-        let request = Box::new(self.request.clone());
-        Message::Prepare { transaction, seen, request }.encode()
+        let (is_exact, requests) = (self.is_exact, self.requests.clone());
+        Message::Prepare { transaction, seen, is_exact, requests }.encode()
     }
 }
 
@@ -64,6 +82,8 @@ struct Coordinated<R> {
     askers: Vec<Asker<R>>,
     hops: u8,
     attempts: u8,
+    /// How far it must come before it is acknowledged.
+    level: Level,
     phase: Phase,
 }
 
@@ -101,9 +121,9 @@ impl<R> Coordination<R> {
         self.requests.values().filter_map(due).min()
     }
 
-    fn is_busy(&self, request: &Request) -> bool {
+    fn is_busy<'n>(&self, mut names: impl Iterator<Item = &'n Name>) -> bool {
         let first = RequestId([0; 32]);
-        names(request).any(|name| {
+        names.any(|name| {
             let next = self.busy.range((name.clone(), first)..).next();
             next.is_some_and(|(busy, _)| busy == name)
         })
@@ -113,9 +133,10 @@ impl<R> Coordination<R> {
     fn rest(&mut self, id: RequestId, until_ms: u64) -> Option<Phase> {
         let coordinated = self.requests.get_mut(&id)?;
         let phase = std::mem::replace(&mut coordinated.phase, Phase::Rests { until_ms });
-        if let Phase::Asked { transaction, .. } = &phase {
+        if let Phase::Asked { transaction, parts, .. } = &phase {
             self.asked.remove(&transaction.id);
-            names(&coordinated.request).for_each(|name| _ = self.busy.remove(&(name.clone(), id)));
+            let names = parts.values().flat_map(Part::names);
+            names.for_each(|name| _ = self.busy.remove(&(name.clone(), id)));
         }
         Some(phase)
     }
@@ -152,7 +173,8 @@ impl<R> Commit<R> {
         }
         let id = request.id;
         let (askers, phase) = (vec![asker], Phase::Rests { until_ms: now_ms });
-        let new = Coordinated { request, askers, hops, attempts: 0, phase };
+        let level = self.level_of(&request.zone);
+        let new = Coordinated { request, askers, hops, attempts: 0, level, phase };
         self.coordination.requests.insert(id, new);
         self.attempt(now_ms, id, out);
     }
@@ -161,7 +183,8 @@ impl<R> Commit<R> {
     fn attempt(&mut self, now_ms: u64, id: RequestId, out: &mut Vec<Output<R>>) {
         let Some(coordinated) = self.coordination.requests.get(&id) else { return };
         let request = &coordinated.request;
-        let Route::Several(mut homes) = route(&self.state, request) else {
+        let derived = derived(&self.state, request);
+        let Route::Several(mut homes) = route(&self.state, request, &derived) else {
             return self.take_again(now_ms, id, out);
         };
         if self.state.done(&id).is_some() {
@@ -182,17 +205,17 @@ impl<R> Commit<R> {
             );
             return self.end(id, &servfail(reason), out);
         }
-        if self.coordination.is_busy(request) {
-            self.coordination.rest(id, now_ms + REST_MS_SPREAD);
-            return;
-        }
-        let Some(parts) = parts(&self.state, request, &homes) else {
+        let Some(parts) = parts(&self.state, request, &derived, &homes) else {
             let homes: Vec<_> =
                 homes.iter().map(|home| self.state.registry.name_of(home.site)).collect();
             let reason =
                 format!("names that this concerns have different homes ({})", homes.join(", "));
             return self.end(id, &servfail(reason), out);
         };
+        if self.coordination.is_busy(parts.values().flat_map(Part::names)) {
+            self.coordination.rest(id, now_ms + REST_MS_SPREAD);
+            return;
+        }
         homes.sort_unstable();
         let deadlines = coordinated.askers.iter().map(Asker::deadline_ms);
         // Also where the clock was set back.
@@ -219,17 +242,20 @@ impl<R> Commit<R> {
         for (home, part) in &parts {
             if *home == own {
                 let (transaction, until_ms) = (transaction.clone(), now_ms + self.deadline_ms);
-                let Part { seen, request } = part.clone();
-                here = Some(Prepare { from: own.site, transaction, seen, request, until_ms });
+                let part = part.clone();
+                here = Some(Prepare { from: own.site, transaction, part, until_ms });
             } else {
                 out.push(Output::Send(home.site, part.to_prepare(&transaction)));
             }
         }
+        let level = self.level_of_all(parts.values().flat_map(|part| &part.requests));
         let coordination = &mut self.coordination;
         let Some(coordinated) = coordination.requests.get_mut(&id) else { return };
         coordinated.attempts = coordinated.attempts.saturating_add(1);
         coordination.asked.insert(transaction.id, id);
-        coordination.busy.extend(names(&coordinated.request).map(|name| (name.clone(), id)));
+        coordinated.level = level;
+        let names = parts.values().flat_map(Part::names);
+        coordination.busy.extend(names.map(|name| (name.clone(), id)));
         coordinated.phase = Phase::Asked { transaction, parts, no_intent: None };
         if let Some(here) = here {
             self.prepare(now_ms, here, out);
@@ -352,7 +378,7 @@ impl<R> Commit<R> {
     /// Answers all who asked, when what they are told is durable.
     fn end(&mut self, id: RequestId, outcome: &Outcome, out: &mut Vec<Output<R>>) {
         let Some(coordinated) = self.coordination.remove(id) else { return };
-        let level = self.level_of(&coordinated.request.zone);
+        let level = coordinated.level;
         for asker in coordinated.askers {
             let (outcome, advice) = (outcome.clone(), Some(Rules::several_homes()));
             self.answer_when_durable(Waiting { asker, outcome, advice, level }, out);
@@ -379,28 +405,55 @@ impl<R> Commit<R> {
     }
 }
 
-/// Each home's part of a request; `None` if it cannot be divided.
-fn parts(state: &State, request: &Request, homes: &[Origin]) -> Option<BTreeMap<Origin, Part>> {
+/// Each home's part of a request and of what is derived from it; `None` if it cannot be divided.
+fn parts(
+    state: &State,
+    request: &Request,
+    derived: &[Request],
+    homes: &[Origin],
+) -> Option<BTreeMap<Origin, Part>> {
     let zone = state.zones.get(&request.zone)?;
-    let home = |name: &Name| state.home_of(zone, zone.name(name));
+    let is_exact = zone.settings.reverse == Reverse::Auto;
     let part = |own: Origin| {
-        let action = match &request.action {
-            Action::Update { prerequisites, operations } => Action::Update {
-                prerequisites: of_home(prerequisites, |one| home(one.name()) == own),
-                operations: of_home(operations, |one| home(one.owner()) == own),
-            },
-            Action::Replace { reason: reason @ ReplaceReason::Reload { .. }, names } => {
-                let names = of_home(names, |planned| home(&planned.owner) == own);
-                Action::Replace { reason: reason.clone(), names }
-            }
-            _ => return None,
-        };
-        let request = Request { action, ..request.clone() };
-        let records = names(&request).filter_map(|name| zone.name(name));
-        let seen = records.map(|record| record.history().last).collect();
-        Some((own, Part { seen, request }))
+        let all = std::iter::once(request).chain(derived);
+        let requests: Vec<Request> =
+            all.map(|request| part_of(state, request, own)).collect::<Option<Vec<_>>>()?;
+        let requests: Vec<Request> =
+            requests.into_iter().filter(|part| names(part).next().is_some()).collect();
+        Some((own, Part { seen: Part::seen_of(state, &requests), is_exact, requests }))
     };
     homes.iter().map(|home| part(*home)).collect()
+}
+
+/// What `own` is home to of a request; `None` if it cannot be divided.
+fn part_of(state: &State, request: &Request, own: Origin) -> Option<Request> {
+    let zone = state.zones.get(&request.zone)?;
+    let is_own = |name: &Name| state.home_of(zone, zone.name(name)) == own;
+    let action = match &request.action {
+        Action::Update { prerequisites, operations } => Action::Update {
+            prerequisites: of_home(prerequisites, |one| is_own(one.name())),
+            operations: of_home(operations, |one| is_own(one.owner())),
+        },
+        Action::Replace { reason, names } if reason.is_divisible() => {
+            let names = of_home(names, |planned| is_own(&planned.owner));
+            Action::Replace { reason: reason.clone(), names }
+        }
+        _ => return None,
+    };
+    let (id, zone, audit) = (request.id, request.zone.clone(), request.audit.clone());
+    let (who, audit_commitment) = (request.who.clone(), request.audit_commitment);
+    let (entered_site, remember_until_seconds) =
+        (request.entered_site, request.remember_until_seconds);
+    Some(Request {
+        id,
+        remember_until_seconds,
+        who,
+        zone,
+        action,
+        entered_site,
+        audit_commitment,
+        audit,
+    })
 }
 
 fn of_home<T: Clone>(all: &[T], is_there: impl Fn(&T) -> bool) -> Vec<T> {

@@ -1,9 +1,11 @@
 //! From a request and the state to the change it makes, or to a refusal. Pure.
 
 use super::sites;
-use crate::agent::{Advice, Agent, Observation, Path, Rules};
+use crate::agent::{Advice, Agent, Observation, Path, Rules, is_others};
 use crate::model::entry::{Body, Cause, Change, NameChange, SitesChange};
-use crate::model::request::{Action, PlannedName, ReplaceReason, Request};
+use crate::model::request::{Action, Identity, PlannedName, ReplaceReason, Request};
+use crate::model::review::{self, Review};
+use crate::model::settings::Contested;
 use crate::model::tree::Live;
 use crate::model::{
     NameRecord, Origin, Position, RrSet, State, Zone, borrowed, changed_types, find,
@@ -12,7 +14,8 @@ use crate::rules::update::{Refusal, Touched, apply, prerequisites_hold, updatabl
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, RecordType};
 
-/// The entry that `request` makes now. Takes the names of a large one out of it.
+/// The entry that `request` makes now, and with it what is derived from it. Takes the names of a large
+/// one out of it.
 ///
 /// # Errors
 /// [`Refusal`] when it is not to be done.
@@ -21,6 +24,7 @@ pub(super) fn body(
     agent: &dyn Agent,
     now_ms: u64,
     request: &mut Request,
+    derived: Vec<Request>,
 ) -> Result<(Body, Advice), Refusal> {
     if let Action::Sites(change) = &request.action {
         let registry =
@@ -35,7 +39,40 @@ pub(super) fn body(
     }
     let change = change(state, agent, now_ms, request)?;
     let advice = change.advice;
-    Ok((Body::Change(change), advice))
+    if let Some(reason) = must_be_reviewed(state, now_ms, &change) {
+        let replaces = state.reviews.like(&change);
+        let change = Change { path: Path::Review, ..change };
+        return Ok((Body::Review(Review { reason, change, replaces }), advice));
+    }
+    if derived.is_empty() {
+        return Ok((Body::Change(change), advice));
+    }
+    let mut changes = vec![change];
+    for mut derived in derived {
+        changes.push(self::change(state, agent, now_ms, &mut derived)?);
+    }
+    Ok((Body::Changes(changes), advice))
+}
+
+/// Why a change is to wait for a person, if the zone wants that of contested names.
+pub(super) fn must_be_reviewed(
+    state: &State,
+    now_ms: u64,
+    change: &Change,
+) -> Option<review::Reason> {
+    let zone = state.zones.get(&change.zone)?;
+    let is_device = matches!(change.who, Identity::Key(_)) && change.cause == Cause::Update;
+    if zone.settings.contested != Contested::Review || !is_device {
+        return None;
+    }
+    let is_contested = |name: &NameChange| {
+        let record = zone.name(&name.owner).filter(|record| record.is_live());
+        let history = record.map(NameRecord::history);
+        // What an operator put there is there to be changed.
+        let history = history.filter(|history| history.writer != Identity::Operator.tag());
+        history.is_some_and(|history| is_others(&history, change.who.tag(), now_ms))
+    };
+    change.names.iter().any(is_contested).then_some(review::Reason::Contested)
 }
 
 /// The change that `request` makes now. Takes the names of a large one out of it.
@@ -63,6 +100,7 @@ pub(super) fn change(
                 now_ms,
                 site: state.origin.site,
                 entered_site: request.entered_site,
+                contested: zone.settings.contested,
                 names: &known,
             });
             let homes = Homes { state, zone, entered_site: request.entered_site, advice };
@@ -78,7 +116,7 @@ pub(super) fn change(
             }
             let source = *source;
             let new = |(owner, after): (Name, Vec<RrSet>)| {
-                name_change(state.origin, Touched { owner, before: None, after })
+                name_change(state, state.origin, Touched { owner, before: None, after })
             };
             let names = std::mem::take(names).into_iter().map(new).collect();
             Ok(assemble(state, request, Rules::operator(), Cause::ZoneLoad { source }, names))
@@ -114,7 +152,7 @@ struct Homes<'s> {
 impl Homes<'_> {
     fn name_change(&self, name: Touched) -> NameChange {
         let home = self.home(&name);
-        name_change(home, name)
+        name_change(self.state, home, name)
     }
 
     /// A name that is registered is at home where that was asked for; one that is used from
@@ -141,6 +179,10 @@ impl Homes<'_> {
             .unwrap_or(own)
     }
 }
+
+/// Moves between two takeovers that a takeover outranks. What a lost site had logged and nobody else
+/// has may have moved a name: whoever goes on for it must outrank that, without having seen it.
+const MOVES_MAX: u32 = 65_536;
 
 /// Whether the zone's content may be changed for this reason.
 fn may_replace(zone: &Zone, reason: &ReplaceReason) -> Result<(), Refusal> {
@@ -176,9 +218,16 @@ fn replace(
             return Err(Refusal::new(Rcode::NXRRSET, reason));
         }
         let touched = Touched { before: before.cloned(), owner, after };
-        changes.push(name_change(state.origin, touched));
+        changes.push(name_change(state, state.origin, touched));
     }
     let cause = match reason {
+        ReplaceReason::Review { review, choice } => {
+            let (review, choice) = (*review, *choice);
+            let Some(open) = state.reviews.get(review) else {
+                return Err(Refusal::new(Rcode::NXRRSET, format!("no review {review} is open")));
+            };
+            Cause::Review { review, choice, asker: open.review.change.who.clone() }
+        }
         ReplaceReason::Reload { source } => Cause::ZoneReload { source: *source },
         ReplaceReason::Transfer { to, .. } => Cause::Transfer { serial: *to },
         ReplaceReason::Rollback { target_index } => {
@@ -204,9 +253,13 @@ fn root_after(state: &State, now_ms: u64, zone: &Zone, change: &Change) -> [u8; 
     after.state_root()
 }
 
-fn name_change(home: Origin, name: Touched) -> NameChange {
+fn name_change(state: &State, home: Origin, name: Touched) -> NameChange {
     let old = name.before.as_ref().map(NameRecord::history);
-    let epoch = old.map_or(1, |old| old.epoch + u32::from(old.home != home));
+    let epoch = old.as_ref().map_or(1, |old| match old.home == home {
+        true => old.epoch,
+        false if state.in_charge(old.home) == old.home => old.epoch.saturating_add(1),
+        false => (old.epoch / MOVES_MAX + 1).saturating_mul(MOVES_MAX),
+    });
     NameChange {
         home,
         epoch,
@@ -220,10 +273,10 @@ fn name_change(home: Origin, name: Touched) -> NameChange {
 }
 
 /// The name goes on at another home with what it has.
-pub(super) fn moved(record: &NameRecord, home: Origin) -> NameChange {
+pub(super) fn moved(state: &State, record: &NameRecord, home: Origin) -> NameChange {
     let after = record.owned_rrsets();
     let before = Some(record.clone());
-    name_change(home, Touched { owner: record.owner().to_name(), before, after })
+    name_change(state, home, Touched { owner: record.owner().to_name(), before, after })
 }
 
 fn assemble(
@@ -249,6 +302,7 @@ fn assemble(
         who: request.who.clone(),
         entered_site: request.entered_site,
         audit_commitment: request.audit_commitment,
+        stands_for: Vec::new(),
         advice,
         path,
         cause,

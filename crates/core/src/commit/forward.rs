@@ -4,12 +4,16 @@
 //! is sent again, which is safe, since its home recognises it. Who receives a request must have
 //! seen what the sender saw, else two sites could each believe the other one to be its home.
 
+use super::prepare::held_for_review;
 use super::route::{Route, route};
 use super::{Commit, Output, Waiting};
 use crate::agent::Advice;
 use crate::link::Message;
 use crate::model::request::{Outcome, Request, RequestId};
+use crate::model::settings::Level;
 use crate::model::{Origin, Position};
+use crate::rules::reverse::derived;
+use crate::rules::update::Refusal;
 use einhorn_wire::message::Rcode;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -152,13 +156,23 @@ impl<R> Commit<R> {
             self.answer_when_durable(Waiting { asker, outcome, advice: None, level }, out);
             return;
         }
-        match route(&self.state, &request) {
+        if let Some(at) = self.state.reviews.of_request(&request.id) {
+            let Refusal { rcode, reason } = held_for_review(at);
+            let (level, outcome) = (Level::Local, Outcome::Refused { rcode, reason });
+            self.answer_when_durable(Waiting { asker, outcome, advice: None, level }, out);
+            return;
+        }
+        self.release_before(now_ms, &request, out);
+        let derived = derived(&self.state, &request);
+        match route(&self.state, &request, &derived) {
             Route::To(home, _) if home == self.state.origin && self.may_append() => {
-                if self.is_blocked(&request) {
+                if self.is_blocked(&request) || derived.iter().any(|part| self.is_blocked(part)) {
                     let seen = Vec::new();
                     self.park(Parked { request, seen, hops, asker, since_ms: now_ms }, out);
+                } else if let Some(window) = self.window_for(now_ms, &request) {
+                    self.hold(now_ms, window, request, asker);
                 } else {
-                    self.decide_here(now_ms, request, asker, out);
+                    self.decide_here(now_ms, request, derived, asker, out);
                 }
             }
             // Not yet known whether the log may go on, or goes on in the site's next one: until
@@ -171,6 +185,16 @@ impl<R> Commit<R> {
             Route::To(home, seen) => self.forward(now_ms, request, (home, seen), hops, asker, out),
             Route::Several(_) => self.coordinate(now_ms, request, hops, asker, out),
         }
+    }
+
+    /// Whether this site decides on a request now, with all that is derived from it.
+    pub(super) fn is_decided_here(&self, request: &Request, derived: &[Request]) -> bool {
+        let is_home = matches!(
+            route(&self.state, request, derived),
+            Route::To(home, _) if home == self.state.origin
+        );
+        let is_blocked = || std::iter::once(request).chain(derived).any(|one| self.is_blocked(one));
+        is_home && self.may_append() && !is_blocked()
     }
 
     pub(super) fn forward(
@@ -343,7 +367,8 @@ impl<R> Commit<R> {
         let sent = forwarding.tickets.into_values().flat_map(|forwarded| forwarded.askers);
         let parked = forwarding.parked.into_iter().map(|parked| parked.asker);
         let coordinated = self.coordination.drain();
-        for asker in sent.chain(parked).chain(coordinated) {
+        let held = self.held.drain();
+        for asker in sent.chain(parked).chain(coordinated).chain(held) {
             Self::tell(asker, servfail(reason), None, out);
         }
         self.refuse_levels(reason, out);

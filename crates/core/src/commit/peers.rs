@@ -1,5 +1,6 @@
 //! The other sites: who is connected, what they hold, what they say.
 
+use super::coordinate::Part;
 use super::forward::Asker;
 use super::prepare::{NoIntent, Prepare};
 use super::takeover::Proposal;
@@ -150,14 +151,16 @@ impl<R> Commit<R> {
                 self.proposed(now_ms, site, Proposal { lost, successor, round }, out);
             }
             Message::Fork { origin, size } => self.forked(site, origin, size, out),
-            Message::Prepare { transaction, seen, request } => {
-                let (until_ms, request) = (now_ms + self.deadline_ms, *request);
-                let prepare = Prepare { from: site, transaction, seen, request, until_ms };
+            Message::Prepare { transaction, seen, is_exact, requests } => {
+                let until_ms = now_ms + self.deadline_ms;
+                let part = Part { seen, is_exact, requests };
+                let prepare = Prepare { from: site, transaction, part, until_ms };
                 self.prepare(now_ms, prepare, out);
             }
             Message::Refuse { id, is_final, rcode, reason } => {
                 let refusal = Refusal { rcode, reason };
-                self.refused(now_ms, id, NoIntent { refusal, is_final }, out);
+                let no_intent = NoIntent { is_final, ..NoIntent::for_good(refusal) };
+                self.refused(now_ms, id, no_intent, out);
             }
             Message::Resolve { transaction } => self.resolve(now_ms, transaction),
         }
@@ -178,6 +181,7 @@ impl<R> Commit<R> {
         self.begin_if_proven(now_ms);
         self.give_up_forwarded(now_ms, out);
         self.give_up_levels(now_ms, out);
+        self.release_due(now_ms, out);
         if self.is_alone() {
             return;
         }
@@ -207,6 +211,7 @@ impl<R> Commit<R> {
             self.forwarding.next_deadline_ms(),
             self.levels.next_deadline_ms(),
             self.coordination.next_wake_ms(),
+            self.held.next_wake_ms(),
         ];
         point.into_iter().chain(begin).chain(state).chain(waits.into_iter().flatten()).min()
     }

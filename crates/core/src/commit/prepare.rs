@@ -8,12 +8,14 @@
 //! refuses at once.
 
 use super::bug::{Bug, has};
+use super::coordinate::Part;
 use super::route::names;
 use super::{Commit, Output, decide};
 use crate::agent::{Path, Rules};
 use crate::link::Message;
 use crate::model::entry::{Body, Change};
 use crate::model::request::Request;
+use crate::model::review::Review;
 use crate::model::settings::Level;
 use crate::model::transaction::Intent;
 use crate::model::{Origin, Position, Transaction, TransactionId};
@@ -31,8 +33,7 @@ pub(super) struct Prepare {
     /// The site that asks.
     pub(super) from: u16,
     pub(super) transaction: Transaction,
-    pub(super) seen: Vec<Position>,
-    pub(super) request: Request,
+    pub(super) part: Part,
     /// How long it may wait here, in milliseconds since 1970.
     pub(super) until_ms: u64,
 }
@@ -42,12 +43,28 @@ pub(super) struct NoIntent {
     pub(super) refusal: Refusal,
     /// Another attempt would come to the same.
     pub(super) is_final: bool,
+    /// A person is to decide on this part.
+    pub(super) review: Option<Box<Review>>,
+}
+
+/// What the asker of a change is told that waits for a person.
+pub(super) fn held_for_review(at: Position) -> Refusal {
+    Refusal::new(
+        Rcode::REFUSED,
+        format!("held for review {at}: another identity changed the name not long ago"),
+    )
 }
 
 impl NoIntent {
     /// One that says nothing of another attempt.
     fn for_now(reason: &str) -> NoIntent {
-        NoIntent { refusal: Refusal::new(Rcode::SERVFAIL, reason), is_final: false }
+        let refusal = Refusal::new(Rcode::SERVFAIL, reason);
+        NoIntent { refusal, is_final: false, review: None }
+    }
+
+    /// One that holds for every attempt.
+    pub(super) fn for_good(refusal: Refusal) -> NoIntent {
+        NoIntent { refusal, is_final: true, review: None }
     }
 }
 
@@ -70,7 +87,7 @@ impl<R> Commit<R> {
         if is_known || transactions.decided(id).is_some() {
             return;
         }
-        let has_seen = prepare.seen.iter().all(|at| self.state.has_seen(*at));
+        let has_seen = prepare.part.seen.iter().all(|at| self.state.has_seen(*at));
         let is_ready = has_seen && self.may_append();
         if !is_ready && now_ms < prepare.until_ms {
             if self.preparing.waiting.len() < WAITING_MAX {
@@ -78,17 +95,23 @@ impl<R> Commit<R> {
             }
             return;
         }
-        let Prepare { from, transaction, mut request, .. } = prepare;
+        let Prepare { from, transaction, mut part, .. } = prepare;
+        part.requests.iter().for_each(|request| self.release_before(now_ms, request, out));
         let intended = match is_ready {
-            true => self.intended(now_ms, &transaction, &mut request),
+            true => self.intended(now_ms, &transaction, &mut part),
             false => Err(NoIntent::for_now("a site has not heard enough of the others in time")),
         };
+        let audit = part.requests.first().map_or(&[][..], |request| &request.audit);
         match intended {
-            Ok(change) => {
-                let level = self.level_of(&request.zone);
-                let body = Body::Intent { transaction, changes: vec![change] };
-                self.stage(now_ms, body, &request.audit);
-                self.open.is_urgent |= level > Level::Local;
+            Ok(changes) => {
+                self.open.is_urgent |= self.level_of_all(part.requests.iter()) > Level::Local;
+                self.stage(now_ms, Body::Intent { transaction, changes }, audit);
+            }
+            Err(NoIntent { review: Some(review), .. }) => {
+                let index = self.stage(now_ms, Body::Review(*review), audit);
+                let at = Position { origin: self.state.origin, index };
+                let no_intent = NoIntent::for_good(held_for_review(at));
+                self.tell_refusal(now_ms, from, transaction.id, no_intent, out);
             }
             Err(no_intent) => self.tell_refusal(now_ms, from, transaction.id, no_intent, out),
         }
@@ -105,29 +128,48 @@ impl<R> Commit<R> {
         &self,
         now_ms: u64,
         transaction: &Transaction,
-        request: &mut Request,
-    ) -> Result<Change, NoIntent> {
+        part: &mut Part,
+    ) -> Result<Vec<Change>, NoIntent> {
         let own = self.state.origin;
         if self.state.transactions.may_be_forgotten(transaction) {
             return Err(NoIntent::for_now("its time was over when it was to be prepared"));
         }
+        if !transaction.participants.contains(&own) {
+            return Err(NoIntent::for_now("this site does not take part"));
+        }
+        if part.is_exact && Part::seen_of(&self.state, &part.requests) != part.seen {
+            return Err(NoIntent::for_now("a name has changed meanwhile"));
+        }
+        let now_ms = now_ms.max(self.state.last_time_ms());
+        let intended = part.requests.iter_mut().map(|request| self.intended_in(now_ms, request));
+        intended.collect()
+    }
+
+    /// What becomes of the names in one zone.
+    fn intended_in(&self, now_ms: u64, request: &mut Request) -> Result<Change, NoIntent> {
         if self.state.done(&request.id).is_some() && !has(Bug::DoneUnchecked) {
             return Err(NoIntent::for_now("it was done already"));
         }
         self.recognises_copies_of(request)
-            .map_err(|refusal| NoIntent { refusal, is_final: false })?;
+            .map_err(|refusal| NoIntent { is_final: false, ..NoIntent::for_good(refusal) })?;
         let zone = self.state.zones.get(&request.zone);
+        let own = self.state.origin;
         let is_home =
             |name| zone.is_some_and(|zone| self.state.home_of(zone, zone.name(name)) == own);
-        if !transaction.participants.contains(&own) || !names(request).all(is_home) {
+        if !names(request).all(is_home) {
             return Err(NoIntent::for_now("a name has moved to another site"));
         }
         if self.is_blocked(request) {
             return Err(NoIntent::for_now("a name is part of another change under way"));
         }
-        let now_ms = now_ms.max(self.state.last_time_ms());
         let change = decide::change(&self.state, &*self.agent, now_ms, request);
-        let change = change.map_err(|refusal| NoIntent { refusal, is_final: true })?;
+        let change = change.map_err(NoIntent::for_good)?;
+        if let Some(reason) = decide::must_be_reviewed(&self.state, now_ms, &change) {
+            let replaces = self.state.reviews.like(&change);
+            let change = Change { path: Path::Review, ..change };
+            let review = Some(Box::new(Review { reason, change, replaces }));
+            return Err(NoIntent { review, ..NoIntent::for_now("contested") });
+        }
         Ok(Change { path: Path::MultiPhase, ..change })
     }
 
@@ -151,7 +193,7 @@ impl<R> Commit<R> {
         if to == self.state.origin.site {
             return self.refused(now_ms, id, no_intent, out);
         }
-        let NoIntent { refusal: Refusal { rcode, reason }, is_final } = no_intent;
+        let NoIntent { refusal: Refusal { rcode, reason }, is_final, .. } = no_intent;
         out.push(Output::Send(to, Message::Refuse { id, is_final, rcode, reason }.encode()));
     }
 
@@ -188,8 +230,9 @@ impl<R> Commit<R> {
             return !due.is_empty();
         }
         if let Some(body) = self.commitment(id) {
+            let levels = body.changes().iter().map(|change| self.level_of(&change.zone));
+            self.open.is_urgent |= levels.max() > Some(Level::Local);
             self.stage(now_ms, body, &[]);
-            self.open.is_urgent = true;
         }
         false
     }
@@ -230,7 +273,6 @@ impl<R> Commit<R> {
         let (intents, changes) = (Vec::new(), Vec::new());
         let body = Body::Decision { transaction, is_commit: false, intents, changes };
         self.stage(now_ms, body, &[]);
-        self.open.is_urgent = true;
     }
 
     /// Has the anchor decide against a transaction, unless it has decided.

@@ -1,7 +1,9 @@
 //! How this site sees the others, for operators.
 
 use super::Commit;
-use crate::model::{MapRootLogged, Origin, Position, Registry};
+use crate::model::entry::NameChange;
+use crate::model::review::OpenReview;
+use crate::model::{MapRootLogged, NameRecord, Origin, Position, Registry};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ pub struct Report {
     /// Parts of changes of names with different homes that are not decided; their names are not
     /// changed until then.
     pub open_intents: usize,
+    /// Changes that wait for a person.
+    pub open_reviews: usize,
     /// The other sites.
     pub peers: Vec<PeerReport>,
     /// The logs that this site follows.
@@ -37,6 +41,17 @@ pub struct Report {
     pub leftovers: Vec<Position>,
     /// The last map root of each log.
     pub map_roots: BTreeMap<Origin, MapRootLogged>,
+}
+
+/// A change that waits for a person.
+#[derive(Clone)]
+pub struct ReviewReport {
+    /// Where it was put into the queue.
+    pub at: Position,
+    /// What waits.
+    pub open: OpenReview,
+    /// What each of its names has now.
+    pub now: Vec<Option<NameRecord>>,
 }
 
 /// What a site knows of another one.
@@ -92,6 +107,7 @@ impl<R> Commit<R> {
             is_waiting_for: (!self.may_append()).then(|| self.why_not_append()),
             waiting: self.requests_waiting(),
             open_intents: self.state.transactions.intents().count(),
+            open_reviews: self.state.reviews.count(),
             oldest_ms: oldest,
             peers: sites.map(|site| self.peer_report(now_ms, site)).collect(),
             copies: self.copy_reports(),
@@ -106,6 +122,17 @@ impl<R> Commit<R> {
                 .filter_map(|(origin, log)| Some((origin, log.map_root?)))
                 .collect(),
         }
+    }
+
+    /// The changes that wait for a person, each with what its names have now.
+    pub fn reviews(&self) -> Vec<ReviewReport> {
+        let report = |(at, open): (Position, &OpenReview)| {
+            let zone = self.state.zones.get(&open.review.change.zone);
+            let now = |name: &NameChange| zone.and_then(|zone| zone.name(&name.owner)).cloned();
+            let now = open.review.change.names.iter().map(now).collect();
+            ReviewReport { at, open: open.clone(), now }
+        };
+        self.state.reviews.iter().map(report).collect()
     }
 
     fn peer_report(&self, now_ms: u64, site: u16) -> PeerReport {

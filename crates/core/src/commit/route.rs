@@ -13,8 +13,8 @@ pub(super) enum Route {
     Several(Vec<Origin>),
 }
 
-/// Where `request` is decided on, as far as is known here.
-pub(super) fn route(state: &State, request: &Request) -> Route {
+/// Where `request` is decided on, and with it what is derived from it, as far as is known here.
+pub(super) fn route(state: &State, request: &Request, derived: &[Request]) -> Route {
     let zone = match &request.action {
         Action::Sites(_) => return Route::To(state.home_of_registry(), Vec::new()),
         _ => state.zones.get(&request.zone),
@@ -26,21 +26,13 @@ pub(super) fn route(state: &State, request: &Request) -> Route {
     if state.registry.is_alone() {
         return Route::To(state.home_of_zone(zone), Vec::new());
     }
-    let mut homes = Homes { state, zone, homes: Vec::new(), seen: Vec::new() };
-    match &request.action {
-        Action::Update { prerequisites, operations } => {
-            operations.iter().map(Operation::owner).for_each(|name| homes.name(name));
-            prerequisites.iter().map(Prerequisite::name).for_each(|name| homes.name(name));
-        }
-        Action::Replace { reason, names } => {
-            // Decided by the zone's home; names that live elsewhere make it a matter of several.
-            homes.add(state.home_of_zone(zone));
-            if !matches!(reason, ReplaceReason::Transfer { .. }) {
-                names.iter().for_each(|planned| homes.name(&planned.owner));
-            }
-        }
-        Action::LoadZone { .. } | Action::RemoveZone | Action::Configure(_) | Action::Sites(_) => {}
+    let mut homes = Homes { state, homes: Vec::new(), seen: Vec::new() };
+    homes.of(request, zone);
+    for derived in derived {
+        let zone = state.zones.get(&derived.zone);
+        zone.into_iter().for_each(|zone| homes.of(derived, zone));
     }
+
     let Homes { mut homes, seen, .. } = homes;
     match (homes.pop(), homes.is_empty()) {
         (None, _) => Route::To(state.home_of_zone(zone), seen),
@@ -68,22 +60,51 @@ pub(super) fn names(request: &Request) -> impl Iterator<Item = &Name> {
 
 struct Homes<'s> {
     state: &'s State,
-    zone: &'s Zone,
     /// Each once.
     homes: Vec<Origin>,
     seen: Vec<Position>,
 }
 
 impl Homes<'_> {
+    /// Those of the names that a request reads or writes.
+    fn of(&mut self, request: &Request, zone: &Zone) {
+        match &request.action {
+            Action::Update { prerequisites, operations } => {
+                operations.iter().map(Operation::owner).for_each(|name| self.name(zone, name));
+                let read = prerequisites.iter().map(Prerequisite::name);
+                read.for_each(|name| self.name(zone, name));
+            }
+            Action::Replace { reason, names } => {
+                // A content as a whole is decided on by the zone's home; names that live elsewhere
+                // make it a matter of several.
+                match reason {
+                    // The names stay as they are where nothing of it is taken.
+                    ReplaceReason::Review { review, .. } if names.is_empty() => {
+                        self.add(self.state.in_charge(review.origin));
+                    }
+                    ReplaceReason::Review { .. } => {}
+                    _ => self.add(self.state.home_of_zone(zone)),
+                }
+                if !matches!(reason, ReplaceReason::Transfer { .. }) {
+                    names.iter().for_each(|planned| self.name(zone, &planned.owner));
+                }
+            }
+            Action::LoadZone { .. }
+            | Action::RemoveZone
+            | Action::Configure(_)
+            | Action::Sites(_) => {}
+        }
+    }
+
     fn add(&mut self, home: Origin) {
         if !self.homes.contains(&home) {
             self.homes.push(home);
         }
     }
 
-    fn name(&mut self, name: &Name) {
-        let record = self.zone.name(name);
+    fn name(&mut self, zone: &Zone, name: &Name) {
+        let record = zone.name(name);
         self.seen.extend(record.map(|record| record.history().last));
-        self.add(self.state.home_of(self.zone, record));
+        self.add(self.state.home_of(zone, record));
     }
 }

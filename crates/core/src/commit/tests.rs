@@ -81,6 +81,30 @@ impl Site {
         for request in requests {
             self.commit.request(self.now_ms, request.clone(), request.id.0[0], &mut out);
         }
+        self.settle(out);
+    }
+
+    /// Lets time go by.
+    pub(super) fn pass(&mut self, by_ms: u64) {
+        self.now_ms += by_ms;
+        let mut out = Vec::new();
+        self.commit.tick(self.now_ms, &mut out);
+        self.settle(out);
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    pub(super) fn next_wake_ms(&self) -> Option<u64> {
+        self.commit.next_wake_ms()
+    }
+
+    pub(super) fn state(&self) -> &State {
+        self.commit.state()
+    }
+
+    fn settle(&mut self, mut out: Vec<Output<u8>>) {
         self.commit.flush(self.now_ms, &mut out);
         while !out.is_empty() {
             for output in std::mem::take(&mut out) {

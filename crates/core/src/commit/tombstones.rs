@@ -72,13 +72,14 @@ impl<R> Commit<R> {
             incarnation,
             request: RequestId(id.finalize().into()),
             remember_until_seconds: 0,
+            stands_for: Vec::new(),
             who: Identity::Site(own.site),
             entered_site: own.site,
             audit_commitment: Commitment(Sha256::digest([]).into()),
             advice: Rules::operator(),
             path: Path::Move,
             cause: Cause::Move,
-            names: records.iter().map(|record| decide::moved(record, home)).collect(),
+            names: records.iter().map(|record| decide::moved(&self.state, record, home)).collect(),
         })
     }
 }

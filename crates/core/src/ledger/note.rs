@@ -2,7 +2,8 @@
 //! Ed25519 signatures (type 0x01) and timestamped cosignatures (type 0x04, C2SP tlog-cosignature).
 //!
 //! The text of a note means nothing until [`Note::verify`] or [`Note::cosigned_at`] has accepted a
-//! key. Secrets come in as seeds and leave only through [`SignerKey::to_secret_text`]; this module
+//! key. Secrets come in as seeds and leave only through [`SignerKey::to_secret_text`], or as what
+//! [`SignerKey::derive`] makes of them; this module
 //! never makes up a key or a time.
 
 use std::fmt;
@@ -367,6 +368,14 @@ impl SignerKey {
     #[must_use]
     pub fn verifier(&self) -> &VerifierKey {
         &self.public
+    }
+
+    /// A secret for `purpose`, the same wherever this key is held; it tells nothing of the key, nor
+    /// of the secrets for other purposes.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> [u8; KEY_BYTES] {
+        let hash = Sha256::new().chain_update(b"einhorn derived secret\n");
+        hash.chain_update(self.secret.as_bytes()).chain_update(purpose).finalize().into()
     }
 
     /// Signs a text and returns the whole note.

@@ -8,6 +8,7 @@ use crate::model::registry::RegistryChange;
 use crate::model::request::{
     Action, Commitment, Operation, PlannedName, Prerequisite, ReplaceReason, Request, RequestId,
 };
+use crate::model::review::Choice;
 use crate::model::settings::Settings;
 use einhorn_wire::RecordType;
 
@@ -64,6 +65,11 @@ fn put_action(put: &mut Put<'_>, action: &Action) {
                     put.u8(2);
                     put.bytes(source);
                 }
+                ReplaceReason::Review { review, choice } => {
+                    put.u8(4);
+                    put.position(*review);
+                    put.u8(*choice as u8);
+                }
                 ReplaceReason::Transfer { from, to } => {
                     put.u8(3);
                     put.option(*from, Put::u32);
@@ -104,6 +110,11 @@ fn take_action(take: &mut Take<'_>) -> Result<Action, Malformed> {
                 1 => ReplaceReason::Rollback { target_index: take.u64()? },
                 2 => ReplaceReason::Reload { source: take.array()? },
                 3 => ReplaceReason::Transfer { from: take.option(Take::u32)?, to: take.u32()? },
+                4 => ReplaceReason::Review {
+                    review: take.position()?,
+                    choice: Choice::from_code(take.u8()?)
+                        .ok_or(Malformed("choice in a request"))?,
+                },
                 _ => return Err(Malformed("reason in a request")),
             },
             names: take.list(13, |take| {

@@ -1,24 +1,26 @@
 //! Ledger entries: what they say, and their one binary form.
 //!
-//! # Form (version 2)
+//! # Form (version 3)
 //! All integers are big-endian; a *name* is an uncompressed domain name in wire form; a *list*
 //! is a u32 count followed by its elements; *octets* and *text* (UTF-8) have a u32 length in
 //! front; an *option* is u8 `0`, or `1` and what there is; *origin* is u16 site, u16 generation;
 //! *position* is an origin and u64 index.
 //!
-//! A change that fits is one entry: u8 `3`, then the body. A longer one is n entries of at most
-//! 65,535 octets: u8 `4`, u16 part (from 0), u16 parts, then a piece of the body.
+//! A change that fits is one entry: u8 `5`, then the body. A longer one is n entries of at most
+//! 65,535 octets: u8 `6`, u16 part (from 0), u16 parts, then a piece of the body.
 //!
 //! Body: u8 kind, u64 time in milliseconds since 1970, then by kind
 //! - `1` genesis: origin; text of the log's name; option of what came before: origin, u64 entries,
 //!   32 octets root.
 //! - `2` change: name zone; u32 incarnation of the zone; 32 octets request id; u64 remember-until
-//!   in seconds since 1970; identity (u8 `1` key: name | `2` operator | `3` primary: address |
+//!   in seconds since 1970; list of requests that it stands for too (32 octets id, u64 remember-until);
+//!   identity (u8 `1` key: name | `2` operator | `3` primary: address |
 //!   `4` site: u16 its number); u16 site it entered at; 32 octets audit commitment; advice (u8 path, u8 reason, 8 octets model hash); u8 path taken; cause (u8 `1`
 //!   update | `2` zone load: 32 octets SHA-256 of the source | `3` rollback: u64 target index,
 //!   32 octets state root before, 32 after | `4` zone reload: 32 octets SHA-256 of the source |
 //!   `5` zone removal: u64 names, 32 octets state root | `6` u64 version and settings | `7`
-//!   transfer from a primary: u32 its serial | `8` move); list of name changes.
+//!   transfer from a primary: u32 its serial | `8` move | `9` review: position it was opened at, u8 `0`
+//!   kept | `1` taken | `2` both, identity of who had asked); list of name changes.
 //! - `3` publication: name zone; u32 incarnation; u32 serial; list of positions the serial covers.
 //! - `4` sites: 32 octets request id; u64 remember-until; identity; registry.
 //! - `5` map root: u64 entries; u64 names; 32 octets root.
@@ -31,6 +33,9 @@
 //! - `11` decision: transaction; u8 `0` aborted | `1` committed; list of positions of the intents;
 //!   list of changes, each as in kind `2`.
 //! - `12` finish: 16 octets transaction id; origin of the participant; u8 `0` | `1` it had an intent.
+//! - `13` changes of several zones: list of changes, each as in kind `2`.
+//! - `14` review: u8 reason (`1` contested); change as in kind `2`, which is not made; option of the
+//!   position of the review that it replaces.
 //!
 //! Transaction: 16 octets id; origin of the coordinator; list of origins of its participants, in order,
 //! the first of which is the anchor; u64 deadline in milliseconds since 1970.
@@ -38,17 +43,20 @@
 //! Name change: name owner; origin home; u32 epoch; u64 version; u64 sequence; option of
 //! the position of the previous entry of this name; list before (u16 type; u8 `0` absent | `1` and
 //! RRset); list of RRsets after. `before` has every type that changed; `after` is the whole name.
-//! Settings: u8 acknowledgement level (`0` local | `1` majority | `2` all); list of primaries and list of servers to notify (address, u16 port, u8 `0` | `1` and
+//! Settings: u8 acknowledgement level (`0` local | `1` majority | `2` all); u8 reverse records (`0` off | `1` auto);
+//! u8 contested names (`0` latest | `1` review); u16 milliseconds to coalesce; list of primaries and list of servers to notify (address, u16 port, u8 `0` | `1` and
 //! name of a key); list of ranges that may transfer (address, u8 bits); role (u8 `0` ordinary |
 //! `1` listed: name of a catalog | `2` producer | `3` consumer | `4` member: name of a catalog,
 //! u32 length and octets of the unique label). Address: u8 `4` | `6` and its octets.
 //! RRset: u16 type, u32 TTL in seconds, u32 length, then each rdata behind its u16 length.
 
+mod changes;
 mod form;
 
 use super::codec::{Malformed, Put, Take};
 use super::registry::Registry;
 use super::request::{Commitment, Identity, RequestId};
+use super::review::{Choice, Review};
 use super::settings::Settings;
 use super::transaction::{Transaction, TransactionId};
 use super::{Origin, Position, RrSet, WriterTag};
@@ -60,8 +68,8 @@ pub(crate) use form::{put_identity, take_identity};
 
 /// Longest entry of the ledger, in octets: bundles have 16-bit lengths.
 pub const ENTRY_OCTETS_MAX: usize = 65_535;
-const FORM_WHOLE: u8 = 3;
-const FORM_PART: u8 = 4;
+const FORM_WHOLE: u8 = 5;
+const FORM_PART: u8 = 6;
 const PART_HEADER_OCTETS: usize = 5;
 
 /// One change to everything that a site knows.
@@ -87,6 +95,10 @@ pub enum Body {
     },
     /// A change to names of one zone.
     Change(Change),
+    /// Changes to names of several zones at home in this log, all at once.
+    Changes(Vec<Change>),
+    /// A change that is not made, unless a person decides so.
+    Review(Review),
     /// From here on the zone has this serial.
     Publication {
         /// Apex of the zone.
@@ -178,43 +190,6 @@ pub enum Body {
     },
 }
 
-impl Body {
-    /// The changes that are made here.
-    pub fn changes(&self) -> &[Change] {
-        match self {
-            Body::Change(change) => std::slice::from_ref(change),
-            Body::Decision { changes, .. } => changes,
-            _ => &[],
-        }
-    }
-
-    /// Takes out what it says of names other than these.
-    pub fn keep_names(&mut self, keep: impl Fn(&Change, &NameChange) -> bool) {
-        let changes = match self {
-            Body::Change(change) => std::slice::from_mut(change),
-            Body::Decision { changes, .. } => changes,
-            _ => &mut [],
-        };
-        for change in changes {
-            let names = std::mem::take(&mut change.names);
-            change.names = names.into_iter().filter(|name| keep(change, name)).collect();
-        }
-    }
-
-    /// The names that are changed here.
-    pub fn names(&self) -> impl Iterator<Item = &NameChange> {
-        self.changes().iter().flat_map(|change| &change.names)
-    }
-
-    /// The changes that are made here, or may be later.
-    fn all_changes(&self) -> &[Change] {
-        match self {
-            Body::Intent { changes, .. } => changes,
-            _ => self.changes(),
-        }
-    }
-}
-
 /// The log that a log goes on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Previous {
@@ -250,6 +225,9 @@ pub struct Change {
     pub request: RequestId,
     /// Until when copies of the request may arrive, in seconds since 1970.
     pub remember_until_seconds: u64,
+    /// Earlier requests that it stands for too, each with its own such time: of a flapping name only
+    /// the last of several values is taken.
+    pub stands_for: Vec<(RequestId, u64)>,
     /// Who asked.
     pub who: Identity,
     /// The site where it entered.
@@ -311,6 +289,15 @@ pub enum Cause {
     },
     /// Names have another home from now on, and nothing else happens to them.
     Move,
+    /// A person has decided on a change that waited for that.
+    Review {
+        /// Where it was put into the queue.
+        review: Position,
+        /// What was decided.
+        choice: Choice,
+        /// Who had asked for it.
+        asker: Identity,
+    },
 }
 
 /// What happened to one name.

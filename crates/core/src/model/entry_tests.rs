@@ -57,6 +57,11 @@ fn cause() -> impl Strategy<Value = Cause> {
         (any::<u64>(), any::<[u8; 32]>())
             .prop_map(|(names, root)| Cause::ZoneRemoval { names, root }),
         any::<u32>().prop_map(|serial| Cause::Transfer { serial }),
+        (position(), name()).prop_map(|(review, asker)| Cause::Review {
+            review,
+            choice: Choice::Take,
+            asker: Identity::Key(asker),
+        }),
         name().prop_map(|catalog| {
             let role = Role::Listed { catalog };
             let settings = Box::new(Settings { role, ..Settings::default() });
@@ -88,6 +93,7 @@ fn change(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Ch
                     incarnation: u32::from(entered_site) + 1,
                     entered_site,
                     audit_commitment: Commitment(request),
+                    stands_for: vec![(RequestId([9; 32]), 5); usize::from(entered_site % 3)],
                     advice,
                     path: Path::Fast,
                     cause,
@@ -257,6 +263,7 @@ fn golden_octets() {
             incarnation: 1,
             entered_site: 1,
             audit_commitment: Commitment([8; 32]),
+            stands_for: Vec::new(),
             advice: Advice { path: Path::Fast, reason: Reason::NoHazard, model: *b"rules-v1" },
             path: Path::Fast,
             cause: Cause::Update,
@@ -273,9 +280,9 @@ fn golden_octets() {
         }),
     };
     let expected = [
-        &[3, 2, 0, 0, 0, 0, 1, 2, 3, 4, 1, b'z', 0, 0, 0, 0, 1][..],
+        &[5, 2, 0, 0, 0, 0, 1, 2, 3, 4, 1, b'z', 0, 0, 0, 0, 1][..],
         &[7; 32],
-        &[0, 0, 0, 0, 0, 0, 0, 9, 1, 1, b'k', 0, 0, 1],
+        &[0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 1, 1, b'k', 0, 0, 1],
         &[8; 32],
         b"\x01\x01rules-v1\x01\x01",
         &[0, 0, 0, 1, 1, b'a', 1, b'z', 0, 0, 1, 0, 1, 0, 0, 0, 2],
@@ -293,7 +300,7 @@ fn golden_octets() {
 fn golden_octets_of_takeovers() {
     let (lost, successor) = (Origin { site: 1, generation: 2 }, Origin { site: 3, generation: 1 });
     let of = |body| encoded(&Entry { time_ms: 9, body }).concat();
-    let head = |kind| [3, kind, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 2];
+    let head = |kind| [5, kind, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 2];
     let expected = [&head(6)[..], &[0, 3, 0, 1, 0, 0, 0, 7], &[0, 0, 0, 0, 0, 0, 0, 5]].concat();
     assert_eq!(of(Body::Endorsement { lost, successor, round: 7, held: 5 }), expected);
     let expected = [&head(7)[..], &[0, 0, 0, 7]].concat();
@@ -318,7 +325,7 @@ fn golden_octets_of_transactions() {
         &[0, 0, 0, 0, 0, 0, 0, 7],
     ]
     .concat();
-    let head = |kind| [3, kind, 0, 0, 0, 0, 0, 0, 0, 9];
+    let head = |kind| [5, kind, 0, 0, 0, 0, 0, 0, 0, 9];
     let expected = [&head(10)[..], &about, &[0, 0, 0, 0]].concat();
     assert_eq!(
         of(Body::Intent { transaction: transaction.clone(), changes: Vec::new() }),

@@ -8,6 +8,7 @@ mod record;
 pub mod registry;
 pub mod request;
 mod requests;
+pub mod review;
 mod rrset;
 pub mod settings;
 pub mod snapshot;

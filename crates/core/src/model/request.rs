@@ -1,6 +1,7 @@
 //! What anybody asks of a site, in one form, whatever protocol it came by.
 
 use super::registry::RegistryChange;
+use super::review::Choice;
 use super::settings::Settings;
 use super::{Position, RrSet};
 use einhorn_wire::message::Rcode;
@@ -188,6 +189,13 @@ pub enum ReplaceReason {
         /// SHA-256 of the zone file.
         source: [u8; 32],
     },
+    /// A person has decided on a change that waited for that.
+    Review {
+        /// Where it was put into the queue.
+        review: Position,
+        /// What was decided.
+        choice: Choice,
+    },
     /// The zone's primary says so.
     Transfer {
         /// The serial that the zone must have now; `None` for one that was never transferred.
@@ -195,6 +203,14 @@ pub enum ReplaceReason {
         /// The serial that it gets.
         to: u32,
     },
+}
+
+impl ReplaceReason {
+    /// Whether each home may do its part of it. What restores a zone's earlier content is checked
+    /// against the whole.
+    pub fn is_divisible(&self) -> bool {
+        matches!(self, ReplaceReason::Reload { .. } | ReplaceReason::Review { .. })
+    }
 }
 
 /// One request, authenticated and authorised.

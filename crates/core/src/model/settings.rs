@@ -22,6 +22,35 @@ pub struct Settings {
     pub transfer_to: Vec<Prefix>,
     /// Its part in catalogs.
     pub role: Role,
+    /// Who keeps the PTR records of its addresses.
+    pub reverse: Reverse,
+    /// What becomes of a change of a name that somebody else changed not long ago.
+    pub contested: Contested,
+    /// How long a change of a flapping name may be held, to be joined with the next one, in
+    /// milliseconds; 0 for not at all.
+    pub coalesce_ms: u16,
+}
+
+/// Who keeps the PTR records (RFC 1035 §3.5, RFC 3596 §2.5) of a zone's A and AAAA records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reverse {
+    /// Nobody here.
+    #[default]
+    Off = 0,
+    /// A change of an address changes its PTR record too, in one, where its zone is kept here.
+    Auto = 1,
+}
+
+/// What becomes of a change of a name that another identity changed not long ago.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Contested {
+    /// It is made: who comes last has the name.
+    #[default]
+    Latest = 0,
+    /// It waits for a person, and the name stays as it is.
+    Review = 1,
 }
 
 /// How far a change must have come before it is acknowledged. Sites that are registered and not
@@ -210,6 +239,9 @@ impl Settings {
 
     pub(crate) fn put(&self, put: &mut Put<'_>) {
         put.u8(self.level as u8);
+        put.u8(self.reverse as u8);
+        put.u8(self.contested as u8);
+        put.u16(self.coalesce_ms);
         for remotes in [&self.primaries, &self.notify] {
             put.count(remotes.len());
             for remote in remotes {
@@ -243,6 +275,9 @@ impl Settings {
 
     pub(crate) fn take(take: &mut Take<'_>) -> Result<Settings, Malformed> {
         let level = Level::from_code(take.u8()?).ok_or(Malformed("level in an entry"))?;
+        let reverse = if take.flag()? { Reverse::Auto } else { Reverse::Off };
+        let contested = if take.flag()? { Contested::Review } else { Contested::Latest };
+        let coalesce_ms = take.u16()?;
         let remotes = |take: &mut Take<'_>| -> Result<Vec<Remote>, Malformed> {
             (0..take.count(8)?).map(|_| take_remote(take)).collect()
         };
@@ -264,7 +299,16 @@ impl Settings {
             }
             _ => return Err(Malformed("role in an entry")),
         };
-        Ok(Settings { level, primaries, notify, transfer_to, role })
+        Ok(Settings {
+            level,
+            primaries,
+            notify,
+            transfer_to,
+            role,
+            reverse,
+            contested,
+            coalesce_ms,
+        })
     }
 }
 
@@ -355,6 +399,9 @@ mod tests {
                 notify: vec![remote(None)],
                 transfer_to: vec!["10.0.0.0/8".parse().expect("a prefix")],
                 role,
+                reverse: Reverse::Auto,
+                contested: Contested::Review,
+                coalesce_ms: 250,
             };
             let mut octets = Vec::new();
             settings.put(&mut Put(&mut octets));

@@ -1,13 +1,13 @@
 //! The whole state as octets, so that a restart need not fold the whole log.
 //!
 //! A snapshot is a cache: the logs alone are the truth, and a snapshot that cannot be read is
-//! skipped. Form 4, with the words of [`super::entry`]: u8 version; origin that this site appends
+//! skipped. Form 5, with the words of [`super::entry`]: u8 version; origin that this site appends
 //! to; list of logs (origin, text, u64 next index, u64 last time, option of u64 end and origin of
 //! the successor, option of the last map root (u64
 //! entries, u64 names, 32 octets, u64 time)); octets of the registry; list of
 //! endorsements (origin lost, origin endorser, origin successor, u32 round, u64 held); list of
 //! withdrawals (two origins, u32 round); list of positions of leftovers; octets of the
-//! transactions under way; list of removed zones (name, u32 incarnation); list of zones; u64 latest second until which forgotten requests were remembered; list of remembered
+//! transactions under way; octets of the open reviews; list of removed zones (name, u32 incarnation); list of zones; u64 latest second until which forgotten requests were remembered; list of remembered
 //! requests (16 octets id, u64 until, position).
 //!
 //! Zone: name apex, u32 incarnation, origin home, u32 serial, u64 and octets settings, list of
@@ -17,6 +17,7 @@
 
 use super::codec::{Malformed, Put, TOO_SHORT, Take};
 use super::points::Point;
+use super::review::Reviews;
 use super::settings::Settings;
 use super::state::{Closed, Endorsed, Log, MapRootLogged};
 use super::transaction::Transactions;
@@ -25,7 +26,7 @@ use super::{Effects, NameRecord, Origin, Registry, State, Zone};
 use crate::commit::bug::{Bug, has};
 use std::sync::Arc;
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// Writes `state`.
 pub fn encode(state: &State) -> Vec<u8> {
@@ -88,6 +89,9 @@ fn put_head(put: &mut Put<'_>, state: &State) {
     let mut transactions = Vec::new();
     state.transactions.put(&mut Put(&mut transactions));
     put.octets(&transactions);
+    let mut reviews = Vec::new();
+    state.reviews.put(&mut Put(&mut reviews));
+    put.octets(&reviews);
     put.count(state.removed.len());
     for (apex, incarnation) in &state.removed {
         put.name(apex);
@@ -348,6 +352,9 @@ fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<usize, Malformed>
     let mut transactions = Take { rest: take_octets(take)? };
     state.transactions = Transactions::take(&mut transactions)?;
     transactions.end()?;
+    let mut reviews = Take { rest: take_octets(take)? };
+    state.reviews = Reviews::take(&mut reviews)?;
+    reviews.end()?;
     state.removed = take_list(take, |take| Ok((take.name()?, take.u32()?)))?.into_iter().collect();
     Ok(take.u32()? as usize)
 }

@@ -11,6 +11,7 @@ use super::fold_error::FoldError;
 use super::points::Point;
 use super::request::RequestId;
 use super::requests::Requests;
+use super::review::Reviews;
 use super::transaction::{TransactionId, Transactions};
 use super::{NameRecord, Origin, Position, Registry, Step, StepKind, Zone, Zones};
 use crate::commit::bug::{Bug, has};
@@ -93,6 +94,8 @@ pub struct State {
     pub(super) requests: Requests,
     /// Changes of names with different homes that are under way.
     pub transactions: Transactions,
+    /// Changes that wait for a person.
+    pub reviews: Reviews,
     /// By lost log and endorser.
     pub(super) endorsements: BTreeMap<(Origin, Origin), Endorsed>,
     /// The last round that was given up, by lost log and successor.
@@ -114,6 +117,7 @@ impl State {
             removed: BTreeMap::new(),
             requests: Requests::default(),
             transactions: Transactions::default(),
+            reviews: Reviews::default(),
             endorsements: BTreeMap::new(),
             withdrawn: BTreeMap::new(),
             leftovers: Vec::new(),
@@ -319,6 +323,12 @@ impl State {
                 log.map_root = Some(MapRootLogged { at, names, root, time_ms });
             }
             Body::Change(change) => self.fold_change(change, entry.time_ms, at, effects)?,
+            Body::Changes(changes) => {
+                for change in changes {
+                    self.fold_change(change, entry.time_ms, at, effects)?;
+                }
+            }
+            Body::Review(review) => self.reviews.fold_opened(at, entry.time_ms, review),
             Body::Publication { zone, incarnation, serial, covers } => {
                 let point = Point { at, serial: *serial, covers: covers.clone() };
                 self.fold_point(zone, *incarnation, point, effects)?;
@@ -374,6 +384,10 @@ impl State {
             let short = Requests::short(&change.request);
             self.requests.insert(short, change.remember_until_seconds, at);
         }
+        for (request, until_seconds) in &change.stands_for {
+            self.requests.insert(Requests::short(request), *until_seconds, at);
+        }
+        self.reviews.fold_cause(&change.cause);
         if self.removed.get(&change.zone).is_some_and(|removed| change.incarnation <= *removed) {
             return Ok(());
         }
@@ -392,6 +406,7 @@ impl State {
         let is_removal = matches!(change.cause, Cause::ZoneRemoval { .. });
         if is_removal {
             self.removed.insert(change.zone.clone(), change.incarnation);
+            self.reviews.remove_zone(&change.zone);
             // Another log may have brought something of the zone that was made anew before this
             // one brings that the old one was removed.
             if known == change.incarnation || known == 0 {

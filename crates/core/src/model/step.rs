@@ -170,6 +170,7 @@ mod tests {
                 who: Identity::Operator,
                 entered_site: 1,
                 audit_commitment: Commitment([0; 32]),
+                stands_for: Vec::new(),
                 advice,
                 path: advice.path,
                 cause,

@@ -134,7 +134,7 @@ impl Zone {
             version: name.version,
             sequence: name.sequence,
             last,
-            writer: change.who.tag(),
+            writer: change.writer(),
             changed_at_ms: time_ms,
             used_at,
             used_times: in_a_row.saturating_add(1),
@@ -143,8 +143,8 @@ impl Zone {
         let record = NameRecord::new(owner, &history, borrowed(&name.after));
         // Entries of other logs may come before what led to them. A point may still stand between
         // the two, and want the older one.
-        let is_newest =
-            before.is_none_or(|old| old.rank() < history.rank()) || has(Bug::FoldedByArrival);
+        let ranks_higher = |old: &History| (old.rank(), old.last) < (history.rank(), history.last);
+        let is_newest = before.as_ref().is_none_or(ranks_higher) || has(Bug::FoldedByArrival);
         if is_newest || !self.points.has_passed(key.as_ref(), &history) {
             self.points.uncovered.push(record.clone());
         }

@@ -6,6 +6,7 @@ pub mod follow;
 pub mod incoming;
 pub mod policy;
 pub mod replace;
+pub mod reverse;
 pub mod rollback;
 pub mod update;
 pub mod zone;

@@ -20,6 +20,17 @@ use std::time::{Duration, Instant};
 pub(super) const NAMES: [&str; 3] = ["berlin", "frankfurt", "muenchen"];
 /// A zone whose changes are acknowledged when every site has them.
 pub(super) const ALL_ZONE: &str = "sync.example.";
+/// A zone whose addresses bring their PTR records with them, and the zone of these.
+pub(super) const PHONE_ZONE: &str = "phones.example.";
+pub(super) const REVERSE_ZONE: &str = "2.0.192.in-addr.arpa.";
+/// A zone that joins changes of flapping names, and leaves contested ones to a person.
+pub(super) const CARE_ZONE: &str = "care.example.";
+/// For how long it holds changes, in milliseconds.
+pub(super) const COALESCE_MS: u16 = 300;
+/// Somebody else's key.
+const OTHER_KEY_NAME: &str = "other.";
+/// A zone with nothing in it yet.
+const EMPTY_ZONE_FILE: &str = "@ 300 SOA ns.fleet.example. hostmaster.fleet.example. 2026010100 3600 600 86400 60\n@ 300 NS ns.fleet.example.\n";
 /// Ports of each site: DNS, HTTP, links.
 const PORTS_EACH: u16 = 3;
 /// Ports for listening are looked for from here on, below those that systems give to connections.
@@ -54,6 +65,8 @@ struct Processes {
 /// All sites.
 pub(super) struct Fleet {
     pub(super) key: Arc<Key>,
+    /// Somebody else's.
+    pub(super) other_key: Arc<Key>,
     pub(super) key_file: PathBuf,
     pub(super) members: Vec<Member>,
     processes: Mutex<Processes>,
@@ -68,9 +81,13 @@ impl Fleet {
         fs::create_dir_all(folder).map_err(trouble)?;
         let folder = folder.canonicalize().map_err(trouble)?;
         let key_file = folder.join("demo.key");
-        let key = Arc::new(demo_key(&key_file)?);
+        let key = Arc::new(demo_key(&key_file, KEY_NAME)?);
+        let other_key_file = folder.join("other.key");
+        let other_key = Arc::new(demo_key(&other_key_file, OTHER_KEY_NAME)?);
         let zone_file = folder.join("fleet.example.zone");
         fs::write(&zone_file, ZONE_FILE).map_err(trouble)?;
+        let empty_zone_file = folder.join("empty.zone");
+        fs::write(&empty_zone_file, EMPTY_ZONE_FILE).map_err(trouble)?;
         let is_new = |name: &&str| !folder.join(name).join(CONFIG_FILE).is_file();
         let base = match port_base {
             Some(base) => base,
@@ -87,7 +104,11 @@ impl Fleet {
             if is_new(&name) {
                 let is_first = name == NAMES[0];
                 let first_card = folder.join(NAMES[0]).join(card_file(NAMES[0]));
-                let more = more_config(is_first, &key_file, &zone_file);
+                let keys = [(KEY_NAME, &*key_file), (OTHER_KEY_NAME, &*other_key_file)];
+                let mut more = keys_config(keys);
+                if is_first {
+                    more += &zones_config(&zone_file, &empty_zone_file);
+                }
                 let join = (!is_first).then_some(first_card);
                 make_local(name, &data, [at(0), at(1), at(2)], join, &more)?;
             }
@@ -104,7 +125,7 @@ impl Fleet {
             let log = folder.join(format!("{name}.log"));
             members.push(Member { name, data, dns, http, log });
         }
-        Ok(Fleet { key, key_file, members, processes: Mutex::default() })
+        Ok(Fleet { key, other_key, key_file, members, processes: Mutex::default() })
     }
 
     fn processes(&self) -> MutexGuard<'_, Processes> {
@@ -237,23 +258,35 @@ fn has_all(status: &SiteStatus) -> bool {
         && status.sites.len() == NAMES.len()
         && status.sites.iter().all(|site| site.state != "away")
         && status.lags.iter().all(|lag| lag.held >= lag.known && lag.problem.is_none())
-        && [ZONE, ALL_ZONE].into_iter().all(is_there)
+        && [ZONE, ALL_ZONE, PHONE_ZONE, REVERSE_ZONE, CARE_ZONE].into_iter().all(is_there)
 }
 
-/// What a site's configuration says beside what `einhorn init site` writes.
-fn more_config(is_first: bool, key_file: &Path, zone_file: &Path) -> String {
-    let (key_file, zone_file) = (key_file.display(), zone_file.display());
-    let mut text = format!(
-        "\n[[key]]\nfile = \"{key_file}\"\n\n[[grant]]\nkey = \"{KEY_NAME}\"\nzone = \"*\"\nnames = [\"*\"]\ntransfer = true\n"
-    );
-    if is_first {
-        for (zone, level) in [(ZONE, "local"), (ALL_ZONE, "all")] {
-            text += &format!(
-                "\n[[zone]]\nname = \"{zone}\"\nfile = \"{zone_file}\"\nack = \"{level}\"\n"
-            );
-        }
-    }
-    text
+/// Who may do what.
+fn keys_config(keys: [(&str, &Path); 2]) -> String {
+    let one = |(name, file): (&str, &Path)| {
+        let file = file.display();
+        format!(
+            "\n[[key]]\nfile = \"{file}\"\n\n[[grant]]\nkey = \"{name}\"\nzone = \"*\"\nnames = [\"*\"]\ntransfer = true\n"
+        )
+    };
+    keys.map(one).concat()
+}
+
+/// The zones, at the site that decides on them.
+fn zones_config(zone_file: &Path, empty_zone_file: &Path) -> String {
+    let care = format!("coalesce-ms = {COALESCE_MS}\ncontested = \"review\"");
+    let zones = [
+        (ZONE, zone_file, "ack = \"local\""),
+        (ALL_ZONE, zone_file, "ack = \"all\""),
+        (PHONE_ZONE, empty_zone_file, "reverse = \"auto\""),
+        (REVERSE_ZONE, empty_zone_file, ""),
+        (CARE_ZONE, empty_zone_file, &care),
+    ];
+    let one = |(name, file, more): (&str, &Path, &str)| {
+        let file = file.display();
+        format!("\n[[zone]]\nname = \"{name}\"\nfile = \"{file}\"\n{more}\n")
+    };
+    zones.map(one).concat()
 }
 
 /// The first of enough ports in a row that were free a moment ago.

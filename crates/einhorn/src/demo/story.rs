@@ -29,15 +29,26 @@ const FRANKFURT: usize = 1;
 const MUENCHEN: usize = 2;
 const ALL: [usize; NAMES.len()] = [BERLIN, FRANKFURT, MUENCHEN];
 
+/// What is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// Where everything is, for scripts.
+    Json,
+    /// How sites decide, and what happens when one is lost.
+    Story,
+    /// Each path that a change can take.
+    Paths,
+}
+
 /// Runs the demonstration until it is told to stop.
-pub(super) fn run(folder: &Path, port_base: Option<u16>, json: bool) -> Outcome {
+pub(super) fn run(folder: &Path, port_base: Option<u16>, what: What) -> Outcome {
     let mut signals = serve::Signals::listen()?;
     let fleet = Arc::new(Fleet::prepare(folder, port_base)?);
     let (tell, told) = tokio::sync::oneshot::channel();
     let stage = Arc::clone(&fleet);
     // A thread of its own, so that the story can be stopped anywhere. Nobody listens any more only
     // when it was.
-    std::thread::spawn(move || _ = tell.send(perform(&stage, json)));
+    std::thread::spawn(move || _ = tell.send(perform(&stage, what)));
     let outcome = match signals.until(told) {
         None => Ok(()),
         Some(Ok(Ok(()))) => {
@@ -51,10 +62,10 @@ pub(super) fn run(folder: &Path, port_base: Option<u16>, json: bool) -> Outcome 
     outcome
 }
 
-fn perform(fleet: &Fleet, json: bool) -> Outcome {
+fn perform(fleet: &Fleet, what: What) -> Outcome {
     let begun = Instant::now();
     fleet.start()?;
-    if json {
+    if what == What::Json {
         return print(as_json(fleet)?);
     }
     let ready = begun.elapsed();
@@ -68,6 +79,9 @@ fn perform(fleet: &Fleet, json: bool) -> Outcome {
     let address = before.map_or(FIRST_ADDRESS, |last| last.wrapping_add(1));
     let mut story = Story { fleet, ledgers, device, zone, all_zone, step: 0, address };
     story.cast(ready)?;
+    if what == What::Paths {
+        return story.paths();
+    }
     let lost = story.together()?;
     story.apart(lost)?;
     story.farewell()
@@ -105,9 +119,9 @@ fn as_json(fleet: &Fleet) -> Result<String, Failure> {
     .to_string())
 }
 
-struct Story<'f> {
-    fleet: &'f Fleet,
-    ledgers: Ledgers,
+pub(super) struct Story<'f> {
+    pub(super) fleet: &'f Fleet,
+    pub(super) ledgers: Ledgers,
     device: Name,
     zone: Name,
     all_zone: Name,
@@ -117,18 +131,18 @@ struct Story<'f> {
 }
 
 impl Story<'_> {
-    fn headline(&mut self, text: &str) -> Outcome {
+    pub(super) fn headline(&mut self, text: &str) -> Outcome {
         self.step += 1;
         print(format_args!("\n{}. {text}", self.step))
     }
 
-    fn next_address(&mut self) -> Ipv4Addr {
+    pub(super) fn next_address(&mut self) -> Ipv4Addr {
         let address = Ipv4Addr::new(192, 0, 2, self.address.max(1));
         self.address = self.address.wrapping_add(1);
         address
     }
 
-    fn client(&self, site: usize) -> Result<Client, Failure> {
+    pub(super) fn client(&self, site: usize) -> Result<Client, Failure> {
         Client::connect(self.fleet.members[site].dns)
     }
 
@@ -307,7 +321,7 @@ impl Story<'_> {
     }
 
     /// Who decided, as the ledger says; and why, where the agent advised what was done.
-    fn decision(&self, found: &Found) -> String {
+    pub(super) fn decision(&self, found: &Found) -> String {
         let Found { site, index, change, .. } = found;
         let reason = match change.advice.path == change.path {
             true => format!(" ({})", change.advice.reason),
@@ -317,7 +331,7 @@ impl Story<'_> {
         format!("path {}{reason}, decided by {site}: entry {index} of its ledger", change.path)
     }
 
-    fn home(&self, name: &NameChange) -> Option<usize> {
+    pub(super) fn home(&self, name: &NameChange) -> Option<usize> {
         self.fleet.place(&self.site_name(name.home.site))
     }
 
@@ -364,14 +378,14 @@ impl Story<'_> {
     }
 }
 
-fn expect(response: &Response, wanted: Rcode) -> Outcome {
+pub(super) fn expect(response: &Response, wanted: Rcode) -> Outcome {
     if response.rcode == wanted {
         return Ok(());
     }
     Err(Failure::finding(format!("{} instead of {wanted}", response.rcode)))
 }
 
-fn ms(time: Duration) -> String {
+pub(super) fn ms(time: Duration) -> String {
     match time.as_secs() {
         0 => format!("{:.1} ms", time.as_secs_f64() * 1000.0),
         _ => format!("{:.1} s", time.as_secs_f64()),

@@ -3,8 +3,10 @@
 use super::fleet::{Fleet, NAMES, PATIENCE, await_that};
 use crate::Failure;
 use crate::client::Client;
+use crate::ledger::story::{phase, transaction_of};
 use einhorn_core::ledger::{Cosignatures, VerifierKey, checkpoint};
-use einhorn_core::model::entry::{Assembler, Change, NameChange};
+use einhorn_core::model::TransactionId;
+use einhorn_core::model::entry::{Assembler, Body, Change, Entry, NameChange};
 use einhorn_store::ledger::{OsFiles, TileSource, read_entry};
 use einhorn_wire::{Name, RecordType};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,25 +38,37 @@ struct Reader {
     assembler: Assembler,
 }
 
+/// An entry that belongs to a change with several homes.
+pub(super) struct Told {
+    pub(super) transaction: TransactionId,
+    pub(super) site: usize,
+    pub(super) index: u64,
+    pub(super) entry: Entry,
+}
+
 /// The ledgers of all sites.
 pub(super) struct Ledgers {
     readers: Vec<Reader>,
     found: Vec<Found>,
+    told: Vec<Told>,
 }
 
 impl Ledgers {
     /// What is in the ledgers by now is passed over.
     pub(super) fn open(fleet: &Fleet) -> Result<Ledgers, Failure> {
         let readers = fleet.members.iter().map(|member| Reader::open(&member.data));
-        let mut ledgers =
-            Ledgers { readers: readers.collect::<Result<_, _>>()?, found: Vec::new() };
+        let mut ledgers = Ledgers {
+            readers: readers.collect::<Result<_, _>>()?,
+            found: Vec::new(),
+            told: Vec::new(),
+        };
         ledgers.read()?;
         Ok(ledgers)
     }
 
     fn read(&mut self) -> Result<(), Failure> {
         for (site, reader) in self.readers.iter_mut().enumerate() {
-            reader.read(site, &mut self.found)?;
+            reader.read(site, &mut self.found, &mut self.told)?;
         }
         Ok(())
     }
@@ -74,6 +88,30 @@ impl Ledgers {
             };
             Ok(self.found.iter().rev().find(is_it).cloned())
         })
+    }
+
+    /// The last change with several homes that has been finished everywhere, as all logs tell it.
+    pub(super) fn await_story(&mut self) -> Result<Vec<&Told>, Failure> {
+        let id = await_that("a change with several homes is over", || {
+            self.read()?;
+            let finished = |id: TransactionId| {
+                let is_finish = |told: &&Told| {
+                    told.transaction == id && matches!(told.entry.body, Body::Finish { .. })
+                };
+                self.told.iter().filter(is_finish).count()
+            };
+            let is_over = |told: &&Told| match &told.entry.body {
+                Body::Decision { transaction, is_commit: true, .. } => {
+                    finished(transaction.id) == transaction.participants.len()
+                }
+                _ => false,
+            };
+            Ok(self.told.iter().rev().find(is_over).map(|told| told.transaction))
+        })?;
+        let mut story: Vec<&Told> =
+            self.told.iter().filter(|told| told.transaction == id).collect();
+        story.sort_by_key(|told| phase(&told.entry));
+        Ok(story)
     }
 
     /// Waits until `sites` have cosigned an entry; gives the size of what each has.
@@ -111,7 +149,12 @@ impl Reader {
         Ok(Reader { files, key, next: 0, assembler: Assembler::default() })
     }
 
-    fn read(&mut self, site: usize, found: &mut Vec<Found>) -> Result<(), Failure> {
+    fn read(
+        &mut self,
+        site: usize,
+        found: &mut Vec<Found>,
+        told: &mut Vec<Told>,
+    ) -> Result<(), Failure> {
         let Some(note) = self.files.read("checkpoint").map_err(Failure::finding)? else {
             return Ok(());
         };
@@ -122,8 +165,11 @@ impl Reader {
             let index = self.next;
             self.next += 1;
             let entry = self.assembler.next(&octets).map_err(Failure::finding)?;
-            let Some(body) = entry.map(|entry| entry.body) else { continue };
-            for change in body.changes() {
+            let Some(entry) = entry else { continue };
+            if let Some(transaction) = transaction_of(&entry.body) {
+                told.push(Told { transaction, site, index, entry: entry.clone() });
+            }
+            for change in entry.body.changes() {
                 for name in change.names.clone() {
                     let change = Change { names: Vec::new(), ..change.clone() };
                     found.push(Found { site, index, change, name });

@@ -7,7 +7,7 @@ use einhorn_core::model::entry::{Body, Entry};
 use einhorn_core::model::{Position, TransactionId};
 
 /// The transaction that an entry is about.
-fn transaction_of(body: &Body) -> Option<TransactionId> {
+pub(crate) fn transaction_of(body: &Body) -> Option<TransactionId> {
     match body {
         Body::Intent { transaction, .. } | Body::Decision { transaction, .. } => {
             Some(transaction.id)
@@ -18,7 +18,7 @@ fn transaction_of(body: &Body) -> Option<TransactionId> {
 }
 
 /// What comes first where times are the same.
-fn phase(entry: &Entry) -> (u64, u8) {
+pub(crate) fn phase(entry: &Entry) -> (u64, u8) {
     let phase = match entry.body {
         Body::Intent { .. } => 0,
         Body::Decision { .. } => 1,

@@ -7,10 +7,11 @@ use crate::{Failure, Outcome, complete, confirm, print};
 use einhorn_core::ledger::{SignerKey, VerifierKey};
 use einhorn_core::model::entry::{Assembler, Body, Entry};
 use einhorn_core::model::{Effects, Origin, Registry, State};
+use einhorn_node::{is_embedded, open_log};
 use einhorn_store::engine::{EngineError, EngineReader, LogId, SqliteReader};
 use einhorn_store::ledger::map::MapChecker;
 use einhorn_store::ledger::{Options, verify};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Octets read at once from the engine.
@@ -214,7 +215,9 @@ impl Replay {
 
 /// The engine's copy of the log, which must hold the same octets.
 struct EngineCopy {
-    reader: Option<SqliteReader>,
+    reader: Option<Box<dyn EngineReader>>,
+    /// Where the values beside the log are, if they can be checked by themselves.
+    beside: Option<PathBuf>,
     /// The log there; `None` if the engine has none of this name.
     log: Option<LogId>,
     /// Entries read ahead, with the index of the first.
@@ -226,15 +229,16 @@ struct EngineCopy {
 impl EngineCopy {
     /// Looks for the log whose first entry says that it has this name.
     fn open(data: &Path, name: &str) -> EngineCopy {
-        let opened = SqliteReader::open(data).and_then(|mut reader| {
-            let log = log_named(&mut reader, name)?;
+        let opened = open_log(data).and_then(|mut reader| {
+            let log = log_named(&mut *reader, name)?;
             Ok((reader, log))
         });
         let (reader, log, problem) = match opened {
             Ok((reader, log)) => (Some(reader), log, None),
             Err(error) => (None, None, Some(error.to_string())),
         };
-        EngineCopy { reader, log, entries: Vec::new(), first: 0, problem }
+        let beside = is_embedded(data).then(|| data.to_owned());
+        EngineCopy { reader, beside, log, entries: Vec::new(), first: 0, problem }
     }
 
     fn read_from(&mut self, index: u64) {
@@ -275,14 +279,15 @@ impl EngineCopy {
                 _ => break,
             }
         }
-        let reader = self.reader.as_mut().filter(|_| is_own);
-        let audit = reader.map_or(Ok(()), SqliteReader::check_audit);
+        let beside = self.beside.as_ref().filter(|_| is_own && self.reader.is_some());
+        let audit = beside
+            .map_or(Ok(()), |data| SqliteReader::open(data).and_then(|mut it| it.check_audit()));
         self.problem.or(audit.err().map(|error| format!("the audit values: {error}")))
     }
 }
 
 /// The engine's log whose first entry has this name.
-fn log_named(reader: &mut SqliteReader, wanted: &str) -> Result<Option<LogId>, EngineError> {
+fn log_named(reader: &mut dyn EngineReader, wanted: &str) -> Result<Option<LogId>, EngineError> {
     for log in reader.logs()? {
         let mut is_it = false;
         reader.read(log, 0, 1, &mut |index, _, octets| {

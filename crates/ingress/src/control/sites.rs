@@ -84,6 +84,8 @@ pub struct SiteStatus {
     /// Parts of changes of names with different homes that are not decided; their names cannot be
     /// changed until then.
     pub open_intents: usize,
+    /// Changes that wait for a person.
+    pub open_reviews: usize,
     /// Requests that wait for the commit.
     pub queued: usize,
     /// `manual`, or after how many seconds others take over.

@@ -2,6 +2,7 @@
 
 use super::{Checker, ConfigError};
 use serde::Deserialize;
+use std::net::SocketAddr;
 
 /// The etcd that holds the site's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +11,9 @@ pub struct EtcdConfig {
     pub endpoints: Vec<String>,
     /// What the site's keys begin with; the same on all nodes of a site, and another for each site.
     pub prefix: String,
+    /// Where this node takes what other nodes of the site are asked, while it leads. They connect to
+    /// this very address.
+    pub listen: SocketAddr,
 }
 
 #[derive(Deserialize)]
@@ -17,6 +21,7 @@ pub struct EtcdConfig {
 pub(super) struct RawEtcd {
     endpoints: Vec<String>,
     prefix: Option<String>,
+    listen: SocketAddr,
 }
 
 impl Checker<'_> {
@@ -36,8 +41,14 @@ impl Checker<'_> {
                 "write http://HOST:PORT; TLS is not supported yet",
             ));
         }
+        if raw.listen.ip().is_unspecified() || raw.listen.port() == 0 {
+            return Err(self.wrong(
+                format!("etcd.listen = \"{}\"", raw.listen),
+                "write the ADDRESS:PORT at which the other nodes of the site reach this one",
+            ));
+        }
         let prefix = raw.prefix.unwrap_or_else(|| format!("einhorn/{site}"));
-        Ok(EtcdConfig { endpoints: raw.endpoints, prefix })
+        Ok(EtcdConfig { endpoints: raw.endpoints, prefix, listen: raw.listen })
     }
 }
 
@@ -53,7 +64,8 @@ mod tests {
             let config = Config::parse(Path::new("/etc/einhorn.toml"), &format!("{head}{text}"));
             config.map(|config| config.etcd).map_err(|error| error.to_string())
         };
-        let good = parse("endpoints = [\"http://192.0.2.1:2379\"]\n");
+        let listen = "listen = \"192.0.2.1:5390\"\n";
+        let good = parse(&format!("endpoints = [\"http://192.0.2.1:2379\"]\n{listen}"));
         if !cfg!(feature = "etcd") {
             assert!(good.as_ref().is_err_and(|said| said.contains("--features etcd")), "{good:?}");
             return;
@@ -65,8 +77,11 @@ mod tests {
             ("endpoints = [\"https://192.0.2.1:2379\"]\n", "TLS is not supported"),
             ("endpoint = []\n", "did you mean `endpoints`?"),
         ] {
-            let said = parse(text).expect_err("a bad config");
+            let said = parse(&format!("{text}{listen}")).expect_err("a bad config");
             assert!(said.contains(wanted), "no `{wanted}` in: {said}");
         }
+        let said = parse("endpoints = [\"http://192.0.2.1:2379\"]\nlisten = \"[::]:5390\"\n");
+        let said = said.expect_err("nobody can connect to that");
+        assert!(said.contains("reach this one"), "{said}");
     }
 }

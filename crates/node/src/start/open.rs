@@ -2,7 +2,7 @@
 
 use super::{FIRST_SITE, StartError};
 #[cfg(feature = "etcd")]
-use crate::cluster::{Following, Standing};
+use crate::cluster::{Following, NodesError, Role};
 use crate::config::Config;
 use crate::files::{self, FolderError};
 use crate::pump::SNAPSHOT_ENTRIES_MIN;
@@ -22,11 +22,19 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Why a follower's own commit changes nothing: it is asked for nothing either.
+#[cfg(feature = "etcd")]
+const FOLLOWS: &str = "this node follows the one that leads its site";
+
 /// Everything that the disk gave.
 pub(crate) struct Opened {
     pub(crate) signer: SignerKey,
     pub(crate) state: State,
     pub(crate) engine: Option<Box<dyn Engine>>,
+    /// What operators read the log with, where this node does not write it.
+    pub(crate) reader: Option<Box<dyn EngineReader>>,
+    /// Whether another node of the site leads, which requests are sent to.
+    pub(crate) follows: bool,
     pub(crate) sealer: Option<Sealer>,
     pub(crate) ledger: Arc<dyn Files>,
     pub(crate) read_only: Option<String>,
@@ -40,12 +48,35 @@ pub(crate) struct Opened {
 }
 
 /// Opens the log and its ledger in the configured folder.
-pub(super) fn open(
+pub(super) fn open(config: &Config, sites: Option<&Sites>) -> Result<Opened, StartError> {
+    with_place(config, sites, |place| open_from(boxed(SqliteEngine::open(&config.data)), place))
+}
+
+/// Opens the log in etcd, as what this node is there, and its ledger in the configured folder.
+#[cfg(feature = "etcd")]
+pub(super) fn open_in_etcd(
     config: &Config,
     sites: Option<&Sites>,
-    #[cfg(feature = "etcd")] standing: Option<&mut Standing>,
+    role: &mut Role,
 ) -> Result<Opened, StartError> {
-    let place = Place {
+    with_place(config, sites, |place| match role {
+        Role::Leads(leadership) => open_from(boxed(EtcdEngine::open_as_leader(leadership)), place),
+        Role::Follows(following) => {
+            let has_key = |generation| {
+                let files = files::ledger_key_files(generation);
+                if config.data.join(&files[0]).exists() {
+                    return Ok(());
+                }
+                Err(NodesError::NoKey { files, folder: config.data.clone() })
+            };
+            open_following(following, place, &has_key)
+        }
+    })
+}
+
+/// Says where the logs of the configured folder lie.
+fn with_place<T>(config: &Config, sites: Option<&Sites>, open: impl FnOnce(&Place<'_>) -> T) -> T {
+    open(&Place {
         ledger_name: &config.ledger_name,
         joins: sites.is_some_and(|sites| sites.join.is_some()),
         files: &|generation| {
@@ -58,16 +89,7 @@ pub(super) fn open(
             let name = log_name(&config.ledger_name, generation);
             files::signer(&config.data, generation, &name, is_new)
         },
-    };
-    #[cfg(feature = "etcd")]
-    match standing {
-        Some(Standing::Leads(leadership)) => {
-            return open_from(boxed(EtcdEngine::open_as_leader(leadership)), &place);
-        }
-        Some(Standing::Follows(following)) => return open_following(following, &place),
-        None => {}
-    }
-    open_from(boxed(SqliteEngine::open(&config.data)), &place)
+    })
 }
 
 fn boxed<E: Engine + 'static>(
@@ -78,17 +100,31 @@ fn boxed<E: Engine + 'static>(
 
 /// Folds what the node that leads has made durable, to answer from.
 #[cfg(feature = "etcd")]
-fn open_following(following: &mut Following, place: &Place<'_>) -> Result<Opened, StartError> {
+fn open_following(
+    following: &mut Following,
+    place: &Place<'_>,
+    has_key: &dyn Fn(u16) -> Result<(), NodesError>,
+) -> Result<Opened, StartError> {
     let own = following.own_log(place.ledger_name)?;
+    has_key(own.generation)?;
     let state = following.begin(own)?;
+    let signer = (place.signer)(own.generation, false)?;
+    let ledger = (place.files)(own.generation).map_err(StartError::System)?;
+    let mut problems = Vec::new();
+    let sealer = sealer(place, own.generation, &ledger, &signer, &mut problems)?;
+    for problem in problems {
+        tracing::error!(%problem, "the ledger's files here stay as they are");
+    }
     Ok(Opened {
-        signer: (place.signer)(own.generation, false)?,
+        signer,
         steps: recover::last_steps(&mut *following.follower, log_id(own))?,
         state,
         engine: None,
-        sealer: None,
-        ledger: (place.files)(own.generation).map_err(StartError::System)?,
-        read_only: Some(following.reason()?),
+        reader: Some(following.reader()?),
+        follows: true,
+        sealer,
+        ledger,
+        read_only: Some(FOLLOWS.to_owned()),
         snapshot_entries: 0,
         held: BTreeMap::new(),
         begin: None,
@@ -172,6 +208,8 @@ pub(crate) fn open_from(
         signer,
         state,
         engine,
+        reader: None,
+        follows: false,
         sealer,
         ledger,
         read_only,

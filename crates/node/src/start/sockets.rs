@@ -4,6 +4,8 @@ use super::StartError;
 use crate::config::Config;
 use crate::ledgers::Ledgers;
 use crate::witnessing;
+use einhorn_ingress::control::Control;
+use einhorn_ingress::http::Operators;
 use einhorn_ingress::{Ingress, http, tcp, udp};
 use std::io;
 use std::net::SocketAddr;
@@ -45,6 +47,18 @@ impl Sockets {
         Ok(sockets)
     }
 
+    /// The same sockets once more, so that they stay open while the node starts again: what comes
+    /// meanwhile waits there. Where other nodes connect is not among them.
+    pub(super) fn keep(&self) -> io::Result<Sockets> {
+        Ok(Sockets {
+            tcp: self.tcp.iter().map(std::net::TcpListener::try_clone).collect::<Result<_, _>>()?,
+            udp: self.udp.clone(),
+            addresses: self.addresses.clone(),
+            http: self.http.as_ref().map(std::net::TcpListener::try_clone).transpose()?,
+            link: self.link.as_ref().map(std::net::TcpListener::try_clone).transpose()?,
+        })
+    }
+
     pub(super) fn dns(&self) -> Vec<SocketAddr> {
         self.addresses.clone()
     }
@@ -57,7 +71,7 @@ impl Sockets {
         self,
         config: &Config,
         ingress: &Arc<Ingress>,
-        ledgers: Ledgers,
+        (ledgers, control): (Ledgers, Arc<dyn Control>),
         runtime: &tokio::runtime::Runtime,
         stop: &Arc<AtomicBool>,
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
@@ -72,8 +86,10 @@ impl Sockets {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let read: http::ReadLedger = Arc::new(move |site, path| ledgers.read(site, path));
             let witness = witnessing::witness(config)?.map(witnessing::answers);
+            let operators = config.operator_token.clone();
+            let operators = operators.map(|token| Operators { token, control });
             runtime.spawn(async move {
-                if let Err(error) = http::serve(listener, read, witness).await {
+                if let Err(error) = http::serve(listener, read, witness, operators).await {
                     tracing::error!(%error, "HTTP ended");
                 }
             });

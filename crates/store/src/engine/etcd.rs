@@ -17,6 +17,7 @@
 //! | `log/ID/LAST` | a run of framed entries of the log with this id, the last of which has this index; epoch and checksum |
 //! | `audit/ID/LAST` | the audit values of that run; left out if there are none |
 //! | `piece/ID/NUMBER` | a piece of the snapshot with this id |
+//! | `settled/NAME` | what the first node that said anything of NAME said: see [`EtcdElection::settle`] |
 //! | `leader` | the name of the node that leads, under its lease; its create revision is the epoch |
 //!
 //! A run has its *last* index as key, so that the run that holds an index is the first one from

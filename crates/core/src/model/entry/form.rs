@@ -4,6 +4,7 @@
 use super::*;
 use crate::model::codec::{Put, Take};
 use crate::model::registry::Registry;
+use crate::model::review;
 use crate::model::settings::{Settings, put_address, take_address};
 
 /// The kind of a takeover.
@@ -24,6 +25,12 @@ impl Entry {
                 });
             }
             Body::Change(change) => change.put(put),
+            Body::Changes(changes) => put_changes(put, changes),
+            Body::Review(review) => {
+                put.u8(review.reason as u8);
+                review.change.put(put);
+                put.option(review.replaces, Put::position);
+            }
             Body::Publication { zone, incarnation, serial, covers } => {
                 put.name(zone);
                 put.u32(*incarnation);
@@ -124,6 +131,13 @@ impl Entry {
                 participant: take.origin()?,
                 had_intent: take.flag()?,
             },
+            13 => Body::Changes(take.list(64, Change::take)?),
+            14 => Body::Review(Review {
+                reason: review::Reason::from_code(take.u8()?)
+                    .ok_or(Malformed("reason of a review"))?,
+                change: Change::take(&mut take)?,
+                replaces: take.option(Take::position)?,
+            }),
             _ => return Err(Malformed("entry: unknown kind, written by a newer version?")),
         };
         take.end()?;
@@ -146,6 +160,8 @@ impl Body {
             Body::Intent { .. } => 10,
             Body::Decision { .. } => 11,
             Body::Finish { .. } => 12,
+            Body::Changes(_) => 13,
+            Body::Review(_) => 14,
         }
     }
 }
@@ -184,6 +200,11 @@ impl Change {
         put.u32(self.incarnation);
         put.bytes(&self.request.0);
         put.u64(self.remember_until_seconds);
+        put.count(self.stands_for.len());
+        for (request, until_seconds) in &self.stands_for {
+            put.bytes(&request.0);
+            put.u64(*until_seconds);
+        }
         put_identity(put, &self.who);
         put.u16(self.entered_site);
         put.bytes(&self.audit_commitment.0);
@@ -222,6 +243,12 @@ impl Change {
                 put.u32(*serial);
             }
             Cause::Move => put.u8(8),
+            Cause::Review { review, choice, asker } => {
+                put.u8(9);
+                put.position(*review);
+                put.u8(*choice as u8);
+                put_identity(put, asker);
+            }
         }
         put.count(self.names.len());
         self.names.iter().for_each(|name| name.put(put));
@@ -233,6 +260,7 @@ impl Change {
             incarnation: take.u32()?,
             request: RequestId(take.array()?),
             remember_until_seconds: take.u64()?,
+            stands_for: take.list(40, |take| Ok((RequestId(take.array()?), take.u64()?)))?,
             who: take_identity(take)?,
             entered_site: take.u16()?,
             audit_commitment: Commitment(take.array()?),
@@ -258,6 +286,11 @@ impl Change {
                 },
                 7 => Cause::Transfer { serial: take.u32()? },
                 8 => Cause::Move,
+                9 => Cause::Review {
+                    review: take.position()?,
+                    choice: Choice::from_code(take.u8()?).ok_or(Malformed("choice in an entry"))?,
+                    asker: take_identity(take)?,
+                },
                 _ => return Err(Malformed("cause in an entry")),
             },
             names: (0..take.count(32)?)

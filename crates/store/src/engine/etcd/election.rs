@@ -69,6 +69,26 @@ impl EtcdElection {
         Ok(response.kvs().first().map(leader_of))
     }
 
+    /// Settles for ever what all nodes must have in common: what the first of them says of `name`
+    /// stands. Returns what stands.
+    ///
+    /// # Errors
+    /// As from etcd.
+    pub fn settle(&self, name: &str, value: &str) -> Result<String, EngineError> {
+        let key = self.connection.place.keys.settled(name);
+        let transaction = Txn::new()
+            .when([Compare::create_revision(key.clone(), CompareOp::Equal, 0)])
+            .and_then([TxnOp::put(key.clone(), value, None), TxnOp::get(key.clone(), None)])
+            .or_else([TxnOp::get(key, None)]);
+        let response = self.connection.call("agree with the other nodes", move |mut client| {
+            let transaction = transaction.clone();
+            async move { client.txn(transaction).await }
+        })?;
+        let values = values_in(&response).pop().unwrap_or_default();
+        let stands = values.first().map(|value| String::from_utf8_lossy(value.value()));
+        Ok(stands.unwrap_or_default().into_owned())
+    }
+
     /// Waits up to `patience` to lead; `None` if another node leads until then.
     ///
     /// # Errors

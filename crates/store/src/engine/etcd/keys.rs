@@ -52,6 +52,11 @@ impl Keys {
         format!("{}leader", self.prefix)
     }
 
+    /// What the nodes have agreed on about `name`.
+    pub(super) fn settled(&self, name: &str) -> String {
+        format!("{}settled/{name}", self.prefix)
+    }
+
     /// The key of one value: a run by its last index, or a piece by its number.
     pub(super) fn value(&self, family: Family, id: u64, number: u64) -> String {
         format!("{}{}/{id:016x}/{number:016x}", self.prefix, family.name())

@@ -96,6 +96,7 @@ impl World {
             who: Identity::Operator,
             entered_site: site,
             audit_commitment: Commitment([8; 32]),
+            stands_for: Vec::new(),
             advice: Advice { path: Path::Fast, reason: Reason::NoHazard, model: *b"rules-v1" },
             path: Path::Fast,
             cause,

@@ -1,0 +1,252 @@
+//! The formats, and what each of them offers: a decoder and an encoder.
+//!
+//! Both are fed piece by piece and hold no more than one entry where the format allows it. An
+//! encoder writes a record that is still what its raw octets say, and text between entries, as
+//! they were read, if they come from its own format: a file that is only passed through comes out
+//! octet by octet.
+
+use crate::item::{Item, Output, Sink, Source};
+use crate::record::FieldName;
+use crate::{copybook, dhcpd_leases, etc_hosts, hosts_txt, json, rfc606, zone};
+use einhorn_wire::Name;
+use std::str::FromStr;
+
+/// A format of host records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Format {
+    /// Host tables of RFC 952 and RFC 810, with the dialects before and beside them.
+    HostsTxt,
+    /// The form of RFC 606 and RFC 608.
+    Rfc606,
+    /// `/etc/hosts`.
+    EtcHosts,
+    /// Zone files (RFC 1035 §5).
+    Zone,
+    /// Records described by a COBOL copybook.
+    Copybook,
+    /// Decks of 80-column cards.
+    Cards,
+    /// The lease file of ISC dhcpd.
+    DhcpdLeases,
+    /// Everything there is, as JSON.
+    Json,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Format; 8] = [
+        Format::HostsTxt,
+        Format::Rfc606,
+        Format::EtcHosts,
+        Format::Zone,
+        Format::Copybook,
+        Format::Cards,
+        Format::DhcpdLeases,
+        Format::Json,
+    ];
+
+    /// As the command line writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::HostsTxt => "hosts-txt",
+            Format::Rfc606 => "rfc606",
+            Format::EtcHosts => "etc-hosts",
+            Format::Zone => "zone",
+            Format::Copybook => "copybook",
+            Format::Cards => "cards",
+            Format::DhcpdLeases => "dhcpd-leases",
+            Format::Json => "json",
+        }
+    }
+
+    /// Whether the format has a place for a field at all.
+    pub fn holds(self, field: FieldName) -> bool {
+        use FieldName::{
+            Addresses, Changed, Expires, Hardware, Machine, Name, Nicknames, Others, Protocols,
+            Remark, Sidecar, Status, System, Ttl,
+        };
+        match self {
+            Format::Json => true,
+            Format::HostsTxt => {
+                matches!(field, Name | Addresses | Nicknames | Protocols | Machine | System)
+            }
+            Format::Rfc606 => {
+                matches!(field, Name | Addresses | Nicknames | Protocols | Machine | System)
+                    || matches!(field, Status | Sidecar)
+            }
+            Format::EtcHosts => matches!(field, Name | Addresses | Nicknames | Remark),
+            Format::Zone => {
+                matches!(field, Name | Addresses | Nicknames | Machine | System | Ttl | Others)
+            }
+            Format::DhcpdLeases => {
+                matches!(field, Name | Addresses | Hardware | Status | Changed | Expires | Sidecar)
+            }
+            // What a layout maps decides.
+            Format::Copybook | Format::Cards => true,
+        }
+    }
+}
+
+/// Text that names no format.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no format: there are hosts-txt, rfc606, etc-hosts, zone, copybook, cards, \
+     dhcpd-leases and json"
+)]
+pub struct UnknownFormat(pub String);
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Format, UnknownFormat> {
+        let named = Format::ALL.into_iter().find(|format| format.name() == text);
+        named.ok_or_else(|| UnknownFormat(text.to_owned()))
+    }
+}
+
+/// What a format cannot know by itself.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The source's name, from which ids are made.
+    pub source: String,
+    /// The zone of zone files.
+    pub origin: Name,
+    /// The layout of copybook records and cards.
+    pub layout: Option<Layout>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { source: "file".to_owned(), origin: Name::root(), layout: None }
+    }
+}
+
+/// What describes records of fixed or variable length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The COBOL copybook's text.
+    pub copybook: String,
+    /// The layout file's text (TOML): code page, record format, which item is which field.
+    pub layout: String,
+}
+
+/// Why a file is refused as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The file's structure is broken.
+    #[error("line {line}, octet {offset}: {reason}")]
+    Structure {
+        /// From 1; for files without lines, the number of the record.
+        line: u64,
+        /// From the beginning of the file.
+        offset: u64,
+        /// What was found, and what was expected.
+        reason: String,
+    },
+    /// The format needs an option that was not given.
+    #[error("{format} needs {option}")]
+    Option {
+        /// The format's name.
+        format: &'static str,
+        /// What is missing.
+        option: &'static str,
+    },
+    /// The layout or copybook cannot be used.
+    #[error("the layout cannot be used: {0}")]
+    Layout(String),
+    /// The format cannot be written.
+    #[error("{format} cannot be written: {reason}")]
+    Write {
+        /// The format's name.
+        format: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// Reads a format. Octets come in pieces of any size.
+pub trait Decode {
+    /// Takes the next octets.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the file as a whole is not what it should be. Faults of single entries are
+    /// quarantined items instead.
+    fn push(&mut self, octets: &[u8], sink: &mut dyn Sink) -> Result<(), Refusal>;
+
+    /// The file has ended.
+    ///
+    /// # Errors
+    /// As [`Decode::push`].
+    fn finish(&mut self, sink: &mut dyn Sink) -> Result<Source, Refusal>;
+}
+
+/// Writes a format. Items come in the order of the output.
+pub trait Encode {
+    /// Takes the next item and declares what of it cannot be written.
+    ///
+    /// # Errors
+    /// [`Refusal`]: no file can be made.
+    fn push(&mut self, item: Item, out: &mut Output) -> Result<(), Refusal>;
+
+    /// There are no more items.
+    ///
+    /// # Errors
+    /// As [`Encode::push`].
+    fn finish(&mut self, out: &mut Output) -> Result<(), Refusal>;
+}
+
+/// A decoder for `format`.
+///
+/// # Errors
+/// [`Refusal`], when the options do not fit.
+pub fn decoder(format: Format, options: &Options) -> Result<Box<dyn Decode>, Refusal> {
+    match format {
+        Format::Copybook | Format::Cards => copybook::decoder(format, options),
+        Format::HostsTxt => Ok(Box::new(hosts_txt::Decoder::new(&options.source))),
+        Format::Rfc606 => Ok(rfc606::decoder(options)),
+        Format::EtcHosts => Ok(etc_hosts::decoder(options)),
+        Format::Zone => Ok(zone::decoder(options)),
+        Format::DhcpdLeases => Ok(dhcpd_leases::decoder(options)),
+        Format::Json => Ok(json::decoder(options)),
+    }
+}
+
+/// An encoder for `format`.
+///
+/// # Errors
+/// [`Refusal`], when the options do not fit.
+pub fn encoder(format: Format, options: &Options) -> Result<Box<dyn Encode>, Refusal> {
+    match format {
+        Format::Copybook | Format::Cards => copybook::encoder(format, options),
+        Format::HostsTxt => Ok(Box::new(hosts_txt::Encoder)),
+        Format::Rfc606 => Ok(Box::new(rfc606::Encoder)),
+        Format::EtcHosts => Ok(Box::new(etc_hosts::Encoder)),
+        Format::Zone => Ok(Box::new(zone::Encoder::new(&options.origin))),
+        Format::DhcpdLeases => Ok(Box::new(dhcpd_leases::Encoder)),
+        Format::Json => Ok(Box::new(json::Encoder::default())),
+    }
+}
+
+/// A decoder that needs the whole file at once.
+pub struct Whole<F> {
+    octets: Vec<u8>,
+    decode: F,
+}
+
+impl<F: FnMut(&[u8], &mut dyn Sink) -> Result<Source, Refusal>> Whole<F> {
+    /// `decode` gets the file.
+    pub fn new(decode: F) -> Whole<F> {
+        Whole { octets: Vec::new(), decode }
+    }
+}
+
+impl<F: FnMut(&[u8], &mut dyn Sink) -> Result<Source, Refusal>> Decode for Whole<F> {
+    fn push(&mut self, octets: &[u8], _: &mut dyn Sink) -> Result<(), Refusal> {
+        self.octets.extend_from_slice(octets);
+        Ok(())
+    }
+
+    fn finish(&mut self, sink: &mut dyn Sink) -> Result<Source, Refusal> {
+        (self.decode)(&self.octets, sink)
+    }
+}

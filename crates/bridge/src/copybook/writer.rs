@@ -1,0 +1,296 @@
+//! Writes a file of records. It holds all of them until the end: they are sorted and counted, and
+//! names that would collide are known only then.
+
+use super::host::{self, Host, sidecar};
+use super::plan::{Part, Plan};
+use super::reader::{Class, classify, padded};
+use super::tally::Tally;
+use crate::codec::{Encode, Format, Refusal};
+use crate::codes::LossCode;
+use crate::held::shown;
+use crate::item::{Item, Output};
+use crate::record::{FieldName, Kind, Record};
+use crate::text::Text;
+use std::collections::HashMap;
+
+/// An encoder.
+pub(super) struct Writer {
+    plan: Plan,
+    rows: Vec<Row>,
+    header: Option<End>,
+    trailer: Option<End>,
+}
+
+/// A header or trailer as it was read.
+struct End {
+    body: Vec<u8>,
+    /// With its frame.
+    raw: Text,
+}
+
+/// A detail to be written.
+struct Row {
+    name: Text,
+    body: Vec<u8>,
+    /// Octets as they were read, with their frame, while they say the same.
+    raw: Option<Text>,
+    /// Whether the name was cut.
+    cut: bool,
+    /// Whether it is a record that was understood.
+    understood: bool,
+    numbered: bool,
+}
+
+impl Writer {
+    pub(super) fn new(plan: Plan) -> Writer {
+        Writer { plan, rows: Vec::new(), header: None, trailer: None }
+    }
+
+    fn refuse(&self, reason: &'static str) -> Refusal {
+        Refusal::Write { format: self.plan.format.name(), reason }
+    }
+
+    /// The record within its frame, if octets are one record of this layout.
+    fn body(&self, octets: &[u8]) -> Option<Vec<u8>> {
+        let frame = self.plan.framing.next(octets, self.plan.detail.length).ok()??;
+        let body = octets.get(frame.body)?;
+        (frame.length == octets.len()).then(|| padded(&self.plan, body).into_owned())
+    }
+
+    fn record(&mut self, record: Record, out: &mut Output) {
+        let plan = &self.plan;
+        let name = record.key.name.clone();
+        if record.key.kind != Kind::Host {
+            let kind = record.key.kind.keyword();
+            return out.lose(LossCode::KindNotHeld, &name, FieldName::Name, kind);
+        }
+        // Octets of another layout would say something else, or nothing.
+        let raw = record.raw_for(plan.format).and_then(|octets| {
+            let body = self.body(octets)?;
+            let detail = matches!(classify(plan, &body), Some(Class::Detail));
+            let read = detail.then(|| host::read(plan, &body).ok())??;
+            let same = read.name.as_ref() == Some(&name)
+                && read.fields == *record.fields()
+                && read.sidecar == record.sidecar;
+            same.then(|| (body, Text::from(octets)))
+        });
+        if let Some((body, raw)) = raw {
+            let row =
+                Row { name, body, raw: Some(raw), cut: false, understood: true, numbered: true };
+            return self.rows.push(row);
+        }
+        for (what, value) in &record.sidecar {
+            if !sidecar::ALL.iter().any(|own| own.as_bytes() == what.octets()) {
+                let value = format!("{what}: {value}");
+                out.lose(LossCode::SidecarNotHeld, &name, FieldName::Sidecar, value);
+            }
+        }
+        for (field, value) in shown(record.fields()) {
+            if let Err(code) = value {
+                out.lose(code, &name, field, "");
+            }
+        }
+        let (body, missing) = host::write(plan, &name, record.fields(), &record.sidecar);
+        let of_name = |code| {
+            missing.iter().any(|missing| missing.field == FieldName::Name && missing.code == code)
+        };
+        let cut = of_name(LossCode::Truncated);
+        let named = !of_name(LossCode::ValueNotHeld) && !of_name(LossCode::NameNotHeld);
+        for missing in &missing {
+            let code = match (missing.field, missing.code) {
+                (FieldName::Name, LossCode::ValueNotHeld) => LossCode::NameNotHeld,
+                (_, code) => code,
+            };
+            out.lose(code, &name, missing.field, &missing.value);
+        }
+        if named {
+            let numbered = Host::side(&record.sidecar, sidecar::NUMBER).is_some();
+            self.rows.push(Row { name, body, raw: None, cut, understood: true, numbered });
+        }
+    }
+
+    /// Leaves out records whose cut names another record has too.
+    fn resolve(&mut self, out: &mut Output) {
+        if self.plan.format == Format::Cards {
+            return;
+        }
+        let Some(cell) = name_cell(&self.plan) else { return };
+        let mut holders: HashMap<Vec<u8>, usize> = HashMap::new();
+        let key = |row: &Row| {
+            let name = cell.text(&row.body).unwrap_or_default();
+            name.to_ascii_uppercase().into_bytes()
+        };
+        for row in self.rows.iter().filter(|row| row.understood) {
+            *holders.entry(key(row)).or_default() += 1;
+        }
+        self.rows.retain(|row| {
+            let collides = row.understood && row.cut && holders.get(&key(row)) != Some(&1);
+            if collides {
+                let value = cell.text(&row.body).unwrap_or_default();
+                out.lose(LossCode::NameCollides, &row.name, FieldName::Name, value);
+            }
+            !collides
+        });
+    }
+
+    /// Gives new hosts the next numbers.
+    fn number(&mut self) -> Result<(), Refusal> {
+        let Some(cell) = &self.plan.number else { return Ok(()) };
+        let known = self.rows.iter().filter(|row| row.numbered);
+        let mut last = known.filter_map(|row| cell.number(&row.body).ok()).max().unwrap_or(0);
+        for row in self.rows.iter_mut().filter(|row| !row.numbered) {
+            last += 1;
+            if cell.set_number(&mut row.body, last).is_err() {
+                return Err(self.refuse("there are no numbers left for new hosts"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the rows in order, and numbers them.
+    fn order(&mut self) -> Result<(), Refusal> {
+        if let Some(cell) = &self.plan.sorted_by {
+            let key = |row: &Row| cell.octets(&row.body).map(<[u8]>::to_vec);
+            self.rows.sort_by_cached_key(key);
+        }
+        let Some((cell, step)) = &self.plan.sequence else { return Ok(()) };
+        let ascends = |rows: &[Row]| {
+            rows.windows(2).all(|pair| {
+                match (cell.number(&pair[0].body), cell.number(&pair[1].body)) {
+                    (Ok(one), Ok(next)) => one < next,
+                    _ => false,
+                }
+            })
+        };
+        if self.rows.iter().all(|row| row.raw.is_some()) && ascends(&self.rows) {
+            return Ok(());
+        }
+        let mut sequence = 0;
+        for row in &mut self.rows {
+            sequence += i128::from(*step);
+            let before = row.body.clone();
+            if cell.set_number(&mut row.body, sequence).is_err() {
+                return Err(self.refuse("there are more records than sequence numbers"));
+            }
+            if row.body != before {
+                row.raw = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Header and trailer of what is written. The generation is one more than that of the file
+    /// that was read, unless nothing has changed.
+    fn ends(&self, tally: &Tally) -> Result<(Option<Vec<u8>>, Option<Vec<u8>>), Refusal> {
+        let plan = &self.plan;
+        let template = |part: &Part| part.template.clone();
+        let read = |end: &Option<End>| end.as_ref().map(|end| end.body.clone());
+        let mut header = read(&self.header).or_else(|| plan.header.as_ref().map(template));
+        let totals = plan.trailer.as_ref();
+        let mut trailer =
+            read(&self.trailer).or_else(|| totals.map(|totals| template(&totals.part)));
+        if let (Some(totals), Some(body)) = (totals, &mut trailer) {
+            if let Some((cell, counts)) = &totals.count {
+                let count = tally.count(plan, *counts);
+                let set = cell.set_number(body, count);
+                set.map_err(|_| self.refuse("the trailer's count has too few digits"))?;
+            }
+            if let Some((total, _)) = &totals.hash {
+                let hash = tally.hash(total);
+                let hash = hash.map_err(|_| self.refuse("the hash total cannot be known"))?;
+                let set = total.set_number(body, hash);
+                set.map_err(|_| self.refuse("the hash total has a sign, but its field has none"))?;
+            }
+        }
+        let same = self.header.is_some() == plan.header.is_some()
+            && read(&self.trailer) == trailer
+            && self.rows.iter().all(|row| row.raw.is_some());
+        if !same {
+            let cell = plan.header.as_ref().and_then(|part| part.generation.as_ref());
+            let before = cell.zip(self.header.as_ref()).map(|(cell, end)| cell.number(&end.body));
+            let generation = before.and_then(Result::ok).unwrap_or(0) + 1;
+            let trailing = totals.and_then(|totals| totals.part.generation.as_ref());
+            for (cell, body) in [(cell, &mut header), (trailing, &mut trailer)] {
+                if let (Some(cell), Some(body)) = (cell, body) {
+                    let set = cell.set_number(body, generation);
+                    set.map_err(|_| self.refuse("there is no generation left"))?;
+                }
+            }
+        }
+        Ok((header, trailer))
+    }
+}
+
+fn name_cell(plan: &Plan) -> Option<&super::cell::Cell> {
+    plan.fields.iter().find(|mapped| mapped.host == FieldName::Name)?.cells.first()
+}
+
+impl Encode for Writer {
+    fn push(&mut self, item: Item, out: &mut Output) -> Result<(), Refusal> {
+        let own = |format: Format, octets: &Text| {
+            let body = (format == self.plan.format).then(|| self.body(octets.octets()))??;
+            classify(&self.plan, &body).map(|class| (class, body))
+        };
+        match &item {
+            Item::Between(between) => match own(between.format, &between.octets) {
+                Some((Class::Header, body)) => {
+                    self.header = Some(End { body, raw: between.octets.clone() });
+                }
+                Some((Class::Trailer, body)) => {
+                    self.trailer = Some(End { body, raw: between.octets.clone() });
+                }
+                _ => out.lose_foreign(&item),
+            },
+            Item::Quarantined(entry) => match own(entry.format, &entry.octets) {
+                Some((Class::Detail, body)) => self.rows.push(Row {
+                    name: entry.name.clone().unwrap_or_default(),
+                    body,
+                    raw: Some(entry.octets.clone()),
+                    cut: false,
+                    understood: false,
+                    numbered: true,
+                }),
+                _ => out.lose_foreign(&item),
+            },
+            Item::Record(_) => {}
+        }
+        if let Item::Record(record) = item {
+            self.record(*record, out);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Output) -> Result<(), Refusal> {
+        self.resolve(out);
+        self.number()?;
+        self.order()?;
+        let mut tally = Tally::default();
+        for row in &self.rows {
+            // What is out of order here was so in the file that was read, which refused it.
+            let _ = tally.add(&self.plan, &row.body);
+        }
+        let (header, trailer) = self.ends(&tally)?;
+        let framing = self.plan.framing;
+        let write = |body: &[u8], octets: &mut Vec<u8>| {
+            framing.write(body, octets).map_err(|reason| self.refuse(reason))
+        };
+        let write_end =
+            |body: Option<Vec<u8>>, read: &Option<End>, octets: &mut Vec<u8>| match (body, read) {
+                (Some(body), Some(end)) if end.body == body => {
+                    octets.extend_from_slice(end.raw.octets());
+                    Ok(())
+                }
+                (Some(body), _) => write(&body, octets),
+                (None, _) => Ok(()),
+            };
+        write_end(header, &self.header, &mut out.octets)?;
+        for row in &self.rows {
+            match &row.raw {
+                Some(raw) => out.octets.extend_from_slice(raw.octets()),
+                None => write(&row.body, &mut out.octets)?,
+            }
+            out.records_written += u64::from(row.understood);
+        }
+        write_end(trailer, &self.trailer, &mut out.octets)
+    }
+}

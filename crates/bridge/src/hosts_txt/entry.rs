@@ -1,0 +1,238 @@
+//! One entry: fields between colons (RFC 952).
+
+use super::quirks::{Names, excerpt, of_name};
+use super::{address, old};
+use crate::codes::{FaultCode, QuirkCode};
+use crate::item::{Quirk, Sink};
+use crate::record::{Address, Field, Fields, Key, Kind, Place};
+use crate::text::Text;
+use std::borrow::Cow;
+
+/// More addresses or names than a fixed table of a program of the time had.
+const ELEMENTS_USUAL: usize = 8;
+
+/// An entry that is being read, and where its quirks go.
+pub(super) struct Context<'e> {
+    pub(super) octets: &'e [u8],
+    pub(super) place: Place,
+    pub(super) sink: &'e mut dyn Sink,
+    pub(super) names: &'e mut Names,
+}
+
+/// What an entry says.
+pub(super) struct Parsed {
+    pub(super) key: Key,
+    pub(super) fields: Fields,
+    pub(super) sidecar: Vec<(Text, Text)>,
+}
+
+/// Why an entry is quarantined.
+pub(super) struct Fault<'e> {
+    pub(super) code: FaultCode,
+    pub(super) value: &'e [u8],
+    pub(super) name: Option<Text>,
+}
+
+impl Context<'_> {
+    /// Reports what is odd about `part`, which is `at` octets into the entry.
+    pub(super) fn quirk(&mut self, code: QuirkCode, at: usize, part: &[u8]) {
+        let lines = self.octets[..at.min(self.octets.len())].iter().filter(|o| **o == b'\n');
+        let line = self.place.line + lines.count() as u64;
+        let offset = self.place.offset + at as u64;
+        self.sink.quirk(Quirk { code, line, offset, text: excerpt(part) });
+    }
+
+    /// The name with its nicknames, with quirks.
+    pub(super) fn names<'t>(
+        &mut self,
+        kind: Kind,
+        elements: impl Iterator<Item = (usize, &'t [u8])>,
+    ) -> Option<(Key, Vec<Text>)> {
+        let (mut key, mut nicknames) = (None, Vec::new());
+        for (at, name) in elements {
+            for code in of_name(name) {
+                self.quirk(code, at, name);
+            }
+            if self.names.see(kind, name) {
+                self.quirk(QuirkCode::DuplicateName, at, name);
+            }
+            if key.is_none() {
+                key = Some(Key { kind, name: name.into() });
+                continue;
+            }
+            nicknames.push(Text::from(name));
+            if nicknames.len() == ELEMENTS_USUAL {
+                self.quirk(QuirkCode::ManyNames, at, name);
+            }
+        }
+        key.map(|key| (key, nicknames))
+    }
+}
+
+/// Reads an entry.
+pub(super) fn parse<'e>(kind: Kind, context: &mut Context<'e>) -> Result<Parsed, Fault<'e>> {
+    let octets = context.octets;
+    let text = without_comments(context);
+    let keyword = text.iter().position(u8::is_ascii_alphabetic).unwrap_or_default();
+    let begin = keyword + kind.keyword().len();
+    if text[begin..].trim_ascii_start().first() != Some(&b':') {
+        return old::parse(kind, &text, begin, context);
+    }
+    let mut parts = split(&text, begin, b':').skip(1).collect::<Vec<_>>();
+    match parts.last() {
+        Some((_, [])) => drop(parts.pop()),
+        Some((at, part)) => context.quirk(QuirkCode::NoFinalColon, at + part.len(), part),
+        None => {}
+    }
+    let fault = |code, at: usize, part: &[u8], name: Option<&Key>| Fault {
+        code,
+        value: &octets[at..at + part.len()],
+        name: name.map(|key| key.name.clone()),
+    };
+    // A domain may have no field of addresses.
+    if kind == Kind::Domain && parts.first().is_some_and(|(_, part)| is_name(part)) {
+        parts.insert(0, (begin, &[]));
+    }
+    let (names_at, names) = parts.get(1).copied().unwrap_or_default();
+    let mut elements = list(names, names_at, context);
+    let first_name = elements.next().map(|(at, name)| (at, &octets[at..at + name.len()]));
+    let named = context.names(kind, first_name.into_iter().chain(elements));
+    let key = named.as_ref().map(|(key, _)| key);
+    let (at, listed) = parts.first().copied().unwrap_or_default();
+    let addresses =
+        addresses(listed, at, context).map_err(|(code, at, part)| fault(code, at, part, key))?;
+    let Some((key, nicknames)) = named else {
+        let broken = parts.len() < 2;
+        let code = if broken { FaultCode::BrokenEntry } else { FaultCode::NoName };
+        return Err(fault(code, begin.min(octets.len()), &[], None));
+    };
+    let fields = Fields {
+        addresses: Field::list(addresses),
+        nicknames: Field::list(nicknames),
+        ..Fields::default()
+    };
+    Ok(rest(Parsed { key, fields, sidecar: Vec::new() }, &parts[2..], context))
+}
+
+/// Takes the fields behind the names.
+fn rest(mut parsed: Parsed, parts: &[(usize, &[u8])], context: &mut Context<'_>) -> Parsed {
+    let expected = if matches!(parsed.key.kind, Kind::Host | Kind::Gateway) { 3 } else { 0 };
+    if parts.len() < expected {
+        let end = context.octets.trim_ascii_end().len();
+        context.quirk(QuirkCode::MissingFields, end, b"");
+    }
+    for (number, (at, part)) in parts.iter().enumerate() {
+        match number {
+            0 => parsed.fields.machine = Field::text(part),
+            1 => parsed.fields.system = Field::text(part),
+            2 => {
+                let protocols = list(part, *at, context).map(|(_, name)| name.into()).collect();
+                parsed.fields.protocols = Field::list(protocols);
+            }
+            _ => {
+                context.quirk(QuirkCode::ExtraFields, *at, part);
+                parsed.sidecar.push((format!("field {}", number + 3).into(), Text::from(*part)));
+            }
+        }
+    }
+    parsed
+}
+
+/// The entry with comments and line ends as blanks, so that offsets stay.
+fn without_comments<'e>(context: &mut Context<'e>) -> Cow<'e, [u8]> {
+    let octets = context.octets;
+    let body = octets.strip_suffix(b"\n").unwrap_or(octets);
+    let blank = |octet: &u8| matches!(octet, 0..=0x1f | b';');
+    if !body.iter().any(blank) {
+        return Cow::Borrowed(body);
+    }
+    let mut text = octets.to_vec();
+    let (mut in_comment, mut comments) = (false, Vec::new());
+    for (at, octet) in text.iter_mut().enumerate() {
+        match octet {
+            b'\n' => in_comment = false,
+            b';' if !in_comment => {
+                in_comment = true;
+                comments.push(at);
+            }
+            _ => {}
+        }
+        if in_comment || *octet < b' ' {
+            *octet = b' ';
+        }
+    }
+    for at in comments {
+        let comment = octets[at..].split(|octet| *octet == b'\n').next().unwrap_or_default();
+        context.quirk(QuirkCode::TrailingComment, at, comment);
+    }
+    Cow::Owned(text)
+}
+
+fn is_name(part: &[u8]) -> bool {
+    part.iter().any(u8::is_ascii_alphabetic) && address::foreign(part).is_none()
+}
+
+/// The trimmed parts of `text[begin..]` between separators, each with where it begins in `text`.
+fn split(text: &[u8], begin: usize, separator: u8) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut at = begin;
+    text[begin..].split(move |octet| *octet == separator).map(move |part| {
+        let begins = at + (part.len() - part.trim_ascii_start().len());
+        at += part.len() + 1;
+        (begins, part.trim_ascii())
+    })
+}
+
+/// The elements of a list; empty ones are quirks.
+fn list<'t>(
+    part: &'t [u8],
+    at: usize,
+    context: &mut Context<'_>,
+) -> std::vec::IntoIter<(usize, &'t [u8])> {
+    let mut elements = Vec::new();
+    if part.is_empty() {
+        return elements.into_iter();
+    }
+    for (begins, element) in split(part, 0, b',') {
+        if element.is_empty() {
+            context.quirk(QuirkCode::EmptyElement, at + begins, b",");
+        } else {
+            elements.push((at + begins, element));
+        }
+    }
+    elements.into_iter()
+}
+
+type AddressFault<'t> = (FaultCode, usize, &'t [u8]);
+
+fn addresses<'t>(
+    part: &'t [u8],
+    at: usize,
+    context: &mut Context<'_>,
+) -> Result<Vec<Address>, AddressFault<'t>> {
+    let mut addresses = Vec::new();
+    for (at, element) in list(part, at, context) {
+        let address = match address::internet(element) {
+            Ok((address, leading_zero)) => {
+                if leading_zero {
+                    context.quirk(QuirkCode::LeadingZero, at, element);
+                }
+                Address::V4(address)
+            }
+            Err(code) => {
+                let is_broken = context.octets[..at].contains(&b'\n');
+                let code = match code {
+                    FaultCode::BadAddress if is_broken => FaultCode::BrokenEntry,
+                    code => code,
+                };
+                let address = address::foreign(element).ok_or((code, at, element))?;
+                context.quirk(QuirkCode::ForeignNetwork, at, element);
+                address
+            }
+        };
+        addresses.push(address);
+        if addresses.len() == ELEMENTS_USUAL + 1 {
+            context.quirk(QuirkCode::ManyAddresses, at, element);
+        }
+    }
+    Ok(addresses)
+}

@@ -1,0 +1,101 @@
+//! The review queue: shows what waits, and turns decisions into ordinary changes.
+
+use crate::operate::{Operator, operator_request, submit};
+use crate::pump::Inquiry;
+use einhorn_core::commit::ReviewReport;
+use einhorn_core::model::entry::NameChange;
+use einhorn_core::model::request::{Action, PlannedName, ReplaceReason};
+use einhorn_core::model::review::Choice;
+use einhorn_core::model::{NameRecord, RrSet};
+use einhorn_ingress::control::{Answer, ReviewCommand, ReviewLine, ReviewName};
+use einhorn_wire::rdata;
+
+impl Operator {
+    pub(crate) fn review(&self, command: ReviewCommand) -> Result<Answer, String> {
+        match command {
+            ReviewCommand::List => {
+                let reviews = self.reviews()?.iter().map(line).collect();
+                Ok(Answer::Reviews { reviews })
+            }
+            ReviewCommand::Show { id } => {
+                Ok(Answer::Reviews { reviews: vec![line(&self.open_review(&id)?)] })
+            }
+            ReviewCommand::Resolve { id, choice } => self.resolve_review(&id, &choice),
+        }
+    }
+
+    fn reviews(&self) -> Result<Vec<ReviewReport>, String> {
+        self.inquire(Inquiry::Reviews)
+    }
+
+    fn open_review(&self, id: &str) -> Result<ReviewReport, String> {
+        let found = self.reviews()?.into_iter().find(|review| review.at.to_string() == id);
+        found.ok_or_else(|| {
+            format!("no review `{id}` is open; `einhorn review list` shows those that are")
+        })
+    }
+
+    fn resolve_review(&self, id: &str, choice: &str) -> Result<Answer, String> {
+        let choice: Choice = choice.parse().map_err(|error| format!("{error}"))?;
+        let review = self.open_review(id)?;
+        let change = &review.open.review.change;
+        let names = match choice {
+            Choice::Keep => Vec::new(),
+            Choice::Take | Choice::Both => planned(&review, choice),
+        };
+        let reason = ReplaceReason::Review { review: review.at, choice };
+        let action = Action::Replace { reason, names };
+        let request = operator_request(&self.ingress, change.zone.clone(), action)?;
+        let index = submit(&self.ingress, request)?;
+        let text = format!("review {id} is closed: {choice}");
+        Ok(Answer::Done { text, index: Some(index) })
+    }
+}
+
+/// The names as the choice leaves them; done only if they are still as they were read.
+fn planned(review: &ReviewReport, choice: Choice) -> Vec<PlannedName> {
+    let names = review.open.review.change.names.iter().zip(&review.now);
+    let plan = |(name, now): (&NameChange, &Option<NameRecord>)| {
+        let current = now.as_ref().map_or_else(Vec::new, NameRecord::owned_rrsets);
+        PlannedName {
+            owner: name.owner.clone(),
+            version: now.as_ref().map_or(0, |record| record.history().version),
+            after: choice.outcome(&current, &name.after),
+        }
+    };
+    names.map(plan).collect()
+}
+
+fn line(review: &ReviewReport) -> ReviewLine {
+    let change = &review.open.review.change;
+    let name = |(name, now): (&NameChange, &Option<NameRecord>)| {
+        let current = now.as_ref().map_or_else(Vec::new, NameRecord::owned_rrsets);
+        let outcome =
+            |choice: Choice| (choice.to_string(), records(&choice.outcome(&current, &name.after)));
+        ReviewName {
+            name: name.owner.to_string(),
+            base: records(&name.all_before()),
+            current: records(&current),
+            proposed: records(&name.after),
+            outcomes: Choice::ALL.into_iter().map(outcome).collect(),
+        }
+    };
+    ReviewLine {
+        id: review.at.to_string(),
+        opened_ms: review.open.time_ms,
+        zone: change.zone.to_string(),
+        who: change.who.to_string(),
+        site: change.entered_site,
+        reason: review.open.review.reason.to_string(),
+        names: change.names.iter().zip(&review.now).map(name).collect(),
+    }
+}
+
+fn records(sets: &[RrSet]) -> Vec<String> {
+    let of_set = |set: &RrSet| {
+        let (ttl, rtype) = (set.ttl, set.rtype);
+        let line = |data| format!("{ttl} {rtype} {}", rdata::Presentation { rtype, rdata: data });
+        set.rdatas().map(line).collect::<Vec<_>>()
+    };
+    sets.iter().flat_map(of_set).collect()
+}
