@@ -1,10 +1,6 @@
 //! Writes the corpus: small inputs of every target, all made here. Run it from the package's
 //! folder after a format has changed: `cargo run --release -p einhorn-fuzz --example corpus`.
 
-use einhorn_bridge::codec::{Format, Layout, Options};
-use einhorn_bridge::copybook;
-use einhorn_bridge::item::{Item, Output};
-use einhorn_bridge::record::{Address, Field, Fields, HostId, Key, Kind, Moment, Record};
 use einhorn_core::ledger::map::{
     CompactRange, History, Included, Leaf, LogHistory, MapKey, MapPart, RootBuilder, Tail, prove,
     touches, verify_parsed,
@@ -24,10 +20,7 @@ use einhorn_core::model::request::{
 };
 use einhorn_core::model::settings::{Level, Settings};
 use einhorn_core::model::{Origin, Position, Registry, RrSet, Site, Transaction, TransactionId};
-use einhorn_fuzz::{
-    CARD_COPYBOOK, CARD_LAYOUT, COPYBOOK, LAYOUT, LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT,
-    snapshot_octets, stored_entries,
-};
+use einhorn_fuzz::{LOG_KEY_SEED, TSIG_KEY, ZONE_TEXT, snapshot_octets, stored_entries};
 use einhorn_links::VersionRange;
 use einhorn_links::card::Card;
 use einhorn_links::frame::Frame;
@@ -52,40 +45,7 @@ fn main() -> Anyhow {
     texts()?;
     links()?;
     link_messages()?;
-    mainframe()?;
     ledger()
-}
-
-/// Copybooks, layouts, and a file for each.
-fn mainframe() -> Anyhow {
-    write("copybook", "fixed", COPYBOOK.as_bytes())?;
-    let variable = "01 R. 05 N PIC 99. 05 T OCCURS 0 TO 9 DEPENDING ON N. 10 X PIC S9V9 COMP-3.";
-    write("copybook", "free", variable.as_bytes())?;
-    write("layout", "fixed", LAYOUT.as_bytes())?;
-    write("layout", "cards", CARD_LAYOUT.as_bytes())?;
-    let host = |name: &str, address: &str| {
-        let key = Key { kind: Kind::Host, name: name.into() };
-        let fields = Fields {
-            addresses: Field::list(address.parse().map(Address::V4).into_iter().collect()),
-            expires: Field::Value(Moment::Never),
-            ..Fields::default()
-        };
-        Item::Record(Box::new(Record::new(HostId::first_seen("corpus", &key), key, fields)))
-    };
-    for (target, format, copybook, layout) in [
-        ("mainframe_records", Format::Copybook, COPYBOOK, LAYOUT),
-        ("cards", Format::Cards, CARD_COPYBOOK, CARD_LAYOUT),
-    ] {
-        let layout = Layout { copybook: copybook.to_owned(), layout: layout.to_owned() };
-        let options = Options { layout: Some(layout), ..Options::default() };
-        let mut out = Output::default();
-        let mut encoder = copybook::encoder(format, &options)?;
-        encoder.push(host("MIT-AI", "10.2.0.6"), &mut out)?;
-        encoder.push(host("SRI-NIC", "26.0.0.73"), &mut out)?;
-        encoder.finish(&mut out)?;
-        write(target, "two-hosts", &out.octets)?;
-    }
-    Ok(())
 }
 
 /// Owner, type, class, TTL, rdata.
