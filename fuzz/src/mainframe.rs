@@ -5,11 +5,18 @@ use einhorn_bridge::copybook::{self, BinarySizes, Plan, SourceForm};
 use einhorn_bridge::item::{Item, Output, Quirk, Sink};
 
 /// The copybook of the records, by which targets and corpus are made.
-pub const COPYBOOK: &str = "       01 HEAD. 05 H PIC X. 05 G PIC 9(3). 05 FILLER PIC X(44).
-       01 DETAIL. 05 K PIC X. 05 N PIC X(8). 05 A PIC 9(12) COMP-3 OCCURS 2.
-          05 E PIC 9(5). 05 R PIC S9(4) COMP. 05 Z PIC S9(5) SIGN LEADING SEPARATE.
-          05 Q REDEFINES Z PIC X(6). 05 FILLER PIC X(12).
-       01 TAIL. 05 T PIC X. 05 C PIC 9(5) COMP-5. 05 S PIC S9(7). 05 FILLER PIC X(36).
+pub const COPYBOOK: &str = "       01 HEAD.
+           05 H PIC X. 05 G PIC 9(3). 05 FILLER PIC X(44).
+       01 DETAIL.
+           05 K PIC X. 05 N PIC X(8).
+           05 A PIC 9(12) COMP-3 OCCURS 2.
+           05 E PIC 9(5). 05 R PIC S9(4) COMP.
+           05 Z PIC S9(5) SIGN LEADING SEPARATE.
+           05 Q REDEFINES Z PIC X(6).
+           05 FILLER PIC X(12).
+       01 TAIL.
+           05 T PIC X. 05 C PIC 9(5) COMP-5. 05 S PIC S9(7).
+           05 FILLER PIC X(36).
 ";
 
 /// Their layout.
@@ -42,8 +49,10 @@ form = "YYDDD"
 "#;
 
 /// The copybook of cards.
-pub const CARD_COPYBOOK: &str = "       01 CARD. 05 ACT PIC X. 05 N PIC X(16). 05 A PIC X(12).
-          05 E PIC 9(5). 05 O PIC X(8). 05 FILLER PIC X(26). 05 REV PIC 9(4). 05 SEQ PIC 9(8).
+pub const CARD_COPYBOOK: &str = "       01 CARD.
+           05 ACT PIC X. 05 N PIC X(16). 05 A PIC X(12).
+           05 E PIC 9(5). 05 O PIC X(8). 05 FILLER PIC X(26).
+           05 REV PIC 9(4). 05 SEQ PIC 9(8).
 ";
 
 /// Their layout.

@@ -233,15 +233,16 @@ fn write_text(cell: &Cell, record: &mut [u8], text: &Text) -> Result<(), LossCod
 }
 
 /// The address of twelve digits, or the part of it that is too large.
-fn from_digits(number: i128) -> Result<Address, i128> {
-    let part = |place: u32| {
-        let part = number / 1000_i128.pow(place) % 1000;
+fn from_digits(number: i128) -> Result<Address, u64> {
+    // Division of 128 bits is slow, and no field holds more than 64.
+    let number = u64::try_from(number).unwrap_or(u64::MAX);
+    let part = |divisor: u64| {
+        let part = number / divisor;
+        let part = if divisor == 1_000_000_000 { part } else { part % 1000 };
         u8::try_from(part).map_err(|_| part)
     };
-    if !(0..1_000_000_000_000).contains(&number) {
-        return Err(number);
-    }
-    Ok(Address::V4(Ipv4Addr::new(part(3)?, part(2)?, part(1)?, part(0)?)))
+    let parts = [part(1_000_000_000)?, part(1_000_000)?, part(1000)?, part(1)?];
+    Ok(Address::V4(Ipv4Addr::from(parts)))
 }
 
 fn to_digits(address: Ipv4Addr) -> i128 {

@@ -227,7 +227,7 @@ pub fn decode_packed(octets: &[u8], digits: usize, signed: bool) -> Result<i128,
         return Err(bad(at, NO_DIGIT));
     }
     value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
-    if digits % 2 == 0 && octets[0] >> 4 != 0 {
+    if digits.is_multiple_of(2) && octets[0] >> 4 != 0 {
         return Err(bad(0, "a digit more than the picture has"));
     }
     match sign {

@@ -28,6 +28,12 @@ struct End {
     raw: Text,
 }
 
+/// Header and trailer to be written.
+struct Ends {
+    header: Option<Vec<u8>>,
+    trailer: Option<Vec<u8>>,
+}
+
 /// A detail to be written.
 struct Row {
     name: Text,
@@ -111,7 +117,7 @@ impl Writer {
 
     /// Leaves out records whose cut names another record has too.
     fn resolve(&mut self, out: &mut Output) {
-        if self.plan.format == Format::Cards {
+        if self.plan.format == Format::Cards || !self.rows.iter().any(|row| row.cut) {
             return;
         }
         let Some(cell) = name_cell(&self.plan) else { return };
@@ -150,8 +156,7 @@ impl Writer {
     /// Puts the rows in order, and numbers them.
     fn order(&mut self) -> Result<(), Refusal> {
         if let Some(cell) = &self.plan.sorted_by {
-            let key = |row: &Row| cell.octets(&row.body).map(<[u8]>::to_vec);
-            self.rows.sort_by_cached_key(key);
+            self.rows.sort_by(|one, other| cell.octets(&one.body).cmp(&cell.octets(&other.body)));
         }
         let Some((cell, step)) = &self.plan.sequence else { return Ok(()) };
         let ascends = |rows: &[Row]| {
@@ -181,7 +186,7 @@ impl Writer {
 
     /// Header and trailer of what is written. The generation is one more than that of the file
     /// that was read, unless nothing has changed.
-    fn ends(&self, tally: &Tally) -> Result<(Option<Vec<u8>>, Option<Vec<u8>>), Refusal> {
+    fn ends(&self, tally: &Tally) -> Result<Ends, Refusal> {
         let plan = &self.plan;
         let template = |part: &Part| part.template.clone();
         let read = |end: &Option<End>| end.as_ref().map(|end| end.body.clone());
@@ -217,7 +222,7 @@ impl Writer {
                 }
             }
         }
-        Ok((header, trailer))
+        Ok(Ends { header, trailer })
     }
 }
 
@@ -269,7 +274,7 @@ impl Encode for Writer {
             // What is out of order here was so in the file that was read, which refused it.
             let _ = tally.add(&self.plan, &row.body);
         }
-        let (header, trailer) = self.ends(&tally)?;
+        let Ends { header, trailer } = self.ends(&tally)?;
         let framing = self.plan.framing;
         let write = |body: &[u8], octets: &mut Vec<u8>| {
             framing.write(body, octets).map_err(|reason| self.refuse(reason))
