@@ -1,7 +1,9 @@
 //! Writes a file of records. It holds all of them until the end: they are sorted and counted, and
 //! names that would collide are known only then.
 
+use super::cell::Cell;
 use super::host::{self, Host, sidecar};
+use super::numeric::Overflow;
 use super::plan::{Part, Plan};
 use super::reader::{Class, classify, padded};
 use super::tally::Tally;
@@ -197,13 +199,13 @@ impl Writer {
         if let (Some(totals), Some(body)) = (totals, &mut trailer) {
             if let Some((cell, counts)) = &totals.count {
                 let count = tally.count(plan, *counts);
-                let set = cell.set_number(body, count);
+                let set = put(cell, body, count);
                 set.map_err(|_| self.refuse("the trailer's count has too few digits"))?;
             }
             if let Some((total, _)) = &totals.hash {
                 let hash = tally.hash(total);
                 let hash = hash.map_err(|_| self.refuse("the hash total cannot be known"))?;
-                let set = total.set_number(body, hash);
+                let set = put(total, body, hash);
                 set.map_err(|_| self.refuse("the hash total has a sign, but its field has none"))?;
             }
         }
@@ -226,7 +228,13 @@ impl Writer {
     }
 }
 
-fn name_cell(plan: &Plan) -> Option<&super::cell::Cell> {
+/// Writes a number where it is not there yet: the same number may have other octets, with a sign
+/// that another program prefers.
+fn put(cell: &Cell, body: &mut [u8], number: i128) -> Result<(), Overflow> {
+    if cell.number(body) == Ok(number) { Ok(()) } else { cell.set_number(body, number) }
+}
+
+fn name_cell(plan: &Plan) -> Option<&Cell> {
     plan.fields.iter().find(|mapped| mapped.host == FieldName::Name)?.cells.first()
 }
 
