@@ -4,8 +4,8 @@
 //! server running behind it.
 #![allow(clippy::print_stdout, reason = "a command line tool: standard output is its interface")]
 
-mod commit;
 mod bridge;
+mod commit;
 mod contest;
 mod echo;
 #[cfg(feature = "etcd")]

@@ -1,9 +1,9 @@
 //! Ledger entries for people and as JSON.
 
-use einhorn_core::model::review::Review;
 use einhorn_core::model::entry::{
     Assembler, Body, Cause, Change, Entry, NameChange, Previous, SitesChange,
 };
+use einhorn_core::model::review::Review;
 use einhorn_core::model::settings::{Prefix, Remote, Role, Settings};
 use einhorn_core::model::{Position, RrSet, Transaction};
 use einhorn_wire::rdata;
