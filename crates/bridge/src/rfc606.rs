@@ -74,8 +74,11 @@ fn attribute(line: &[u8]) -> Option<(&[u8], &[u8])> {
     is_name.then(|| (name, content(&line[equals + 1..])))
 }
 
+/// What is wrong, and where.
+type Wrong<'t> = (FaultCode, &'t [u8]);
+
 /// The name and the address of `NAME,NUMBER` or `(NETWORK)NAME,ADDRESS`.
-fn basic(text: &[u8]) -> Result<(&[u8], Address), (FaultCode, &[u8])> {
+fn basic(text: &[u8]) -> Result<(&[u8], Address), Wrong<'_>> {
     let comma = text.iter().position(|octet| *octet == b',').ok_or((FaultCode::BadRecord, text))?;
     let (name, number) = (content(&text[..comma]), content(&text[comma + 1..]));
     let (network, name) = match name.strip_prefix(b"(") {

@@ -90,10 +90,17 @@ pub enum StartError {
     /// The nodes of this site.
     #[cfg(feature = "etcd")]
     #[error(transparent)]
-    Nodes(#[from] NodesError),
+    Nodes(Box<NodesError>),
     /// Threads or the runtime.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
+}
+
+#[cfg(feature = "etcd")]
+impl From<NodesError> for StartError {
+    fn from(error: NodesError) -> StartError {
+        StartError::Nodes(Box::new(error))
+    }
 }
 
 /// What goes from one start of a node to its next.

@@ -287,7 +287,8 @@ fn the_nightly_run_accepts_a_master_that_the_bridge_wrote() {
     assert_eq!(known(&hosts(&MASTER.read(&master).0)), known(&hosts(&MASTER.read(&out.octets).0)));
 
     // Both sides refuse the same files.
-    let faults: [(fn(&mut Vec<u8>), &str); 4] = [
+    type Fault = (fn(&mut Vec<u8>), &'static str);
+    let faults: [Fault; 4] = [
         (|file| drop(file.drain(160..240)), "BAD COUNT"),
         (|file| file[84] ^= 0x10, "BAD HASH"),
         (|file| file[85] = 0xf9, "NOT SORTED"),

@@ -51,9 +51,9 @@ fn a_site_moves_into_etcd_while_queries_and_changes_go_on() {
 
 fn is_answered(server: std::net::SocketAddr) -> bool {
     let mut octets = Vec::new();
-    let name: einhorn_wire::Name = format!("host.{ZONE}").parse().unwrap();
+    let name: einhorn_wire::Name = format!("host.{ZONE}").parse().expect("a name");
     let mut writer = einhorn_wire::writer::Writer::new(&mut octets, 3, 512);
-    writer.question(name.as_wire(), RecordType::A, einhorn_wire::Class::IN).unwrap();
+    writer.question(name.as_wire(), RecordType::A, einhorn_wire::Class::IN).expect("room");
     let answer = Client::new(server).udp_within(&octets, QUERY_PATIENCE);
     answer.is_some_and(|answer| einhorn_harness::Reply::parse(answer).answers.len() == 1)
 }

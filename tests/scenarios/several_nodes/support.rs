@@ -42,15 +42,15 @@ impl Node {
         let proxies = members.map(|number| Proxy::start(etcd.address(number))).collect();
         let (dns, relay) = (free_address(), free_address());
         let node = Node { folder: folder.join(name), dns, relay, proxies, site: None };
-        fs::create_dir_all(node.data()).unwrap();
-        fs::write(node.folder.join("fleet.zone"), ZONE_FILE).unwrap();
-        fs::write(node.config(), node.text(true)).unwrap();
-        fs::write(node.alone_config(), node.text(false)).unwrap();
+        fs::create_dir_all(node.data()).expect("a folder");
+        fs::write(node.folder.join("fleet.zone"), ZONE_FILE).expect("the zone file");
+        fs::write(node.config(), node.text(true)).expect("the configuration");
+        fs::write(node.alone_config(), node.text(false)).expect("the configuration");
         node
     }
 
     fn text(&self, is_in_etcd: bool) -> String {
-        let secret = KEY.rsplit(':').next().unwrap();
+        let secret = KEY.rsplit(':').next().expect("a secret");
         let endpoints: Vec<_> =
             self.proxies.iter().map(|proxy| format!("http://{}", proxy.address)).collect();
         let etcd = format!("[etcd]\nendpoints = {endpoints:?}\nlisten = \"{}\"\n", self.relay);
@@ -115,7 +115,7 @@ impl Node {
     /// Gives it the site's key, which only the node that began the log has.
     pub(super) fn take_key_of(&self, other: &Node) {
         for file in ["ledger.key", "ledger.vkey"] {
-            fs::copy(other.data().join(file), self.data().join(file)).unwrap();
+            fs::copy(other.data().join(file), self.data().join(file)).expect("the keys");
         }
     }
 }

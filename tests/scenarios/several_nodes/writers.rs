@@ -47,7 +47,7 @@ impl Writers {
                 return;
             }
             let (label, value) =
-                (format!("w{client}-{number}"), (client as u32) << 20 | number + 1);
+                (format!("w{client}-{number}"), ((client as u32) << 20) | (number + 1));
             // Done twice, it would be refused.
             let (octets, begin) = (add_new(&label, value), Instant::now());
             let mut at = servers.iter().cycle().skip(client);

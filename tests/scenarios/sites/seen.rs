@@ -98,7 +98,8 @@ impl Clients {
                 break;
             }
             let names = GROUPS[(client + number) % GROUPS.len()];
-            let has_conditions = (client + number / GROUPS.len()) % UNCONDITIONAL_ONE_IN > 0;
+            let has_conditions =
+                !(client + number / GROUPS.len()).is_multiple_of(UNCONDITIONAL_ONE_IN);
             seen.extend(self.change(client % self.servers.len(), names, has_conditions));
             let_pass(PAUSE);
         }

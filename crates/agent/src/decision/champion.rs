@@ -84,7 +84,7 @@ mod tests {
         let case = |at: u8| {
             let mut situation = situation();
             situation.features[0] = at;
-            Case { situation, met: at % 10 == 0 }
+            Case { situation, met: at.is_multiple_of(10) }
         };
         let cases: Vec<_> = (0..250).map(case).collect();
         let blind = By(|_| 0);

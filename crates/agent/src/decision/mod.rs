@@ -306,7 +306,7 @@ pub(crate) mod tests {
             let knobs = Knobs { exploration, ..Knobs::default() };
             let decision = decide(&Says(probability), trusted, &knobs, &situation, seed);
             let local = matches!(decision.path, Path::Fast | Path::Coalesce);
-            prop_assert!(!(local && !situation.identity_matches), "{decision:?}");
+            prop_assert!(!local || situation.identity_matches, "{decision:?}");
             prop_assert!(!(local && situation.homes != Homes::Here), "{decision:?}");
             prop_assert!(decision.path == Path::MultiPhase || !situation.legacy_batch_open);
             let safe = matches!(decision.path, Path::Forward | Path::MultiPhase);

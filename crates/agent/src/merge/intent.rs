@@ -123,7 +123,7 @@ mod tests {
             (key("CNAME", "a", "b", "c", ["x", "x"]), "b", true),
             (key("CNAME", "a", "", "A.", ["x", "y"]), "", true),
         ] {
-            let found = !dropped(&[key.clone()], &[Some(values(result))]).is_empty();
+            let found = !dropped(std::slice::from_ref(&key), &[Some(values(result))]).is_empty();
             assert_eq!(found, is_dropped, "{key:?} merged to {result}");
         }
     }

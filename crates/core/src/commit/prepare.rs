@@ -185,9 +185,11 @@ impl<R> Commit<R> {
     /// Whether a name that the request concerns is part of a change under way.
     pub(super) fn is_blocked(&self, request: &Request) -> bool {
         let transactions = &self.state.transactions;
-        let passes = has(Bug::MoveUnderIntent) && request.entered_site != self.state.origin.site;
+        let is_elsewhere = request.entered_site != self.state.origin.site;
+        if has(Bug::IgnoredIntent) || (has(Bug::MoveUnderIntent) && is_elsewhere) {
+            return false;
+        }
         !transactions.is_empty()
-            && !(has(Bug::IgnoredIntent) || passes)
             && names(request).any(|name| transactions.blocks(name.canonical_key().as_ref()))
     }
 

@@ -67,7 +67,7 @@ pub(super) fn open_in_etcd(
                 if config.data.join(&files[0]).exists() {
                     return Ok(());
                 }
-                Err(NodesError::NoKey { files, folder: config.data.clone() })
+                Err(StartError::from(NodesError::NoKey { files, folder: config.data.clone() }))
             };
             open_following(following, place, &has_key)
         }
@@ -103,7 +103,7 @@ fn boxed<E: Engine + 'static>(
 fn open_following(
     following: &mut Following,
     place: &Place<'_>,
-    has_key: &dyn Fn(u16) -> Result<(), NodesError>,
+    has_key: &dyn Fn(u16) -> Result<(), StartError>,
 ) -> Result<Opened, StartError> {
     let own = following.own_log(place.ledger_name)?;
     has_key(own.generation)?;
