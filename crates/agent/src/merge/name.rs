@@ -41,12 +41,14 @@ fn merge_name(keys: &[&Key], outcomes: &mut [Outcome]) {
         return;
     }
     let kind_changed = changes_kind(keys);
-    if !kind_changed && !mixes(keys, outcomes) {
+    if !kind_changed && !mixes(keys, outcomes, true) {
         return;
     }
     match order_of_name(keys) {
         Some(later) => take_later(keys, outcomes, later),
-        None if kind_changed => {}
+        // What was exchanged is left to a person already; what else was settled must still go
+        // together.
+        None if kind_changed && !mixes(keys, outcomes, false) => {}
         None => outcomes.fill(Outcome::Escalated(Conflict::CnameBesideOthers)),
     }
 }
@@ -99,12 +101,13 @@ fn changes_kind(keys: &[&Key]) -> bool {
     })
 }
 
-/// Whether the merge puts a CNAME beside other records where neither side did.
-fn mixes(keys: &[&Key], outcomes: &[Outcome]) -> bool {
+/// Whether the merge puts a CNAME beside other records where neither side did; with `or_open` also
+/// where a person could.
+fn mixes(keys: &[&Key], outcomes: &[Outcome], or_open: bool) -> bool {
     let stands = |at: usize| match &outcomes[at] {
         Outcome::Resolved(values, _) => !values.is_empty(),
         // Until a person decides, either version may come to stand.
-        Outcome::Escalated(_) => true,
+        Outcome::Escalated(_) => or_open,
     };
     let together = |cname: &Key, other: &Key| {
         let in_side =

@@ -54,6 +54,9 @@ pub(super) struct Takeovers {
     wanted: BTreeMap<Origin, Wanted>,
     /// When this site gave up going on for a log, in milliseconds since 1970.
     given_up: BTreeMap<Origin, u64>,
+    /// The last round in which this site asked the others, by lost log: some may have agreed in a log
+    /// that does not count any more where they did, and are bound all the same.
+    proposed: BTreeMap<Origin, u32>,
     /// The entry of this site's last takeover, until a majority holds it: before that nothing that
     /// rests on it is acknowledged.
     unconfirmed: Option<Position>,
@@ -249,7 +252,8 @@ impl<R> Commit<R> {
             return;
         }
         let is_open = |lost: Origin| self.state.log(lost).is_none_or(|log| log.closed.is_none());
-        let unwanted: BTreeMap<Origin, u32> = (self.state.endorsed_for(own))
+        let proposed = self.takeovers.proposed.iter().map(|(lost, round)| (*lost, *round));
+        let unwanted: BTreeMap<Origin, u32> = (self.state.endorsed_for(own).chain(proposed))
             .filter(|(lost, _)| !self.takeovers.is_mine(*lost) && is_open(*lost))
             .filter(|(lost, round)| *round > self.state.withdrawn(*lost, own))
             .fold(BTreeMap::new(), |mut last, (lost, round)| {
@@ -322,6 +326,7 @@ impl<R> Commit<R> {
         let is_attested = wanted.is_attested;
         if now_ms >= wanted.proposed_ms + PROPOSE_INTERVAL_MS {
             wanted.proposed_ms = now_ms;
+            self.takeovers.proposed.insert(lost, round);
             let message = Message::Propose { lost, successor: own, round };
             self.tell_all(&message, out);
             self.choose_sources(out);
