@@ -60,7 +60,7 @@ pub(crate) async fn run(table: Arc<Table>, listener: TcpListener) {
 async fn greet(table: &Arc<Table>, stream: TcpStream, address: SocketAddr) -> Result<(), String> {
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let accepted = table.accepted();
-    let pin = Pin::new(accepted.clone(), &table.provider);
+    let pin = Pin::accepting(accepted.clone(), &table.provider);
     let config = pin::server(&table.provider, &table.key(), Arc::clone(&pin))
         .map_err(|error| error.to_string())?;
     let mut stream = match TlsAcceptor::from(config).accept(stream).await {

@@ -121,7 +121,7 @@ async fn greet(
     address: SocketAddr,
 ) -> Result<(), String> {
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let pin = Pin::new(peer.certificates.clone(), &table.provider);
+    let pin = Pin::accepting(peer.certificates.clone(), &table.provider);
     let config = pin::client(&table.provider, &table.key(), Arc::clone(&pin))
         .map_err(|error| error.to_string())?;
     // Nobody looks at this name: it is not sent, and the certificate is known by its fingerprint.

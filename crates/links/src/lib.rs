@@ -19,6 +19,7 @@ mod queue;
 pub mod secret_file;
 mod status;
 mod table;
+mod tls;
 
 pub use identity::{Fingerprint, Identity, IdentityError};
 pub use preface::VersionRange;

@@ -8,23 +8,13 @@ use crate::IdentityError;
 use crate::dial::HANDSHAKE_TIME_MAX;
 use crate::frame::Frame;
 use crate::identity::provider;
+use crate::tls::{self, Judge, Verifier};
 use crate::{KEEPALIVE_INTERVAL, SILENCE_MAX};
+use rustls::Error;
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
-use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{
-    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer,
-    UnixTime,
-};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::sign::CertifiedKey;
-use rustls::version::TLS13;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
-    PeerMisbehaved, ServerConfig, SignatureScheme,
-};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,7 +24,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-/// Says in the handshake what is spoken (RFC 7301).
+/// What nodes speak.
 const PROTOCOL: &[u8] = b"einhorn-node";
 /// What comes before an Ed25519 seed in PKCS #8 (RFC 8410 section 7).
 const PKCS8_HEAD: [u8; 16] = [
@@ -66,31 +56,15 @@ impl Nodes {
         let public = key.public_key().map(|public| public.as_ref().to_vec());
         let public = public
             .ok_or_else(|| IdentityError::Unusable("no public key comes of it".to_owned()))?;
-        let algorithms = provider.signature_verification_algorithms;
-        let same = Arc::new(SameKey { public: public.clone(), algorithms });
+        let same = Arc::new(Verifier::new(SameKey { public: public.clone() }, &provider));
         let shown = Arc::new(CertifiedKey::new(vec![CertificateDer::from(public)], key));
-        let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&TLS13])
-            .map_err(unusable)?
-            .with_client_cert_verifier(Arc::clone(&same) as Arc<dyn ClientCertVerifier>)
-            .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::clone(
-                &shown,
-            ))));
-        server.session_storage = Arc::new(NoServerSessionStorage {});
-        server.send_tls13_tickets = 0;
-        server.alpn_protocols = vec![PROTOCOL.to_vec()];
-        let mut client = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&TLS13])
-            .map_err(unusable)?
-            .dangerous()
-            .with_custom_certificate_verifier(same)
-            .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(shown)));
-        client.resumption = Resumption::disabled();
-        client.enable_sni = false;
-        client.alpn_protocols = vec![PROTOCOL.to_vec()];
+        let server_shows = Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::clone(&shown)));
+        let server = tls::server(&provider, Arc::clone(&same), server_shows, PROTOCOL);
+        let client_shows = Arc::new(AlwaysResolvesClientRawPublicKeys::new(shown));
+        let client = tls::client(&provider, same, client_shows, PROTOCOL);
         Ok(Nodes {
-            acceptor: TlsAcceptor::from(Arc::new(server)),
-            connector: TlsConnector::from(Arc::new(client)),
+            acceptor: TlsAcceptor::from(server.map_err(unusable)?),
+            connector: TlsConnector::from(client.map_err(unusable)?),
         })
     }
 
@@ -202,115 +176,17 @@ async fn write(
     }
 }
 
-/// Accepts who shows the key that this node shows itself. That the other side holds its secret half
-/// is checked as always (RFC 8446 section 4.4.3).
+/// Accepts who shows the key that this node shows itself.
 #[derive(Debug)]
 struct SameKey {
     public: Vec<u8>,
-    algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl SameKey {
-    fn judge(&self, shown: &CertificateDer<'_>) -> Result<(), Error> {
-        match shown.as_ref() == self.public {
-            true => Ok(()),
-            false => Err(CertificateError::ApplicationVerificationFailure.into()),
-        }
-    }
+impl Judge for SameKey {
+    const RAW_KEYS: bool = true;
 
-    fn signature(
-        &self,
-        message: &[u8],
-        shown: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let key = SubjectPublicKeyInfoDer::from(shown.as_ref());
-        verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
-    }
-}
-
-/// TLS 1.2 is never negotiated.
-fn only_tls13() -> Error {
-    PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into()
-}
-
-impl ServerCertVerifier for SameKey {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.judge(end_entity).map(|()| ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(only_tls13())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
-}
-
-impl ClientCertVerifier for SameKey {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        self.judge(end_entity).map(|()| ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(only_tls13())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
+    fn accepts(&self, shown: &CertificateDer<'_>) -> bool {
+        shown.as_ref() == self.public
     }
 }
 
