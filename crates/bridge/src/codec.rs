@@ -5,8 +5,9 @@
 //! they were read, if they come from its own format: a file that is only passed through comes out
 //! octet by octet.
 
+use crate::held::pass_through;
 use crate::item::{Item, Output, Sink, Source};
-use crate::record::FieldName;
+use crate::record::{FieldName, Record};
 use crate::{copybook, dhcpd_leases, etc_hosts, hosts_txt, json, rfc606, zone};
 use einhorn_wire::Name;
 use std::str::FromStr;
@@ -218,12 +219,38 @@ pub fn decoder(format: Format, options: &Options) -> Result<Box<dyn Decode>, Ref
 pub fn encoder(format: Format, options: &Options) -> Result<Box<dyn Encode>, Refusal> {
     match format {
         Format::Copybook | Format::Cards => copybook::encoder(format, options),
-        Format::HostsTxt => Ok(Box::new(hosts_txt::Encoder)),
-        Format::Rfc606 => Ok(Box::new(rfc606::Encoder)),
-        Format::EtcHosts => Ok(Box::new(etc_hosts::Encoder)),
+        Format::HostsTxt => Ok(hosts_txt::encoder()),
+        Format::Rfc606 => Ok(rfc606::encoder()),
+        Format::EtcHosts => Ok(etc_hosts::encoder()),
         Format::Zone => Ok(Box::new(zone::Encoder::new(&options.origin))),
-        Format::DhcpdLeases => Ok(Box::new(dhcpd_leases::Encoder)),
+        Format::DhcpdLeases => Ok(dhcpd_leases::encoder()),
         Format::Json => Ok(Box::new(json::Encoder::default())),
+    }
+}
+
+/// An encoder that writes each record by itself: as it was read, or anew.
+pub(crate) struct Each {
+    format: Format,
+    write: fn(&Record, &mut Output),
+}
+
+impl Each {
+    /// `write` writes a record anew.
+    pub(crate) fn new(format: Format, write: fn(&Record, &mut Output)) -> Each {
+        Each { format, write }
+    }
+}
+
+impl Encode for Each {
+    fn push(&mut self, item: Item, out: &mut Output) -> Result<(), Refusal> {
+        if let Some(record) = pass_through(self.format, item, out) {
+            (self.write)(&record, out);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &mut Output) -> Result<(), Refusal> {
+        Ok(())
     }
 }
 

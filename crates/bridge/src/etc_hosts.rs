@@ -2,9 +2,9 @@
 //!
 //! Lines beside each other with the same names and different addresses are one record.
 
-use crate::codec::{Decode, Encode, Format, Options, Refusal, Whole};
+use crate::codec::{Decode, Each, Encode, Format, Options, Whole};
 use crate::codes::{FaultCode, LossCode, QuirkCode};
-use crate::held::{declare_unheld, is_host, pass_through};
+use crate::held::{declare_unheld, is_host};
 use crate::hosts_txt::internet_address;
 use crate::item::{Item, Output, Sink, Source};
 use crate::lines::{between, lines, quarantined, quirk};
@@ -126,20 +126,8 @@ fn line<'t>(
 }
 
 /// Writes `/etc/hosts`.
-#[derive(Default)]
-pub struct Encoder;
-
-impl Encode for Encoder {
-    fn push(&mut self, item: Item, out: &mut Output) -> Result<(), Refusal> {
-        if let Some(record) = pass_through(FORMAT, item, out) {
-            write(&record, out);
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, _: &mut Output) -> Result<(), Refusal> {
-        Ok(())
-    }
+pub fn encoder() -> Box<dyn Encode> {
+    Box::new(Each::new(FORMAT, write))
 }
 
 fn is_word(text: &Text) -> bool {

@@ -23,6 +23,7 @@ pub mod item;
 pub mod json;
 mod lines;
 pub mod merge;
+mod names;
 pub mod record;
 pub mod report;
 pub mod rfc606;

@@ -5,9 +5,9 @@
 //! its own. RFC 608 defines the attribute `STATUS`; what else a record holds goes into attributes
 //! of the same kind, and unknown attributes into the sidecar.
 
-use crate::codec::{Decode, Encode, Format, Options, Refusal, Whole};
+use crate::codec::{Decode, Each, Encode, Format, Options, Whole};
 use crate::codes::{FaultCode, LossCode, QuirkCode};
-use crate::held::{declare_unheld, is_host, pass_through};
+use crate::held::{declare_unheld, is_host};
 use crate::item::{Item, Output, Sink, Source};
 use crate::lines::{between, lines, quarantined, quirk};
 use crate::record::{Address, Field, FieldName, Fields, HostId, Key, Kind, Place, Raw, Record};
@@ -135,20 +135,8 @@ fn record(
 }
 
 /// Writes the form of RFC 606.
-#[derive(Default)]
-pub struct Encoder;
-
-impl Encode for Encoder {
-    fn push(&mut self, item: Item, out: &mut Output) -> Result<(), Refusal> {
-        if let Some(record) = pass_through(FORMAT, item, out) {
-            write(&record, out);
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, _: &mut Output) -> Result<(), Refusal> {
-        Ok(())
-    }
+pub fn encoder() -> Box<dyn Encode> {
+    Box::new(Each::new(FORMAT, write))
 }
 
 fn is_value(text: &[u8]) -> bool {

@@ -1,25 +1,14 @@
-//! The host tables of 1983 to 1990, as they were kept. They lie beside the repository, in
-//! `../shared/data/hosts` or where `EINHORN_HOST_TABLES` says.
+//! Every format from and to the real host tables.
+
+mod tables;
 
 use einhorn_bridge::codec::{Format, Options};
 use einhorn_bridge::convert::convert;
 use einhorn_bridge::report::Report;
-use std::path::PathBuf;
-
-const TABLES: [&str; 6] = [
-    "HOSTS-19830119.TXT",
-    "HOSTS-19840312.TXT",
-    "HOSTS-19840327.TXT",
-    "HOSTS-19840427.TXT",
-    "HOSTS-19881128.TXT",
-    "HOSTS-19900830.TXT",
-];
+use tables::{TABLES, folder};
 
 fn tables() -> Vec<(&'static str, Vec<u8>)> {
-    let folder = std::env::var_os("EINHORN_HOST_TABLES").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/hosts")),
-        PathBuf::from,
-    );
+    let folder = folder();
     let tables: Vec<_> = TABLES
         .into_iter()
         .filter_map(|name| Some((name, std::fs::read(folder.join(name)).ok()?)))

@@ -1,5 +1,7 @@
 //! The real tables one after the other through plan and apply.
 
+mod tables;
+
 use einhorn_bridge::codec::{Format, Options, decoder};
 use einhorn_bridge::item::{Item, Quirk, Sink};
 use einhorn_bridge::merge::{
@@ -8,16 +10,7 @@ use einhorn_bridge::merge::{
 };
 use einhorn_bridge::record::{Field, Fields, Key, Record};
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
-
-const TABLES: [&str; 6] = [
-    "HOSTS-19830119.TXT",
-    "HOSTS-19840312.TXT",
-    "HOSTS-19840327.TXT",
-    "HOSTS-19840427.TXT",
-    "HOSTS-19881128.TXT",
-    "HOSTS-19900830.TXT",
-];
+use tables::{TABLES, folder};
 
 #[derive(Default)]
 struct Found {
@@ -38,10 +31,7 @@ impl Sink for Found {
 }
 
 fn input(name: &str, generation: u64) -> Option<Input> {
-    let folder = std::env::var_os("EINHORN_HOST_TABLES").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/hosts")),
-        PathBuf::from,
-    );
+    let folder = folder();
     let octets = std::fs::read(folder.join(name)).ok()?;
     let mut found = Found::default();
     let options = Options { source: "nic".to_owned(), ..Options::default() };

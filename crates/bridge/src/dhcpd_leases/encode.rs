@@ -1,10 +1,10 @@
 //! Writing leases. A record without an end becomes a lease that never ends.
 
 use super::FORMAT;
-use crate::codec::{Encode, Refusal};
+use crate::codec::{Each, Encode};
 use crate::codes::LossCode;
-use crate::held::{declare_unheld, is_address, pass_through};
-use crate::item::{Item, Output};
+use crate::held::{declare_unheld, is_address};
+use crate::item::Output;
 use crate::record::{Address, Field, FieldName, Kind, Moment, Record};
 use crate::text::Text;
 use jiff::Timestamp;
@@ -14,20 +14,8 @@ use jiff::tz::TimeZone;
 const YEAR_1_BEGINS: i64 = -62_135_596_800;
 
 /// Writes leases: one for each IPv4 address of a host.
-#[derive(Default)]
-pub struct Encoder;
-
-impl Encode for Encoder {
-    fn push(&mut self, item: Item, out: &mut Output) -> Result<(), Refusal> {
-        if let Some(record) = pass_through(FORMAT, item, out) {
-            write(&record, out);
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, _: &mut Output) -> Result<(), Refusal> {
-        Ok(())
-    }
+pub fn encoder() -> Box<dyn Encode> {
+    Box::new(Each::new(FORMAT, write))
 }
 
 fn write(record: &Record, out: &mut Output) {

@@ -7,7 +7,7 @@
 mod encode;
 mod lease;
 
-pub use encode::Encoder;
+pub use encode::encoder;
 
 use crate::codec::{Decode, Format, Options, Whole};
 use crate::codes::{FaultCode, QuirkCode};

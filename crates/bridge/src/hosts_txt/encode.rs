@@ -1,27 +1,15 @@
 //! Writing host tables.
 
-use crate::codec::{Encode, Format, Refusal};
+use crate::codec::{Each, Encode, Format};
 use crate::codes::LossCode;
-use crate::held::{declare_unheld, is_host, pass_through};
-use crate::item::{Item, Output};
+use crate::held::{declare_unheld, is_host};
+use crate::item::Output;
 use crate::record::{Address, Field, FieldName, Kind, Record};
 use crate::text::Text;
 
 /// Writes host tables: what was read from one as it was, everything else in the form of RFC 952.
-#[derive(Default)]
-pub struct Encoder;
-
-impl Encode for Encoder {
-    fn push(&mut self, item: Item, out: &mut Output) -> Result<(), Refusal> {
-        if let Some(record) = pass_through(Format::HostsTxt, item, out) {
-            write(&record, out);
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, _: &mut Output) -> Result<(), Refusal> {
-        Ok(())
-    }
+pub fn encoder() -> Box<dyn Encode> {
+    Box::new(Each::new(Format::HostsTxt, write))
 }
 
 /// Whether text stays what it is between colons.

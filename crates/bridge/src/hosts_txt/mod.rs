@@ -12,7 +12,7 @@ mod old;
 mod quirks;
 
 pub(crate) use address::internet as internet_address;
-pub use encode::Encoder;
+pub use encode::encoder;
 
 use crate::codec::{Decode, Format, Refusal};
 use crate::item::{Between, Item, Quarantined, Quirk, Sink, Source};

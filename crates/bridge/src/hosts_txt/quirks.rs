@@ -2,10 +2,9 @@
 
 use crate::codes::QuirkCode;
 use crate::item::{Quirk, Sink};
+use crate::names::{ByHash, name_hash};
 use crate::record::{Kind, Place};
-use siphasher::sip::SipHasher24;
 use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// Columns of a line (RFC 952 wants them to fit on a terminal).
 const COLUMNS_MAX: usize = 80;
@@ -81,41 +80,17 @@ pub(super) fn of_name(name: &[u8]) -> impl Iterator<Item = QuirkCode> {
         .filter_map(|(is, code)| is.then_some(code))
 }
 
-/// A hash is its own hash.
-#[derive(Default)]
-pub(super) struct Same(u64);
-
-impl Hasher for Same {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
 /// The names that were seen, as hashes: networks, domains, and the hosts with the gateways.
 #[derive(Default)]
 pub(super) struct Names {
-    hashes: HashSet<u64, BuildHasherDefault<Same>>,
+    hashes: HashSet<u64, ByHash>,
     old_dialect: bool,
 }
 
 impl Names {
     /// Whether the name was seen before; it is now.
     pub(super) fn see(&mut self, kind: Kind, name: &[u8]) -> bool {
-        let space = match kind {
-            Kind::Net => 0,
-            Kind::Domain => 1,
-            Kind::Host | Kind::Gateway => 2,
-        };
-        let mut hasher = SipHasher24::new();
-        hasher.write_u8(space);
-        hasher.write(&name.to_ascii_uppercase());
-        !self.hashes.insert(hasher.finish())
+        !self.hashes.insert(name_hash(kind, name))
     }
 
     /// Whether no entry of the old dialect came before; now one did.

@@ -1,31 +1,14 @@
 //! Names that more than one record has.
 
 use super::state::Shared;
+use crate::names::{ByHash, name_hash};
 use crate::record::Kind;
 use crate::text::Text;
-use siphasher::sip::SipHasher24;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
-/// A hash is its own hash.
-#[derive(Default)]
-struct Same(u64);
-
-impl Hasher for Same {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
 
 /// How many records have a name, by the hash of the name. A name is counted once a record.
 pub(super) struct Names {
-    counts: HashMap<u64, u32, BuildHasherDefault<Same>>,
+    counts: HashMap<u64, u32, ByHash>,
     octets_max: usize,
 }
 
@@ -52,11 +35,7 @@ impl Names {
 
     fn hash(&self, kind: Kind, name: &Text) -> u64 {
         let octets = name.octets();
-        let mut hasher = SipHasher24::new();
-        // Gateways are hosts; networks and domains have names of their own.
-        hasher.write_u8(if kind == Kind::Gateway { Kind::Host as u8 } else { kind as u8 });
-        hasher.write(&octets[..octets.len().min(self.octets_max)].to_ascii_uppercase());
-        hasher.finish()
+        name_hash(kind, &octets[..octets.len().min(self.octets_max)])
     }
 
     /// The first name of `entry` that another record has too, and that `before` did not have.
