@@ -453,7 +453,7 @@ impl<R> Commit<R> {
         out: &mut Vec<Output<R>>,
     ) {
         for Waiting { asker, advice, .. } in waiting {
-            let outcome = Outcome::Refused { rcode: Rcode::SERVFAIL, reason: reason.to_owned() };
+            let outcome = Outcome::servfail(reason);
             Self::tell(asker, outcome, advice, out);
         }
     }

@@ -6,7 +6,6 @@ use einhorn_core::model::entry::{
 use einhorn_core::model::review::Review;
 use einhorn_core::model::settings::{Prefix, Remote, Role, Settings};
 use einhorn_core::model::{Position, RrSet, Transaction};
-use einhorn_wire::rdata;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -32,25 +31,13 @@ pub(crate) fn position(position: Position) -> String {
     format!("{} of site {}{generation}", position.index, origin.site)
 }
 
-fn records(set: &RrSet) -> Vec<String> {
-    let line = |data| {
-        format!(
-            "{} {} {}",
-            set.ttl,
-            set.rtype,
-            rdata::Presentation { rtype: set.rtype, rdata: data }
-        )
-    };
-    set.rdatas().map(line).collect()
-}
-
 /// What came and went at a name, as `- TTL TYPE DATA` and `+ TTL TYPE DATA`.
 pub(crate) fn difference(name: &NameChange) -> Vec<String> {
     let mut lines = Vec::new();
     for (rtype, before) in &name.before {
         let after = name.after.iter().find(|set| set.rtype == *rtype);
-        let old = before.as_ref().map_or_else(Vec::new, records);
-        let new = after.map_or_else(Vec::new, records);
+        let old = before.iter().flat_map(RrSet::lines).collect::<Vec<_>>();
+        let new = after.into_iter().flat_map(RrSet::lines).collect::<Vec<_>>();
         lines.extend(old.iter().filter(|line| !new.contains(line)).map(|line| format!("- {line}")));
         lines.extend(new.iter().filter(|line| !old.contains(line)).map(|line| format!("+ {line}")));
     }
@@ -360,7 +347,7 @@ fn name_json(name: &NameChange) -> Value {
         "version": name.version,
         "sequence": name.sequence,
         "previous": name.previous.map(position_json),
-        "before": name.all_before().iter().flat_map(records).collect::<Vec<_>>(),
-        "after": name.after.iter().flat_map(records).collect::<Vec<_>>(),
+        "before": name.all_before().iter().flat_map(RrSet::lines).collect::<Vec<_>>(),
+        "after": name.after.iter().flat_map(RrSet::lines).collect::<Vec<_>>(),
     })
 }

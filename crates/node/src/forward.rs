@@ -10,7 +10,6 @@ use einhorn_core::link::Message;
 use einhorn_core::model::request::{Outcome, Request, RequestId};
 use einhorn_core::model::{Origin, Position};
 use einhorn_links::FRAME_OCTETS_MAX;
-use einhorn_wire::message::Rcode;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Requests that may wait; more are answered SERVFAIL at once.
@@ -67,7 +66,7 @@ impl<R> Forwarding<R> {
     ) {
         if self.waiting.len() >= WAITING_MAX {
             let reason = "too many requests wait for the node that leads; try again later";
-            out.push(Output::Answer(reply, servfail(reason)));
+            out.push(Output::Answer(reply, Outcome::servfail(reason)));
             return;
         }
         let ticket = self.next_ticket;
@@ -76,7 +75,7 @@ impl<R> Forwarding<R> {
         let frame = encode(ticket, &waiting, now_ms);
         if frame.len() > FRAME_OCTETS_MAX {
             let reason = "this is too large to be sent on; ask the node that leads itself";
-            out.push(Output::Answer(waiting.reply, servfail(reason)));
+            out.push(Output::Answer(waiting.reply, Outcome::servfail(reason)));
             return;
         }
         if self.is_connected {
@@ -151,7 +150,7 @@ impl<R> Forwarding<R> {
                      and a retry finds out"
                 }
             };
-            self.finish(*ticket, servfail(reason), out);
+            self.finish(*ticket, Outcome::servfail(reason), out);
         }
     }
 
@@ -159,7 +158,7 @@ impl<R> Forwarding<R> {
     pub(crate) fn refuse_all(&mut self, reason: &str, out: &mut Vec<Output<R>>) {
         self.done.clear();
         let all = std::mem::take(&mut self.waiting).into_values();
-        out.extend(all.map(|waiting| Output::Answer(waiting.reply, servfail(reason))));
+        out.extend(all.map(|waiting| Output::Answer(waiting.reply, Outcome::servfail(reason))));
     }
 
     /// When to call [`Forwarding::tick`], in milliseconds since 1970.
@@ -190,11 +189,6 @@ fn encode<R>(ticket: u64, waiting: &Waiting<R>, now_ms: u64) -> Vec<u8> {
         request: Box::new(waiting.request.clone()),
     };
     message.encode()
-}
-
-/// Nothing is known of what became of it.
-pub(crate) fn servfail(reason: &str) -> Outcome {
-    Outcome::Refused { rcode: Rcode::SERVFAIL, reason: reason.to_owned() }
 }
 
 #[cfg(test)]
@@ -276,7 +270,7 @@ mod tests {
         forwarding.request(20, request(3), 3, &mut out);
         forwarding.connected(30, &mut out);
         assert_eq!(split(std::mem::take(&mut out)), (vec![2, 3], vec![]), "not what is done");
-        forwarding.answered(2, RequestId([2; 32]), servfail("no"), &mut out);
+        forwarding.answered(2, RequestId([2; 32]), Outcome::servfail("no"), &mut out);
         assert_eq!(split(std::mem::take(&mut out)), (vec![], vec![(2, false)]));
         forwarding.refuse_all("the end", &mut out);
         assert_eq!(split(std::mem::take(&mut out)), (vec![], vec![(1, false), (3, false)]));

@@ -16,7 +16,7 @@ use einhorn_ingress::{Ingress, Submission, now_ms};
 use einhorn_links::Links;
 use einhorn_serve::transfer;
 use einhorn_store::engine::{EngineReader, LogId};
-use einhorn_wire::{Name, rdata, zonefile};
+use einhorn_wire::{Name, zonefile};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -295,10 +295,7 @@ fn describe(plan: &Plan) -> String {
         plan.target_index
     );
     let mut lines = |sign: char, owner: &Name, set: &RrSet| {
-        for data in set.rdatas() {
-            let data = rdata::Presentation { rtype: set.rtype, rdata: data };
-            _ = writeln!(text, "{sign} {owner} {} {} {data}", set.ttl, set.rtype);
-        }
+        set.lines().for_each(|line| _ = writeln!(text, "{sign} {owner} {line}"));
     };
     for name in &plan.names {
         name.now

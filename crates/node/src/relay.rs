@@ -1,7 +1,7 @@
 //! Between the nodes of a site: the connection from each follower to the node that leads, over
 //! which requests go there and outcomes come back. It must never decide about either.
 
-use crate::forward::{Forwarding, Output, servfail};
+use crate::forward::{Forwarding, Output};
 use crossbeam_channel::{Receiver, Sender, TrySendError, never, select, unbounded};
 use einhorn_core::link::Message;
 use einhorn_core::model::Origin;
@@ -102,7 +102,7 @@ fn take(
     if let Err(TrySendError::Full(refused)) = ingress.submissions.try_send(submission)
         && let Reply::Local(tell) = refused.reply
     {
-        tell(servfail("too many updates wait at the node that leads; try again later"));
+        tell(Outcome::servfail("too many updates wait at the node that leads; try again later"));
     }
 }
 

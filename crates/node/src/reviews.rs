@@ -8,7 +8,6 @@ use einhorn_core::model::request::{Action, PlannedName, ReplaceReason};
 use einhorn_core::model::review::Choice;
 use einhorn_core::model::{NameRecord, RrSet};
 use einhorn_ingress::control::{Answer, ReviewCommand, ReviewLine, ReviewName};
-use einhorn_wire::rdata;
 
 impl Operator {
     pub(crate) fn review(&self, command: ReviewCommand) -> Result<Answer, String> {
@@ -92,10 +91,5 @@ fn line(review: &ReviewReport) -> ReviewLine {
 }
 
 fn records(sets: &[RrSet]) -> Vec<String> {
-    let of_set = |set: &RrSet| {
-        let (ttl, rtype) = (set.ttl, set.rtype);
-        let line = |data| format!("{ttl} {rtype} {}", rdata::Presentation { rtype, rdata: data });
-        set.rdatas().map(line).collect::<Vec<_>>()
-    };
-    sets.iter().flat_map(of_set).collect()
+    sets.iter().flat_map(RrSet::lines).collect()
 }

@@ -12,8 +12,8 @@ use einhorn_core::rules::zone::{ZoneError, ZoneNames};
 use einhorn_ingress::Ingress;
 use einhorn_ingress::control::{FollowLine, ZoneLine, ZoneSettings};
 use einhorn_serve::transfer;
+use einhorn_wire::Name;
 use einhorn_wire::zonefile::{self, ZoneFileError};
-use einhorn_wire::{Name, rdata};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -289,13 +289,9 @@ fn describe(zone: &Zone, plan: &Plan) -> String {
     let mut text = format!("{} names differ\n", plan.names.len());
     let mut lines = 0;
     let mut line = |sign: char, owner: &Name, set: RrSetRef<'_>| {
-        for data in set.rdatas() {
-            lines += 1;
-            if lines <= LINES_SHOWN_MAX {
-                let data = rdata::Presentation { rtype: set.rtype, rdata: data };
-                _ = writeln!(text, "{sign} {owner} {} {} {data}", set.ttl, set.rtype);
-            }
-        }
+        let shown = set.lines().take(LINES_SHOWN_MAX.saturating_sub(lines));
+        shown.for_each(|record| _ = writeln!(text, "{sign} {owner} {record}"));
+        lines += set.count();
     };
     for name in &plan.names {
         let now = || zone.name(&name.owner).into_iter().flat_map(NameRecord::rrsets);

@@ -10,6 +10,7 @@ use super::route::names;
 use super::{Commit, Output, Waiting};
 use crate::agent::{Observation, Path};
 use crate::model::request::{Action, Identity, Operation, Outcome, Request};
+use crate::model::settings::Level;
 use crate::rules::reverse::derived;
 use crate::rules::update::Refusal;
 use einhorn_wire::{Name, RecordType};
@@ -22,7 +23,7 @@ const JOINED_MAX: usize = 1_024;
 
 /// What a request replaces, if that is all it does.
 #[derive(Debug, PartialEq, Eq)]
-struct Replacement {
+pub(super) struct Replacement {
     owner: Name,
     /// `None` for the whole name.
     types: Option<BTreeSet<RecordType>>,
@@ -97,8 +98,9 @@ impl<R> Held<R> {
 }
 
 impl<R> Commit<R> {
-    /// How long a request is held, in milliseconds, if it is: joined with others, or as the first.
-    pub(super) fn window_for(&self, now_ms: u64, request: &Request) -> Option<u64> {
+    /// What a request replaces, and how long it is held, in milliseconds, if it is: joined with others,
+    /// or as the first.
+    pub(super) fn to_hold(&self, now_ms: u64, request: &Request) -> Option<(Replacement, u64)> {
         let zone = self.state.zones.get(&request.zone)?;
         let window_ms = u64::from(zone.settings.coalesce_ms);
         if window_ms == 0 {
@@ -107,7 +109,7 @@ impl<R> Commit<R> {
         let replacement = Replacement::of(request)?;
         if self.held.names.contains_key(&replacement.owner) {
             // Whatever does not fit has let go of what was held.
-            return Some(window_ms);
+            return Some((replacement, window_ms));
         }
         let record = zone.name(&replacement.owner)?;
         let advice = self.agent.advise(Observation {
@@ -119,12 +121,17 @@ impl<R> Commit<R> {
             names: &[record],
         });
         let is_advised = advice.path == Path::Coalesce && self.held.names.len() < HELD_MAX;
-        is_advised.then_some(window_ms)
+        is_advised.then_some((replacement, window_ms))
     }
 
     /// Holds a request.
-    pub(super) fn hold(&mut self, now_ms: u64, window_ms: u64, request: Request, asker: Asker<R>) {
-        let Some(replacement) = Replacement::of(&request) else { return };
+    pub(super) fn hold(
+        &mut self,
+        now_ms: u64,
+        (replacement, window_ms): (Replacement, u64),
+        request: Request,
+        asker: Asker<R>,
+    ) {
         let joined = self.held.names.entry(replacement.owner.clone()).or_insert_with(|| Joined {
             until_ms: now_ms + window_ms,
             replacement,
@@ -194,7 +201,7 @@ impl<R> Commit<R> {
             Ok((at, advice)) => (Outcome::Done { at }, Some(advice)),
             Err(Refusal { rcode, reason }) => (Outcome::Refused { rcode, reason }, None),
         };
-        self.open.is_urgent |= level > crate::model::settings::Level::Local;
+        self.open.is_urgent |= level > Level::Local;
         for asker in requests.into_iter().flat_map(|(_, askers)| askers).chain(askers) {
             let outcome = outcome.clone();
             self.answer_when_durable(Waiting { asker, outcome, advice, level }, out);

@@ -7,7 +7,7 @@
 //! same names stand in one queue.
 
 use super::clock::back;
-use super::forward::{Asker, servfail};
+use super::forward::Asker;
 use super::prepare::{NoIntent, Prepare};
 use super::route::{Route, names, route};
 use super::{Commit, Output, Waiting};
@@ -180,7 +180,7 @@ impl<R> Commit<R> {
         }
         if self.coordination.count() >= COORDINATED_MAX {
             let reason = "too many changes over several sites wait; try again later";
-            return Self::tell(asker, servfail(reason), None, out);
+            return Self::tell(asker, Outcome::servfail(reason), None, out);
         }
         let id = request.id;
         let (askers, phase) = (vec![asker], Phase::Rests { until_ms: now_ms });
@@ -214,14 +214,14 @@ impl<R> Commit<R> {
             let reason = format!(
                 "site {name}, which decides on a part of this, cannot be reached from here"
             );
-            return self.end(id, &servfail(reason), out);
+            return self.end(id, &Outcome::servfail(reason), out);
         }
         let Some(parts) = parts(&self.state, request, &derived, &homes) else {
             let homes: Vec<_> =
                 homes.iter().map(|home| self.state.registry.name_of(home.site)).collect();
             let reason =
                 format!("names that this concerns have different homes ({})", homes.join(", "));
-            return self.end(id, &servfail(reason), out);
+            return self.end(id, &Outcome::servfail(reason), out);
         };
         if self.coordination.is_busy(parts.values().flat_map(Part::names)) {
             self.coordination.rest(id, now_ms + REST_MS_SPREAD);
@@ -368,7 +368,7 @@ impl<R> Commit<R> {
             let why = why.map_or("not all sites that decide on this have answered", |why| &**why);
             let reason = format!("{why}; it may still be done, and a retry finds out");
             let is_last = known.is_some_and(|known| known.askers.is_empty());
-            Self::tell(asker, servfail(reason), None, out);
+            Self::tell(asker, Outcome::servfail(reason), None, out);
             if is_last {
                 self.coordination.remove(id);
             }
@@ -427,10 +427,9 @@ fn parts(
     let is_exact = zone.settings.reverse == Reverse::Auto;
     let part = |own: Origin| {
         let all = std::iter::once(request).chain(derived);
-        let requests: Vec<Request> =
-            all.map(|request| part_of(state, request, own)).collect::<Option<Vec<_>>>()?;
-        let requests: Vec<Request> =
-            requests.into_iter().filter(|part| names(part).next().is_some()).collect();
+        let mut requests: Vec<Request> =
+            all.map(|request| part_of(state, request, own)).collect::<Option<_>>()?;
+        requests.retain(|part| names(part).next().is_some());
         Some((own, Part { seen: Part::seen_of(state, &requests), is_exact, requests }))
     };
     homes.iter().map(|home| part(*home)).collect()
@@ -451,20 +450,7 @@ fn part_of(state: &State, request: &Request, own: Origin) -> Option<Request> {
         }
         _ => return None,
     };
-    let (id, zone, audit) = (request.id, request.zone.clone(), request.audit.clone());
-    let (who, audit_commitment) = (request.who.clone(), request.audit_commitment);
-    let (entered_site, remember_until_seconds) =
-        (request.entered_site, request.remember_until_seconds);
-    Some(Request {
-        id,
-        remember_until_seconds,
-        who,
-        zone,
-        action,
-        entered_site,
-        audit_commitment,
-        audit,
-    })
+    Some(request.part(request.zone.clone(), action))
 }
 
 fn of_home<T: Clone>(all: &[T], is_there: impl Fn(&T) -> bool) -> Vec<T> {

@@ -4,7 +4,7 @@ use super::sites;
 use crate::agent::{Advice, Agent, Observation, Path, Rules, is_others};
 use crate::model::entry::{Body, Cause, Change, NameChange, SitesChange};
 use crate::model::request::{Action, Identity, PlannedName, ReplaceReason, Request};
-use crate::model::review::{self, Review};
+use crate::model::review::{Reason, Review};
 use crate::model::settings::Contested;
 use crate::model::tree::Live;
 use crate::model::{
@@ -39,11 +39,10 @@ pub(super) fn body(
     }
     let change = change(state, agent, now_ms, request)?;
     let advice = change.advice;
-    if let Some(reason) = must_be_reviewed(state, now_ms, &change) {
-        let replaces = state.reviews.like(&change);
-        let change = Change { path: Path::Review, ..change };
-        return Ok((Body::Review(Review { reason, change, replaces }), advice));
-    }
+    let change = match reviewed(state, now_ms, change) {
+        Ok(change) => change,
+        Err(review) => return Ok((Body::Review(*review), advice)),
+    };
     if derived.is_empty() {
         return Ok((Body::Change(change), advice));
     }
@@ -54,17 +53,13 @@ pub(super) fn body(
     Ok((Body::Changes(changes), advice))
 }
 
-/// Why a change is to wait for a person, if the zone wants that of contested names.
-pub(super) fn must_be_reviewed(
-    state: &State,
-    now_ms: u64,
-    change: &Change,
-) -> Option<review::Reason> {
-    let zone = state.zones.get(&change.zone)?;
+/// The change, if it may be made; else what waits for a person in its place, where the zone wants that
+/// of contested names.
+pub(super) fn reviewed(state: &State, now_ms: u64, change: Change) -> Result<Change, Box<Review>> {
+    let zone = state.zones.get(&change.zone);
+    let zone = zone.filter(|zone| zone.settings.contested == Contested::Review);
     let is_device = matches!(change.who, Identity::Key(_)) && change.cause == Cause::Update;
-    if zone.settings.contested != Contested::Review || !is_device {
-        return None;
-    }
+    let Some(zone) = zone.filter(|_| is_device) else { return Ok(change) };
     let is_contested = |name: &NameChange| {
         let record = zone.name(&name.owner).filter(|record| record.is_live());
         let history = record.map(NameRecord::history);
@@ -72,7 +67,12 @@ pub(super) fn must_be_reviewed(
         let history = history.filter(|history| history.writer != Identity::Operator.tag());
         history.is_some_and(|history| is_others(&history, change.who.tag(), now_ms))
     };
-    change.names.iter().any(is_contested).then_some(review::Reason::Contested)
+    if !change.names.iter().any(is_contested) {
+        return Ok(change);
+    }
+    let replaces = state.reviews.like(&change);
+    let change = Change { path: Path::Review, ..change };
+    Err(Box::new(Review { reason: Reason::Contested, change, replaces }))
 }
 
 /// The change that `request` makes now. Takes the names of a large one out of it.

@@ -15,7 +15,6 @@ use crate::model::settings::Level;
 use crate::model::{Origin, Position};
 use crate::rules::reverse::derived;
 use crate::rules::update::Refusal;
-use einhorn_wire::message::Rcode;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Requests that may wait here for other sites; more are answered SERVFAIL at once.
@@ -170,7 +169,7 @@ impl<R> Commit<R> {
         out: &mut Vec<Output<R>>,
     ) {
         if let Some(reason) = &self.failure {
-            Self::tell(asker, servfail(reason.clone()), None, out);
+            Self::tell(asker, Outcome::servfail(reason.clone()), None, out);
             return;
         }
         self.state.forget_before(now_ms / 1000);
@@ -193,8 +192,8 @@ impl<R> Commit<R> {
                 if self.is_blocked(&request) || derived.iter().any(|part| self.is_blocked(part)) {
                     let seen = Vec::new();
                     self.park(Parked { request, seen, hops, asker, since_ms: now_ms }, out);
-                } else if let Some(window) = self.window_for(now_ms, &request) {
-                    self.hold(now_ms, window, request, asker);
+                } else if let Some(what) = self.to_hold(now_ms, &request) {
+                    self.hold(now_ms, what, request, asker);
                 } else {
                     self.decide_here(now_ms, request, derived, asker, out);
                 }
@@ -232,7 +231,7 @@ impl<R> Commit<R> {
     ) {
         if hops >= HOPS_MAX {
             let reason = "the names moved again and again while this was under way; try again";
-            Self::tell(asker, servfail(reason), None, out);
+            Self::tell(asker, Outcome::servfail(reason), None, out);
             return;
         }
         // A retry joins the wait for the first.
@@ -244,12 +243,12 @@ impl<R> Commit<R> {
         let name = self.state.registry.name_of(home.site);
         if self.forwarding.count() >= FORWARDED_MAX {
             let reason = format!("too many requests wait for site {name}; try again later");
-            Self::tell(asker, servfail(reason), None, out);
+            Self::tell(asker, Outcome::servfail(reason), None, out);
             return;
         }
         if self.peers.is_away(home.site, now_ms) {
             let reason = format!("site {name}, which decides on this, cannot be reached from here");
-            Self::tell(asker, servfail(reason), None, out);
+            Self::tell(asker, Outcome::servfail(reason), None, out);
             return;
         }
         let ticket = self.forwarding.next_ticket;
@@ -284,7 +283,7 @@ impl<R> Commit<R> {
         if self.forwarding.count() >= FORWARDED_MAX {
             Self::tell(
                 parked.asker,
-                servfail("too many requests wait; try again later"),
+                Outcome::servfail("too many requests wait; try again later"),
                 None,
                 out,
             );
@@ -364,7 +363,7 @@ impl<R> Commit<R> {
             let (over, rest): (Vec<_>, Vec<_>) =
                 forwarded.askers.into_iter().partition(|asker| asker.deadline_ms() <= now_ms);
             for asker in over {
-                Self::tell(asker, servfail(reason.clone()), None, out);
+                Self::tell(asker, Outcome::servfail(reason.clone()), None, out);
             }
             forwarded.askers = rest;
             if !forwarded.askers.is_empty() {
@@ -381,7 +380,7 @@ impl<R> Commit<R> {
             } else {
                 self.why_not_append()
             };
-            Self::tell(parked.asker, servfail(reason), None, out);
+            Self::tell(parked.asker, Outcome::servfail(reason), None, out);
         }
     }
 
@@ -393,7 +392,7 @@ impl<R> Commit<R> {
         let coordinated = self.coordination.drain();
         let held = self.held.drain();
         for asker in sent.chain(parked).chain(coordinated).chain(held) {
-            Self::tell(asker, servfail(reason), None, out);
+            Self::tell(asker, Outcome::servfail(reason), None, out);
         }
         self.refuse_levels(reason, out);
     }
@@ -423,8 +422,4 @@ fn send_forward<R>(ticket: u64, forwarded: &Forwarded<R>, now_ms: u64) -> Output
         request: Box::new(forwarded.request.clone()),
     };
     Output::Send(forwarded.home.site, message.encode())
-}
-
-pub(super) fn servfail(reason: impl Into<String>) -> Outcome {
-    Outcome::Refused { rcode: Rcode::SERVFAIL, reason: reason.into() }
 }

@@ -6,7 +6,7 @@
 
 use super::bug::{Bug, has};
 use super::clock::back;
-use super::forward::{Asker, servfail};
+use super::forward::Asker;
 use super::{Commit, Output, Waiting};
 use crate::agent::Advice;
 use crate::model::request::Outcome;
@@ -204,7 +204,7 @@ impl<R> Commit<R> {
                 "committed as entry {at}, but not yet acknowledged at level {}: no cosignature from {missing}; a retry waits again",
                 held.level
             );
-            out.push(Output::Answer(held.reply, servfail(reason), held.advice));
+            out.push(Output::Answer(held.reply, Outcome::servfail(reason), held.advice));
         }
     }
 
@@ -224,7 +224,7 @@ impl<R> Commit<R> {
     pub(super) fn refuse_levels(&mut self, reason: &str, out: &mut Vec<Output<R>>) {
         self.levels.deadlines.clear();
         for (_, held) in std::mem::take(&mut self.levels.waiting) {
-            out.push(Output::Answer(held.reply, servfail(reason), held.advice));
+            out.push(Output::Answer(held.reply, Outcome::servfail(reason), held.advice));
         }
     }
 }

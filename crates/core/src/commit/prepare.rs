@@ -173,12 +173,10 @@ impl<R> Commit<R> {
         }
         let change = decide::change(&self.state, &*self.agent, now_ms, request);
         let change = change.map_err(NoIntent::for_good)?;
-        if let Some(reason) = decide::must_be_reviewed(&self.state, now_ms, &change) {
-            let replaces = self.state.reviews.like(&change);
-            let change = Change { path: Path::Review, ..change };
-            let review = Some(Box::new(Review { reason, change, replaces }));
-            return Err(NoIntent { review, ..NoIntent::for_now("contested") });
-        }
+        let change = decide::reviewed(&self.state, now_ms, change).map_err(|review| NoIntent {
+            review: Some(review),
+            ..NoIntent::for_now("contested")
+        })?;
         Ok(Change { path: Path::MultiPhase, ..change })
     }
 

@@ -234,6 +234,22 @@ pub struct Request {
     pub audit: Vec<u8>,
 }
 
+impl Request {
+    /// What belongs to it in a zone: the same request, doing this there.
+    pub fn part(&self, zone: Name, action: Action) -> Request {
+        Request {
+            id: self.id,
+            remember_until_seconds: self.remember_until_seconds,
+            who: self.who.clone(),
+            zone,
+            action,
+            entered_site: self.entered_site,
+            audit_commitment: self.audit_commitment,
+            audit: self.audit.clone(),
+        }
+    }
+}
+
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -249,4 +265,11 @@ pub enum Outcome {
         /// For people.
         reason: String,
     },
+}
+
+impl Outcome {
+    /// Not done for now, for this reason; perhaps another time.
+    pub fn servfail(reason: impl Into<String>) -> Outcome {
+        Outcome::Refused { rcode: Rcode::SERVFAIL, reason: reason.into() }
+    }
 }

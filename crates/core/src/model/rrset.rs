@@ -59,6 +59,11 @@ impl RrSet {
         self.borrowed().rdatas()
     }
 
+    /// As [`RrSetRef::lines`].
+    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        self.borrowed().lines()
+    }
+
     /// As [`RrSetRef::count`].
     pub fn count(&self) -> usize {
         self.borrowed().count()
@@ -103,6 +108,13 @@ impl<'a> RrSetRef<'a> {
     /// The rdatas in uncompressed wire form.
     pub fn rdatas(self) -> Rdatas<'a> {
         Rdatas { rest: self.data }
+    }
+
+    /// The records as people write them, without their owner: `TTL TYPE DATA`.
+    pub fn lines(self) -> impl Iterator<Item = String> + 'a {
+        let RrSetRef { ttl, rtype, .. } = self;
+        self.rdatas()
+            .map(move |rdata| format!("{ttl} {rtype} {}", rdata::Presentation { rtype, rdata }))
     }
 
     /// The rdata of the first record, the only one of types such as CNAME, DNAME and SOA.

@@ -23,21 +23,21 @@ pub fn derived(state: &State, request: &Request) -> Vec<Request> {
     };
     let mut by_zone: BTreeMap<Name, Vec<Operation>> = BTreeMap::new();
     let mut name = |owner: &Name, before: &Reversed, after: &Reversed| {
-        let rdata: Box<[u8]> = owner.as_wire().into();
-        let rtype = RecordType::PTR;
-        for (reverse, _) in before.iter().filter(|(reverse, _)| !after.contains_key(reverse)) {
-            let (owner, rdata) = (reverse.clone(), rdata.clone());
-            let removal = Operation::DeleteRecord { owner, rtype, rdata };
-            zone_of(state, reverse)
-                .into_iter()
-                .for_each(|zone| by_zone.entry(zone).or_default().push(removal.clone()));
-        }
-        for (reverse, ttl) in after.iter().filter(|(reverse, _)| !before.contains_key(reverse)) {
-            let (owner, ttl, rdata) = (reverse.clone(), *ttl, rdata.clone());
-            let addition = Operation::Add { owner, rtype, ttl, rdata };
-            zone_of(state, reverse)
-                .into_iter()
-                .for_each(|zone| by_zone.entry(zone).or_default().push(addition.clone()));
+        let (rtype, rdata) = (RecordType::PTR, || Box::from(owner.as_wire()));
+        let gone = before.keys().filter(|reverse| !after.contains_key(*reverse));
+        let removals = gone.map(|reverse| {
+            let owner = reverse.clone();
+            Operation::DeleteRecord { owner, rtype, rdata: rdata() }
+        });
+        let new = after.iter().filter(|(reverse, _)| !before.contains_key(*reverse));
+        let additions = new.map(|(reverse, ttl)| {
+            let owner = reverse.clone();
+            Operation::Add { owner, rtype, ttl: *ttl, rdata: rdata() }
+        });
+        for operation in removals.chain(additions) {
+            if let Some(zone) = zone_of(state, operation.owner()) {
+                by_zone.entry(zone).or_default().push(operation);
+            }
         }
     };
     match &request.action {
@@ -56,15 +56,9 @@ pub fn derived(state: &State, request: &Request) -> Vec<Request> {
         }
         _ => {}
     }
-    let of_zone = |(zone, operations)| Request {
-        id: request.id,
-        remember_until_seconds: request.remember_until_seconds,
-        who: request.who.clone(),
-        zone,
-        action: Action::Update { prerequisites: Vec::new(), operations },
-        entered_site: request.entered_site,
-        audit_commitment: request.audit_commitment,
-        audit: Vec::new(),
+    let of_zone = |(zone, operations)| {
+        let action = Action::Update { prerequisites: Vec::new(), operations };
+        Request { audit: Vec::new(), ..request.part(zone, action) }
     };
     by_zone.into_iter().map(of_zone).collect()
 }

@@ -3,7 +3,7 @@
 
 use super::fleet::{CARE_ZONE, COALESCE_MS, NAMES, PHONE_ZONE, REVERSE_ZONE};
 use super::indent;
-use super::story::{Story, expect, ms};
+use super::story::{Story, answered, expect, ms, replacement};
 use super::watch::{Found, answered_by};
 use crate::client::{Client, Response, Update};
 use crate::{Failure, Outcome, describe, print};
@@ -162,9 +162,7 @@ impl Story<'_> {
             answer => Err(Failure::finding(format!("{answer:?}"))),
         };
         let ((), times) = answered_by(self.fleet, &ALL, (&name, address), begun, resolve)?;
-        let times: Vec<_> =
-            times.iter().map(|(name, time)| format!("{name} {}", ms(*time))).collect();
-        print(format_args!("   answered after: {}", times.join(", ")))
+        print(answered(&times))
     }
 
     /// Sends a change of an address, and says which path it took.
@@ -195,6 +193,5 @@ fn named(label: &str, zone: &str) -> Result<Name, Failure> {
 }
 
 fn replace(key: &Arc<Key>, zone: &str, name: &Name, to: Ipv4Addr) -> Result<Update, Failure> {
-    let zone = zone.parse().map_err(Failure::finding)?;
-    Update::replace(key, &zone, name, RecordType::A, 60, &to.octets())
+    replacement(key, &zone.parse().map_err(Failure::finding)?, name, to)
 }

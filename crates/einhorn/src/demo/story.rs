@@ -1,12 +1,13 @@
 //! `einhorn demo --sites 3`: how three sites decide together, and what happens when one is lost.
 
 use super::fleet::{ALL_ZONE, Fleet, NAMES, await_that};
-use super::watch::{Found, Ledgers, answered_by, read_key};
+use super::watch::{Found, Ledgers, Times, answered_by, read_key};
 use super::{KEY_NAME, ZONE, answers, indent};
 use crate::client::{Client, Response, Update};
 use crate::{Failure, Outcome, print, serve, status};
 use einhorn_core::model::entry::NameChange;
 use einhorn_wire::message::Rcode;
+use einhorn_wire::tsig::Key;
 use einhorn_wire::{Name, RecordType};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
@@ -253,8 +254,7 @@ impl Story<'_> {
     }
 
     fn update(&self, zone: &Name, name: &Name, address: Ipv4Addr) -> Result<Update, Failure> {
-        let key = &self.fleet.key;
-        Update::replace(key, zone, name, RecordType::A, 60, &address.octets())
+        replacement(&self.fleet.key, zone, name, address)
     }
 
     fn send(
@@ -314,9 +314,7 @@ impl Story<'_> {
             None => format!("home {}", self.site_name(found.name.home.site)),
         };
         print(format_args!("   {}; {home}", self.decision(&found)))?;
-        let times: Vec<_> =
-            times.iter().map(|(name, time)| format!("{name} {}", ms(*time))).collect();
-        print(format_args!("   answered after: {}", times.join(", ")))?;
+        print(answered(&times))?;
         Ok(found)
     }
 
@@ -376,6 +374,22 @@ impl Story<'_> {
             muenchen.name,
         ))
     }
+}
+
+/// A signed replacement of the addresses of `name`.
+pub(super) fn replacement(
+    key: &Arc<Key>,
+    zone: &Name,
+    name: &Name,
+    address: Ipv4Addr,
+) -> Result<Update, Failure> {
+    Update::replace(key, zone, name, RecordType::A, 60, &address.octets())
+}
+
+/// When each site answered.
+pub(super) fn answered(times: &Times) -> String {
+    let times: Vec<_> = times.iter().map(|(name, time)| format!("{name} {}", ms(*time))).collect();
+    format!("   answered after: {}", times.join(", "))
 }
 
 pub(super) fn expect(response: &Response, wanted: Rcode) -> Outcome {
