@@ -20,6 +20,7 @@ mod coalesce;
 mod coordinate;
 mod copies;
 mod decide;
+mod endings;
 mod followers;
 mod forward;
 mod level;
@@ -147,6 +148,7 @@ pub struct Commit<R> {
     levels: level::Levels<R>,
     proof: proof::Proof,
     takeovers: takeover::Takeovers,
+    endings: endings::Endings,
     tombstones: tombstones::Tombstones,
 }
 
@@ -163,6 +165,7 @@ impl<R> Commit<R> {
         let mut commit = Commit {
             open: Open::new(Batch::starting_at(state.next_index())),
             durable: state.next_index(),
+            endings: endings::Endings::new(&state),
             registry: Arc::clone(&state.registry),
             state,
             agent,

@@ -17,8 +17,9 @@ use std::collections::BTreeMap;
 /// What the logs say that counts.
 #[derive(Default)]
 struct Counted {
-    /// The entry of each request.
-    requests: BTreeMap<RequestId, Position>,
+    /// The entries of each request: one in each incarnation of its zone at most, as a zone that is made
+    /// anew is another zone.
+    requests: BTreeMap<RequestId, BTreeMap<u32, Position>>,
     /// Changes of each name in each incarnation of its zone, by epoch and version.
     names: BTreeMap<(String, u32), BTreeMap<(u32, u64), Changed>>,
     leftovers: Vec<Position>,
@@ -98,12 +99,17 @@ impl World {
             for (_, site, at) in &operation.done {
                 // An operator's word may cut off what only the sites that are away had.
                 let was_vouched = self.counts.get("takeovers attested of three sites") > 0;
-                let stands = counted.requests.get(&operation.request.id) == Some(at);
+                let entries = counted.requests.get(&operation.request.id);
+                let stands = entries.is_some_and(|entries| entries.values().any(|of| of == at));
                 let set_back = self.set_back.get(&at.origin);
                 let may_be_lost = set_back.is_some_and(|length| at.index >= *length);
                 let is_left_over =
                     (level == Level::Local || was_vouched) && counted.leftovers.contains(at);
-                let is_excepted = is_left_over || (may_be_lost && level == Level::Local);
+                // All that had it were put back to before it.
+                let is_forgotten =
+                    self.forgotten.get(&at.origin).is_some_and(|end| at.index >= *end);
+                let is_excepted =
+                    is_left_over || is_forgotten || (may_be_lost && level == Level::Local);
                 if !stands && !is_excepted {
                     return Err(format!(
                         "operation {number}, acknowledged by s{site} as {at} at level {level}, is lost"
@@ -233,7 +239,8 @@ impl World {
 
 impl Counted {
     fn add(&mut self, at: Position, change: Change) -> Result<(), String> {
-        if let Some(before) = self.requests.insert(change.request, at) {
+        let entries = self.requests.entry(change.request).or_default();
+        if let Some(before) = entries.insert(change.incarnation, at) {
             return Err(format!("request {:?} is done in {before} and in {at}", change.request));
         }
         for name in change.names {

@@ -9,6 +9,7 @@ use einhorn_core::model::registry::{Failover, RegistryChange};
 use einhorn_core::model::request::{Action, Commitment, Identity, Outcome, Request, RequestId};
 use einhorn_core::model::settings::Settings;
 use einhorn_core::rules::zone::names_of_zone;
+use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, zonefile};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,8 +33,10 @@ const PASSING_MS: u64 = 1_500;
 pub(crate) struct Desk {
     /// How much of the setup is done.
     done: usize,
-    /// The request that is not answered yet: its id, the site, and when to ask again.
-    asked: Option<(RequestId, u64)>,
+    /// Until when the answer to what was asked is waited for.
+    asked: Option<u64>,
+    /// The request of the setup that is not done yet.
+    setup: Option<Request>,
     /// The sites that are to be taken over, and from when on.
     pub(crate) lost: BTreeMap<u16, u64>,
     /// Whether to suspend or resume a site.
@@ -109,29 +112,35 @@ impl World {
         }
         let commit = self.site(1).commit.as_ref();
         let is_registered = commit.is_some_and(|commit| !commit.state().registry.sites.is_empty());
-        let is_asked = self.desk.asked.is_some_and(|(_, until)| self.now < until);
+        let is_asked = self.desk.asked.is_some_and(|until| self.now < until);
         if !is_registered || is_asked {
             return Ok(());
         }
-        let (zone, action) = setup.swap_remove(self.desk.done);
-        let mut request = self.own_request(1, action);
-        request.zone = name(zone);
-        self.desk.asked = Some((request.id, self.now + 5_000));
+        let request = self.desk.setup.take().unwrap_or_else(|| {
+            let (zone, action) = setup.swap_remove(self.desk.done);
+            Request { zone: name(zone), ..self.own_request(1, action) }
+        });
+        self.desk.setup = Some(request.clone());
+        self.desk.asked = Some(self.now + 5_000);
         self.with(1, |commit, clock, out| commit.request(clock, request, DESK, out))
     }
 
     /// An operator is answered.
     pub(crate) fn desk_answered(&mut self, outcome: &Outcome) -> Result<(), String> {
-        let Outcome::Done { .. } = outcome else {
-            if self.is_chaos || self.desk.is_healing {
+        let is_setup = !self.is_chaos && !self.desk.is_healing;
+        match outcome {
+            Outcome::Done { .. } if is_setup => {
+                self.desk.setup = None;
                 self.desk.asked = None;
-                return Ok(());
+                self.desk.done += 1;
             }
-            return Err(format!("the setup fails: {outcome:?}"));
-        };
-        if !self.is_chaos {
-            self.desk.asked = None;
-            self.desk.done += 1;
+            Outcome::Done { .. } => {}
+            // Who is told that it may yet be done asks for the same again.
+            Outcome::Refused { rcode: Rcode::SERVFAIL, .. } => self.desk.asked = None,
+            Outcome::Refused { .. } if is_setup => {
+                return Err(format!("the setup fails: {outcome:?}"));
+            }
+            Outcome::Refused { .. } => self.desk.asked = None,
         }
         Ok(())
     }
@@ -194,12 +203,12 @@ impl World {
             self.desk.suspend = None;
             return Ok(());
         }
-        if self.desk.asked.is_some_and(|(_, until)| self.now < until) {
+        if self.desk.asked.is_some_and(|until| self.now < until) {
             return Ok(());
         }
         let change = RegistryChange::Suspend { site, is_suspended };
         let request = self.own_request(at, Action::Sites(change));
-        self.desk.asked = Some((request.id, self.now + 1_500));
+        self.desk.asked = Some(self.now + 1_500);
         self.note(|| format!("an operator at s{at} suspends s{site}: {is_suspended}"));
         self.with(at, |commit, clock, out| commit.request(clock, request, DESK, out))
     }

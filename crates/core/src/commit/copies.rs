@@ -10,7 +10,7 @@ use super::{Append, Batch, Commit, Cosignature, Output, Rebuild};
 use crate::ledger::{Checkpoint, Frontier, Hash, SignedCheckpoint, leaf_hash};
 use crate::link::Message;
 use crate::model::entry::{Assembler, Body};
-use crate::model::{FoldError, Origin};
+use crate::model::{FoldError, Origin, Position};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What a site holds of another one's log when it starts.
@@ -243,8 +243,10 @@ impl<R> Commit<R> {
         if is_own {
             self.open.batch.first_index = self.state.next_index();
         }
-        if let Body::Takeover { lost, .. } = entry.body {
+        if let Body::Takeover { lost, is_attested, .. } = entry.body {
             self.takeovers.note_folded();
+            let at = Position { origin, index: self.state.next_of(origin) - 1 };
+            self.endings.note_folded(lost, at, is_attested);
             if lost == self.state.origin {
                 return Err(Stop::Overtaken(self.why_not_append()));
             }
@@ -306,12 +308,11 @@ impl<R> Commit<R> {
         let Some(key) = self.state.registry.log_key(origin) else { return };
         // Whoever sends it: the log's signature counts. What does not verify says nothing.
         let Some(signed) = self.signatures.checkpoint(note, key) else { return };
-        let is_frozen = self.is_frozen(origin) && !has(Bug::EndorserCosigns);
         let copy = self.copies.get_mut(origin);
         let size = signed.checkpoint.size;
         // After a restart it is said again what was cosigned before.
         let is_new = size > copy.cosigned || (size == copy.cosigned && copy.said.is_none());
-        if is_frozen || !is_new {
+        if !is_new {
             return;
         }
         let smaller = |known: &SignedCheckpoint| known.checkpoint.size < size;
@@ -323,6 +324,13 @@ impl<R> Commit<R> {
             copy.newest = Some(signed);
         }
         self.cosign(now_ms, origin, out);
+    }
+
+    /// Cosigns what it can: what an endorsement kept it from, which does not bind any more.
+    pub(super) fn cosign_again(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        let waiting = self.copies.iter().filter(|(_, copy)| copy.checkpoint.is_some());
+        let waiting: Vec<Origin> = waiting.map(|(origin, _)| origin).collect();
+        waiting.into_iter().for_each(|origin| self.cosign(now_ms, origin, out));
     }
 
     /// Cosigns the newest checkpoint of a log, if everything that it covers is here.

@@ -130,6 +130,7 @@ impl<R> Commit<R> {
                 (peer.waiting, peer.oldest_ms) = (waiting, oldest_ms);
                 self.prove(now_ms, site, out);
                 self.choose_sources(out);
+                self.tell_endings(site, out);
             }
             Message::Follow { origin, from } => self.follow(site, origin, from, out),
             Message::Entries { origin, first, entries } => {
@@ -158,6 +159,7 @@ impl<R> Commit<R> {
             Message::Propose { lost, successor, round } => {
                 self.proposed(now_ms, site, Proposal { lost, successor, round }, out);
             }
+            Message::Ended { origin, end } => self.told_of_end(origin, end, out),
             Message::Fork { origin, size } => self.forked(site, origin, size, out),
             Message::Prepare { transaction, seen, is_exact, requests } => {
                 let until_ms = now_ms + self.deadline_ms;
@@ -201,6 +203,7 @@ impl<R> Commit<R> {
             self.return_tombstones(now_ms);
             self.recover_transactions(now_ms, out);
             self.copies.close_gaps();
+            self.cosign_again(now_ms, out);
             self.choose_sources(out);
         }
         self.watch_coordinated(now_ms, out);

@@ -183,7 +183,8 @@ impl<R> Commit<R> {
     fn endorsed(&self, lost: Origin) -> Option<Endorsed> {
         let own = self.state.origin.site;
         let of_ours = self.state.endorsements(lost).filter(|(endorser, _)| endorser.site == own);
-        of_ours.map(|(_, endorsed)| endorsed).filter(|by| self.state.binds(lost, *by)).last()
+        let binds = |by: &Endorsed| self.state.binds(lost, *by) && !self.has_ended(lost, *by);
+        of_ours.map(|(_, endorsed)| endorsed).filter(binds).last()
     }
 
     /// What this site held of a log when it vouched that it is lost, if it did.
@@ -360,6 +361,7 @@ impl<R> Commit<R> {
         self.takeovers.wanted.remove(&lost);
         let body = Body::Takeover { lost, end, endorsers, is_attested };
         let index = self.stage(now_ms, body, &[]);
+        self.endings.note_folded(lost, Position { origin: own, index }, is_attested);
         self.open.is_urgent = true;
         if !is_attested {
             self.takeovers.unconfirmed = Some(Position { origin: own, index });
