@@ -15,6 +15,7 @@
 
 mod batch;
 pub mod bug;
+mod causal;
 mod clock;
 mod coalesce;
 mod coordinate;
@@ -23,6 +24,7 @@ mod decide;
 mod endings;
 mod followers;
 mod forward;
+mod leases;
 mod level;
 mod output;
 mod peers;
@@ -43,7 +45,7 @@ pub use batch::{Append, Batch};
 pub use copies::CopyStart;
 pub use output::{Cosignature, Output};
 pub use report::{CopyReport, PeerReport, Report, ReviewReport};
-pub use setup::{DEADLINE_MS, Setup};
+pub use setup::{DEADLINE_MS, Setup, Waits};
 pub use signatures::{Keys, Signatures};
 pub use start::Begin;
 
@@ -149,6 +151,7 @@ pub struct Commit<R> {
     proof: proof::Proof,
     takeovers: takeover::Takeovers,
     endings: endings::Endings,
+    leases: leases::Leases,
     tombstones: tombstones::Tombstones,
 }
 
@@ -166,6 +169,7 @@ impl<R> Commit<R> {
             open: Open::new(Batch::starting_at(state.next_index())),
             durable: state.next_index(),
             endings: endings::Endings::new(&state),
+            leases: leases::Leases::new(setup.waits.lease_grace_ms, &state),
             registry: Arc::clone(&state.registry),
             state,
             agent,
@@ -190,7 +194,7 @@ impl<R> Commit<R> {
             levels: level::Levels::new(setup.cosigned),
             proof: proof::Proof::new(must_prove),
             takeovers: takeover::Takeovers::wanting(setup.take_over),
-            tombstones: tombstones::Tombstones::default(),
+            tombstones: tombstones::Tombstones::new(setup.waits),
         };
         commit.note_all_unpublished(0);
         commit
@@ -375,6 +379,7 @@ impl<R> Commit<R> {
             // The entry was made from this very state.
             unreachable!("an entry does not follow from the state it was made from: {error}");
         }
+        self.note_leases(&entry);
         self.note_unpublished(now_ms);
         self.state.next_index() - 1
     }

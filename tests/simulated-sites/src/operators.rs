@@ -7,7 +7,8 @@ use crate::world::{Event, World};
 use einhorn_core::model::entry::Body;
 use einhorn_core::model::registry::{Failover, RegistryChange};
 use einhorn_core::model::request::{Action, Commitment, Identity, Outcome, Request, RequestId};
-use einhorn_core::model::settings::Settings;
+use einhorn_core::model::review::Choice;
+use einhorn_core::model::settings::{Contested, Reverse, Settings};
 use einhorn_core::rules::zone::names_of_zone;
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, zonefile};
@@ -22,9 +23,13 @@ pub(crate) const DESK: u64 = u64::MAX - 1;
 const LOOK_MS: u64 = 100;
 
 /// The zones.
-pub(crate) const ZONES: [&str; 3] = ["a.test.", "b.test.", "c.test."];
+pub(crate) const ZONES: [&str; 4] = ["a.test.", "b.test.", "c.test.", REVERSE];
+/// Where the reverse records of all addresses that clients have are.
+pub(crate) const REVERSE: &str = "0.0.in-addr.arpa.";
 /// The one that comes and goes.
 pub(crate) const PASSING: usize = 2;
+/// How long changes of flapping names are held, in milliseconds.
+const COALESCE_MS: u16 = 150;
 /// How often it does, about, in milliseconds.
 const PASSING_MS: u64 = 1_500;
 
@@ -83,7 +88,15 @@ impl World {
             setup.push((ZONES[0], Action::Sites(change)));
         }
         for (zone, level) in ZONES.into_iter().zip(self.plan.levels) {
-            let settings = Settings { level, ..Settings::default() };
+            let is_reviewed = self.plan.reviews && zone == ZONES[0];
+            let contested = if is_reviewed { Contested::Review } else { Contested::default() };
+            let coalesce_ms = if self.plan.coalesces { COALESCE_MS } else { 0 };
+            let reverse = match self.plan.reverse && [ZONES[0], ZONES[1]].contains(&zone) {
+                true => Reverse::Auto,
+                false => Reverse::default(),
+            };
+            let settings =
+                Settings { level, contested, coalesce_ms, reverse, ..Settings::default() };
             setup.push((zone, Action::Configure(settings)));
         }
         if self.plan.failover == Failovers::Auto {
@@ -102,6 +115,7 @@ impl World {
             }
             self.suspend()?;
             self.pass_zone()?;
+            self.resolve()?;
             self.bring_back();
             return self.take_over();
         }
@@ -186,6 +200,23 @@ impl World {
         let mut sites = commits.flat_map(|commit| commit.state().registry.sites.iter());
         let suspended = sites.find(|(_, site)| site.is_suspended).map(|(number, _)| *number);
         self.desk.suspend = suspended.map(|site| (site, false));
+    }
+
+    /// Decides on something that waits for that, somewhere.
+    fn resolve(&mut self) -> Result<(), String> {
+        let at = 1 + self.random.below(self.plan.sites.into()) as u16;
+        let is_there = self.is_running(at) && self.site(at).paused_until <= self.now;
+        if !self.plan.reviews || !is_there || !self.random.one_in(3) {
+            return Ok(());
+        }
+        let choice = Choice::ALL[self.random.below(Choice::ALL.len() as u64) as usize];
+        let reviews =
+            self.site(at).commit.as_ref().map_or_else(Vec::new, |commit| commit.reviews());
+        let Some(review) = reviews.first() else { return Ok(()) };
+        let mut request = self.own_request(at, review.resolution(choice));
+        request.zone = review.open.review.change.zone.clone();
+        self.note(|| format!("an operator at s{at} decides on {}: {choice}", review.at));
+        self.with(at, |commit, clock, out| commit.request(clock, request, DESK, out))
     }
 
     /// Suspends a site or resumes it.

@@ -3,6 +3,7 @@
 use crate::disk::DiskFault;
 use crate::keys::{card, site_name};
 use crate::operators::REGISTER;
+use crate::reversed::lacks_reverse;
 use crate::world::{BEGIN_MS, Event, World};
 use einhorn_core::commit::{Append, Cosignature};
 use einhorn_core::ledger::Checkpoint;
@@ -191,6 +192,10 @@ impl World {
         let site = self.site(number);
         site.zones = zones.clone();
         let moved = site.seen.publish(&zones, &steps);
+        let is_lacking = self.plan.reverse.then(|| lacks_reverse(&zones)).flatten();
+        if let Some(lacking) = is_lacking.filter(|_| !self.has_lost_tails()) {
+            return Err(format!("s{number} shows {lacking}"));
+        }
         for zone in moved.map_err(|error| format!("s{number}: {error}"))? {
             self.check_joint(number, zone)?;
             let (root, serial) = (zone.at_serial().state_root(), zone.serial);

@@ -101,7 +101,7 @@ impl World {
             .map(|number| {
                 let skew_ms = random.below(4_000) as i64 - 2_000;
                 let must_prove = plan.restores || random.one_in(3);
-                Site::new(number, skew_ms, must_prove, signing.clone())
+                Site::new(number, skew_ms, must_prove, plan.waits(), signing.clone())
             })
             .collect();
         World {

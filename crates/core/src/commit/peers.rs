@@ -190,6 +190,7 @@ impl<R> Commit<R> {
         self.see_clock(now_ms);
         self.peers.started_ms.get_or_insert(now_ms);
         self.begin_if_proven(now_ms);
+        self.end_leases(now_ms, out);
         self.give_up_forwarded(now_ms, out);
         self.give_up_levels(now_ms, out);
         self.release_due(now_ms, out);
@@ -203,6 +204,7 @@ impl<R> Commit<R> {
             self.return_tombstones(now_ms);
             self.recover_transactions(now_ms, out);
             self.copies.close_gaps();
+            self.take_arrived(now_ms, out);
             self.cosign_again(now_ms, out);
             self.choose_sources(out);
         }
@@ -224,6 +226,7 @@ impl<R> Commit<R> {
             self.levels.next_deadline_ms(),
             self.coordination.next_wake_ms(),
             self.held.next_wake_ms(),
+            self.leases.next_wake_ms(),
         ];
         point.into_iter().chain(begin).chain(state).chain(waits.into_iter().flatten()).min()
     }

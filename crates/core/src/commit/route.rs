@@ -47,7 +47,7 @@ pub(super) fn route(state: &State, request: &Request, derived: &[Request]) -> Ro
 /// The names that a request reads or writes, as far as it says them.
 pub(super) fn names(request: &Request) -> impl Iterator<Item = &Name> {
     let (prerequisites, operations, planned) = match &request.action {
-        Action::Update { prerequisites, operations } => {
+        Action::Update { prerequisites, operations, .. } => {
             (&prerequisites[..], &operations[..], &[][..])
         }
         Action::Replace { names, .. } => (&[][..], &[][..], &names[..]),
@@ -69,7 +69,7 @@ impl Homes<'_> {
     /// Those of the names that a request reads or writes.
     fn of(&mut self, request: &Request, zone: &Zone) {
         match &request.action {
-            Action::Update { prerequisites, operations } => {
+            Action::Update { prerequisites, operations, .. } => {
                 operations.iter().map(Operation::owner).for_each(|name| self.name(zone, name));
                 let read = prerequisites.iter().map(Prerequisite::name);
                 read.for_each(|name| self.name(zone, name));
@@ -82,7 +82,7 @@ impl Homes<'_> {
                     ReplaceReason::Review { review, .. } if names.is_empty() => {
                         self.add(self.state.in_charge(review.origin));
                     }
-                    ReplaceReason::Review { .. } => {}
+                    ReplaceReason::Review { .. } | ReplaceReason::Expiry => {}
                     _ => self.add(self.state.home_of_zone(zone)),
                 }
                 if !matches!(reason, ReplaceReason::Transfer { .. }) {

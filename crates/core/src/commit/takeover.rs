@@ -208,6 +208,7 @@ impl<R> Commit<R> {
         let copy = self.copies.get_mut(lost);
         let held = copy.next;
         copy.source = None;
+        copy.arrived.forget_behind();
         self.stage(now_ms, Body::Endorsement { lost, successor, round, held }, &[]);
     }
 
@@ -280,6 +281,7 @@ impl<R> Commit<R> {
     pub(super) fn watch_takeovers(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
         if std::mem::take(&mut self.takeovers.is_folded) {
             self.note_all_unpublished(now_ms);
+            self.look_at_all_leases(now_ms);
             self.choose_sources(out);
             self.reroute(now_ms, out);
         }
@@ -367,6 +369,7 @@ impl<R> Commit<R> {
             self.takeovers.unconfirmed = Some(Position { origin: own, index });
         }
         self.note_all_unpublished(now_ms);
+        self.look_at_all_leases(now_ms);
         self.reroute(now_ms, out);
     }
 

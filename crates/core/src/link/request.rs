@@ -11,6 +11,7 @@ use crate::model::request::{
 use crate::model::review::Choice;
 use crate::model::settings::Settings;
 use einhorn_wire::RecordType;
+use einhorn_wire::edns::UpdateLease;
 
 pub(super) fn put_request(put: &mut Put<'_>, request: &Request) {
     put.bytes(&request.id.0);
@@ -38,12 +39,16 @@ pub(super) fn take_request(take: &mut Take<'_>) -> Result<Request, Malformed> {
 
 fn put_action(put: &mut Put<'_>, action: &Action) {
     match action {
-        Action::Update { prerequisites, operations } => {
+        Action::Update { prerequisites, operations, lease } => {
             put.u8(1);
             put.count(prerequisites.len());
             prerequisites.iter().for_each(|prerequisite| put_prerequisite(put, prerequisite));
             put.count(operations.len());
             operations.iter().for_each(|operation| put_operation(put, operation));
+            put.option(*lease, |put, lease| {
+                put.u32(lease.record_seconds);
+                put.option(lease.key_seconds, Put::u32);
+            });
         }
         Action::LoadZone { names, source } => {
             put.u8(2);
@@ -65,6 +70,7 @@ fn put_action(put: &mut Put<'_>, action: &Action) {
                     put.u8(2);
                     put.bytes(source);
                 }
+                ReplaceReason::Expiry => put.u8(5),
                 ReplaceReason::Review { review, choice } => {
                     put.u8(4);
                     put.position(*review);
@@ -100,6 +106,10 @@ fn take_action(take: &mut Take<'_>) -> Result<Action, Malformed> {
         1 => Action::Update {
             prerequisites: take.list(2, take_prerequisite)?,
             operations: take.list(2, take_operation)?,
+            lease: take.option(|take| {
+                let record_seconds = take.u32()?;
+                Ok(UpdateLease { record_seconds, key_seconds: take.option(Take::u32)? })
+            })?,
         },
         2 => Action::LoadZone {
             names: take.list(5, |take| Ok((take.name()?, take.rrsets()?)))?,
@@ -115,6 +125,7 @@ fn take_action(take: &mut Take<'_>) -> Result<Action, Malformed> {
                     choice: Choice::from_code(take.u8()?)
                         .ok_or(Malformed("choice in a request"))?,
                 },
+                5 => ReplaceReason::Expiry,
                 _ => return Err(Malformed("reason in a request")),
             },
             names: take.list(13, |take| {

@@ -4,6 +4,7 @@ use super::registry::RegistryChange;
 use super::review::Choice;
 use super::settings::Settings;
 use super::{Position, RrSet};
+use einhorn_wire::edns::UpdateLease;
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, RecordType};
 use std::net::IpAddr;
@@ -142,6 +143,8 @@ pub enum Action {
         prerequisites: Vec<Prerequisite>,
         /// Changes, done in order.
         operations: Vec<Operation>,
+        /// How long the records that it adds stay; `None` for good.
+        lease: Option<UpdateLease>,
     },
     /// Create the zone with this content; it must not exist yet, or be empty.
     LoadZone {
@@ -189,6 +192,8 @@ pub enum ReplaceReason {
         /// SHA-256 of the zone file.
         source: [u8; 32],
     },
+    /// Leases of records have ended.
+    Expiry,
     /// A person has decided on a change that waited for that.
     Review {
         /// Where it was put into the queue.
@@ -209,7 +214,10 @@ impl ReplaceReason {
     /// Whether each home may do its part of it. What restores a zone's earlier content is checked
     /// against the whole.
     pub fn is_divisible(&self) -> bool {
-        matches!(self, ReplaceReason::Reload { .. } | ReplaceReason::Review { .. })
+        matches!(
+            self,
+            ReplaceReason::Reload { .. } | ReplaceReason::Review { .. } | ReplaceReason::Expiry
+        )
     }
 }
 

@@ -26,7 +26,7 @@ use super::{Effects, NameRecord, Origin, Registry, State, Zone};
 use crate::commit::bug::{Bug, has};
 use std::sync::Arc;
 
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 
 /// Writes `state`.
 pub fn encode(state: &State) -> Vec<u8> {
