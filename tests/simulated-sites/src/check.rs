@@ -4,7 +4,6 @@
 use crate::clients::owner_text;
 use crate::disk::{Stored, entries, entry_at};
 use crate::operators::{PASSING, ZONES, name};
-use crate::run::QUIET_MS;
 use crate::world::World;
 use einhorn_core::commit::start::{ended, find_takeover};
 use einhorn_core::model::entry::{Body, Cause, Change, Entry, NameChange};
@@ -202,8 +201,8 @@ impl World {
 
     /// All sites have the same, and nobody waits.
     fn check_converged(&mut self) -> Result<(), String> {
-        let situation = self.situation();
-        let wrong = |what: String| Err(format!("{what}, after {QUIET_MS} ms in peace{situation}"));
+        let (situation, quiet_ms) = (self.situation(), self.plan.quiet_ms());
+        let wrong = |what: String| Err(format!("{what}, after {quiet_ms} ms in peace{situation}"));
         let now = self.now;
         let mut first: Option<(u16, Vec<String>)> = None;
         let earliest = self.sites.iter().map(|site| site.clock(now)).min().unwrap_or(now);

@@ -275,7 +275,10 @@ impl World {
         }
         let asked = &self.operations[operation].request;
         self.counts.add("acknowledged with later ones", u64::from(stands_for));
-        let asked = Some(asked).filter(|_| !stands_for);
+        // What was held for a person may have been made since by that decision.
+        let is_reviewed = self.plan.reviews && self.operations[operation].zone == 0;
+        let is_whole = !stands_for && !is_reviewed;
+        let asked = Some(asked).filter(|_| is_whole);
         if let Some(missing) = asked.and_then(|asked| not_done(asked, changes)) {
             return Err(format!(
                 "s{number} acknowledges operation {operation} as {at}, without what was asked for {missing}"

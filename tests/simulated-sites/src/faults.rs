@@ -163,6 +163,8 @@ impl World {
             Fault::Pause { site, for_ms } if self.is_running(site) => {
                 let until = self.now + for_ms;
                 let here = self.site(site);
+                // What was put off is put off until then.
+                let until = until.max(here.paused_until);
                 here.paused_until = until;
                 here.disturbed = until;
                 self.silence(site, for_ms);

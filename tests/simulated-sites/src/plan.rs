@@ -120,6 +120,12 @@ impl Plan {
         plan
     }
 
+    /// How long the world is left in peace at the end, in milliseconds: longer where leases and tombstones
+    /// end by clocks that were set.
+    pub(crate) fn quiet_ms(&self) -> u64 {
+        if self.leases || self.tombstones { 24_000 } else { 12_000 }
+    }
+
     /// How long things wait that take hours elsewhere.
     pub(crate) fn waits(&self) -> Waits {
         let waits = Waits { lease_grace_ms: 1_500, ..Waits::default() };

@@ -12,8 +12,6 @@ use einhorn_core::model::request::Action;
 use einhorn_core::model::{Origin, Publication};
 use std::sync::Arc;
 
-/// How long the world is left in peace at the end, in milliseconds.
-pub(crate) const QUIET_MS: u64 = 12_000;
 /// How long the sites may take to find each other at the beginning.
 const SETUP_MS: u64 = 30_000;
 
@@ -41,7 +39,7 @@ impl World {
         }
         self.go_on_until(end)?;
         self.heal()?;
-        self.go_on_until(self.now + QUIET_MS)?;
+        self.go_on_until(self.now + self.plan.quiet_ms())?;
         self.check_all()
     }
 

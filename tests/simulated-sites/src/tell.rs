@@ -47,7 +47,8 @@ fn tell(entry: &Entry) -> Vec<String> {
         let text = |name: &NameChange| {
             let after: Vec<_> = name.after.iter().flat_map(|set| set.lines()).collect();
             let (owner, home, rank) = (&name.owner, name.home, (name.epoch, name.version));
-            format!("{owner} {rank:?} home {home} {after:?}")
+            let previous = name.previous.map_or_else(String::new, |at| format!(" after {at}"));
+            format!("{owner} {rank:?} home {home}{previous} {after:?}")
         };
         let words: Vec<_> = names.map(text).collect();
         format!("{:?} {:?} [{}]", change.request, change.cause, words.join("; "))

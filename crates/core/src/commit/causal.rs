@@ -111,12 +111,14 @@ impl<R> Commit<R> {
             return Ok(false);
         }
         if let Some(waits) = copy.arrived.waits.take() {
-            if self.is_folded(waits.needs) || now_ms >= waits.since_ms + WAIT_MS_MAX {
-                self.take_copied(now_ms, origin, &waits.octets, Some(waits.entry))?;
-                return Ok(true);
+            let is_over = now_ms >= waits.since_ms + WAIT_MS_MAX;
+            if !is_over && let Some(needs) = self.still_needs(origin, &waits) {
+                self.copies.get_mut(origin).arrived.waits = Some(Waits { needs, ..waits });
+                return Ok(false);
             }
-            self.copies.get_mut(origin).arrived.waits = Some(waits);
-            return Ok(false);
+            return self
+                .take_copied(now_ms, origin, &waits.octets, Some(waits.entry))
+                .map(|()| true);
         }
         let Some(octets) = copy.arrived.pop() else { return Ok(false) };
         let entry = self.assemble(origin, &octets)?;
@@ -130,9 +132,19 @@ impl<R> Commit<R> {
         }
     }
 
+    /// What an entry waits for now.
+    fn still_needs(&self, origin: Origin, waits: &Waits) -> Option<Position> {
+        if self.is_folded(waits.needs) {
+            self.needs(origin, &waits.entry)
+        } else {
+            Some(waits.needs)
+        }
+    }
+
     /// The first entry that this one builds upon and that is not here.
     fn needs(&self, origin: Origin, entry: &Entry) -> Option<Position> {
-        let before = entry.body.names().filter_map(|name| name.previous);
+        let names = entry.body.all_changes().iter().flat_map(|change| &change.names);
+        let before = names.filter_map(|name| name.previous);
         let mut others = before.filter(|before| before.origin != origin);
         others.find(|before| !self.is_folded(*before))
     }

@@ -4,7 +4,8 @@
 //! site that it endorsed was itself taken over, and that is written in the very log that it does not
 //! follow. So each site tells the others of takeovers whose entries they lack. An endorsement whose
 //! successor has ended without having gone on for the lost log binds nobody ([`State::binds`]
-//! says the same once the takeover is folded).
+//! says the same once the takeover is folded), nor does one that stands behind the end of the
+//! endorser's own log.
 //!
 //! [`State::binds`]: crate::model::State::binds
 
@@ -72,11 +73,13 @@ impl<R> Commit<R> {
         }
     }
 
-    /// Whether an endorsement does not bind any more, as its successor has ended, and nothing that
-    /// counts of its log goes on for `lost`.
-    pub(super) fn has_ended(&self, lost: Origin, endorsed: Endorsed) -> bool {
-        let end = self.endings.told.get(&endorsed.successor);
+    /// Whether an endorsement does not bind any more: as its successor has ended, and nothing that
+    /// counts of its log goes on for `lost`, or as the endorsement does not count itself.
+    pub(super) fn has_ended(&self, lost: Origin, endorser: Origin, endorsed: Endorsed) -> bool {
+        let end = |log| self.endings.told.get(&log).copied();
         let is_open = self.state.log(lost).is_none_or(|log| log.closed.is_none());
-        is_open && end.is_some_and(|end| self.state.next_of(endorsed.successor) >= *end)
+        let successor = endorsed.successor;
+        end(endorser).is_some_and(|end| endorsed.index >= end)
+            || is_open && end(successor).is_some_and(|end| self.state.next_of(successor) >= end)
     }
 }

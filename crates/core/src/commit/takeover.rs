@@ -183,8 +183,10 @@ impl<R> Commit<R> {
     fn endorsed(&self, lost: Origin) -> Option<Endorsed> {
         let own = self.state.origin.site;
         let of_ours = self.state.endorsements(lost).filter(|(endorser, _)| endorser.site == own);
-        let binds = |by: &Endorsed| self.state.binds(lost, *by) && !self.has_ended(lost, *by);
-        of_ours.map(|(_, endorsed)| endorsed).filter(binds).last()
+        let binds = |(endorser, by): &(Origin, Endorsed)| {
+            self.state.binds(lost, *by) && !self.has_ended(lost, *endorser, *by)
+        };
+        of_ours.filter(binds).map(|(_, endorsed)| endorsed).last()
     }
 
     /// What this site held of a log when it vouched that it is lost, if it did.

@@ -5,7 +5,7 @@
 //! to; list of logs (origin, text, u64 next index, u64 last time, option of u64 end and origin of
 //! the successor, option of the last map root (u64
 //! entries, u64 names, 32 octets, u64 time)); octets of the registry; list of
-//! endorsements (origin lost, origin endorser, origin successor, u32 round, u64 held); list of
+//! endorsements (origin lost, origin endorser, origin successor, u32 round, u64 held, u64 index); list of
 //! withdrawals (two origins, u32 round); list of positions of leftovers; octets of the
 //! transactions under way; octets of the open reviews; list of removed zones (name, u32 incarnation); list of zones; u64 latest second until which forgotten requests were remembered; list of remembered
 //! requests (16 octets id, u64 until, position).
@@ -77,6 +77,7 @@ fn put_head(put: &mut Put<'_>, state: &State) {
         put.origin(endorsed.successor);
         put.u32(endorsed.round);
         put.u64(endorsed.held);
+        put.u64(endorsed.index);
     }
     put.count(state.withdrawn.len());
     for ((lost, successor), round) in &state.withdrawn {
@@ -343,7 +344,7 @@ fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<usize, Malformed>
     let endorsements = take_list(take, |take| {
         let key = (take.origin()?, take.origin()?);
         let (successor, round) = (take.origin()?, take.u32()?);
-        Ok((key, Endorsed { successor, round, held: take.u64()? }))
+        Ok((key, Endorsed { successor, round, held: take.u64()?, index: take.u64()? }))
     })?;
     state.endorsements = endorsements.into_iter().collect();
     let withdrawn = take_list(take, |take| Ok(((take.origin()?, take.origin()?), take.u32()?)))?;
