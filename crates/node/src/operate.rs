@@ -92,6 +92,7 @@ impl Control for Operator {
             Command::Site(command) => self.site(command),
             Command::Status => self.status(&self.site),
             Command::Review(command) => self.review(command),
+            Command::EndLeases => self.end_leases(),
             Command::NotifyZone { zone } => named(&zone)
                 .and_then(|zone| self.ask_keeper(|reply| Question::Notify(zone, reply))?)
                 .and_then(done),

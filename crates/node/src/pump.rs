@@ -53,6 +53,8 @@ pub(crate) enum Inquiry {
         /// Takes why not, if so.
         reply: Sender<Result<(), String>>,
     },
+    /// Let leases end that are held since so many end at once.
+    EndLeases,
     /// Other logs are cosigned with this key from now on.
     Mirror(Box<SignerKey>),
     /// An operator vouches that this data is the newest there is of it.
@@ -232,6 +234,7 @@ impl Pump {
                 _ = reply.send(self.commit.fail_over(now_ms(), site, is_attested, out));
             }
             Inquiry::Mirror(key) => self.commit.set_mirror(*key),
+            Inquiry::EndLeases => self.commit.let_leases_end(),
             Inquiry::Vouch => self.commit.vouch(now_ms(), out),
             Inquiry::MapRoot { at, names, root } => {
                 self.commit.log_map_root(now_ms(), at, names, root);

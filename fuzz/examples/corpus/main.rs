@@ -322,7 +322,7 @@ fn actions() -> Result<Vec<(&'static str, Action)>, Box<dyn Error>> {
         ..Settings::default()
     };
     Ok(vec![
-        ("update", Action::Update { prerequisites, operations }),
+        ("update", Action::Update { prerequisites, operations, lease: None }),
         ("load", Action::LoadZone { names: vec![(owner, vec![set])], source: [9; 32] }),
         ("replace", Action::Replace { reason, names }),
         ("remove", Action::RemoveZone),

@@ -184,7 +184,7 @@ fn a_catalog_lists_what_settings_say_and_reads_back() {
     assert_eq!(members(&site), Ok(Vec::new()));
     let listing =
         |site: &Site| catalog::listing(site.zones.get(&catalog).expect("the catalog"), &site.zones);
-    let update = |operations| Action::Update { prerequisites: Vec::new(), operations };
+    let update = |operations| Action::Update { prerequisites: Vec::new(), operations, lease: None };
     site.run(&[in_catalog(4, update(listing(&site)))]);
     assert_eq!(members(&site), Ok(vec![zone_name]));
     assert!(listing(&site).is_empty());
