@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::agent::{Path, Reason, Rules};
+use crate::model::Effects;
 use crate::model::entry::{Assembler, Cause};
 use crate::model::request::{Action, Commitment, Identity, Operation, Prerequisite, RequestId};
 use crate::model::{RrSetRef, Step, Zones, snapshot};

@@ -2,6 +2,7 @@
 
 use super::tests::{ORIGIN, Site, done, load, name, rcode, request, set_a};
 use super::*;
+use crate::model::Effects;
 use crate::model::StepKind;
 use crate::model::entry::Cause;
 use crate::model::request::{Action, PlannedName, ReplaceReason, RequestId};
