@@ -1,5 +1,9 @@
 //! `einhorn bridge`.
 
+mod apply;
+mod node;
+mod source;
+
 use crate::{Failure, Outcome, print};
 use einhorn_bridge::codec::{Format, Layout, Options, Refusal, UnknownFormat};
 use einhorn_bridge::convert::Conversion;
@@ -19,6 +23,12 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 pub(crate) enum Command {
     /// Turn a file of host records into another format, and say what was odd and what is lost.
     Convert(ConvertArguments),
+    /// Show what a file of a source would change on the running node, and the hash that confirms it.
+    Plan(apply::PlanArguments),
+    /// Apply a file of a source.
+    Apply(apply::ApplyArguments),
+    /// How the last apply of a source went, and what waits.
+    Report(apply::ReportArguments),
 }
 
 /// Arguments of `einhorn bridge convert`.
@@ -57,6 +67,9 @@ pub(crate) struct ConvertArguments {
 pub(crate) fn run(command: Command) -> Outcome {
     match command {
         Command::Convert(arguments) => convert(&arguments),
+        Command::Plan(arguments) => apply::plan(&arguments),
+        Command::Apply(arguments) => apply::apply(&arguments),
+        Command::Report(arguments) => apply::report(&arguments),
     }
 }
 

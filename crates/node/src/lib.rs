@@ -28,6 +28,7 @@ mod renew;
 mod reviews;
 mod sealing;
 mod sites;
+mod sources;
 mod start;
 mod witnessing;
 mod zones;

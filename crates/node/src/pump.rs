@@ -8,9 +8,10 @@ use crate::links::{Heard, LinkSide};
 use crate::recover::log_id;
 use crate::sealing::{Task, Wakes};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+pub(crate) use einhorn_core::commit::SourceReport;
 use einhorn_core::commit::{Append, Batch, Commit, Output, Report, ReviewReport};
 use einhorn_core::ledger::{SignedCheckpoint, SignerKey};
-use einhorn_core::model::request::Outcome;
+use einhorn_core::model::request::{Outcome, RequestId};
 use einhorn_core::model::{Origin, Registry, snapshot};
 use einhorn_ingress::reply::Reply;
 use einhorn_ingress::{Crowd, Ingress, Outbox, Submission, now_ms};
@@ -44,6 +45,14 @@ pub(crate) enum Inquiry {
     Report(Sender<Report>),
     /// The changes that wait for a person.
     Reviews(Sender<Vec<ReviewReport>>),
+    /// What is known of a source of the legacy bridge.
+    Source {
+        /// Its name.
+        name: String,
+        /// Requests that may have been done.
+        ids: Vec<RequestId>,
+        reply: Sender<SourceReport>,
+    },
     /// Take over from a site.
     FailOver {
         /// The site.
@@ -228,6 +237,9 @@ impl Pump {
         match inquiry {
             Inquiry::Report(reply) => _ = reply.send(self.commit.report(now_ms())),
             Inquiry::Reviews(reply) => _ = reply.send(self.commit.reviews()),
+            Inquiry::Source { name, ids, reply } => {
+                _ = reply.send(self.commit.source(&name, &ids));
+            }
             Inquiry::FailOver { site, is_attested, reply } => {
                 _ = reply.send(self.commit.fail_over(now_ms(), site, is_attested, out));
             }

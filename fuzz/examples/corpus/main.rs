@@ -312,7 +312,7 @@ fn actions() -> Result<Vec<(&'static str, Action)>, Box<dyn Error>> {
         Operation::DeleteRecord { owner: owner.clone(), rtype, rdata: rdata.clone() },
         Operation::Add { owner: owner.clone(), rtype, ttl: 60, rdata },
     ];
-    let names = vec![PlannedName { owner: owner.clone(), version: 2, after: vec![set.clone()] }];
+    let names = vec![PlannedName { owner: owner.clone(), version: 2, epoch: None, after: vec![set.clone()] }];
     let reason = ReplaceReason::Transfer { from: Some(1), to: 2 };
     let settings = Settings {
         level: Level::Majority,

@@ -1,0 +1,1 @@
+//! Sources on a node that is a commit in memory.
