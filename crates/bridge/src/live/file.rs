@@ -6,6 +6,7 @@ use crate::item::{Item, Quirk, Sink};
 use crate::merge::{Builder, Duplicate, State};
 use crate::record::{Key, Kind, Place, Raw};
 use crate::report::QuarantinedEntry;
+use crate::text::Text;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -44,8 +45,9 @@ pub struct Reader<'b> {
 }
 
 struct Found<'b> {
+    base: &'b State,
     builder: Builder<'b>,
-    quarantined_keys: Vec<Option<Key>>,
+    quarantined_names: Vec<Option<Text>>,
     quarantined: Vec<QuarantinedEntry>,
     quirks: BTreeMap<&'static str, u64>,
     sidecars: HashMap<Box<[u8]>, Sidecar>,
@@ -62,8 +64,7 @@ impl Sink for Found<'_> {
                 self.builder.push(*record);
             }
             Item::Quarantined(entry) => {
-                let key = |name| Key { kind: Kind::Host, name };
-                self.quarantined_keys.push(entry.name.clone().map(key));
+                self.quarantined_names.push(entry.name.clone());
                 if self.quarantined.len() < QUARANTINED_SHOWN_MAX {
                     self.quarantined.push(QuarantinedEntry::from(&*entry));
                 }
@@ -84,8 +85,9 @@ impl<'b> Reader<'b> {
     /// [`Refusal`], when the options do not fit.
     pub fn new(format: Format, options: &Options, base: &'b State) -> Result<Reader<'b>, Refusal> {
         let found = Found {
+            base,
             builder: Builder::new(base),
-            quarantined_keys: Vec::new(),
+            quarantined_names: Vec::new(),
             quarantined: Vec::new(),
             quirks: BTreeMap::new(),
             sidecars: HashMap::new(),
@@ -109,8 +111,15 @@ impl<'b> Reader<'b> {
     /// As [`Reader::push`].
     pub fn finish(mut self) -> Result<Read, Refusal> {
         let source = self.decode.finish(&mut self.found)?;
-        let Found { builder, quarantined_keys, quarantined, quirks, sidecars } = self.found;
+        let Found { base, builder, quarantined_names, quarantined, quirks, sidecars } = self.found;
         let (theirs, duplicates) = builder.finish();
+        // An entry that was not understood may not say of which kind it is: of the one that is missing.
+        let key = |name: Text| {
+            let of = |kind| Key { kind, name: name.clone() };
+            let is_missing = |key: &Key| base.get(key).is_some() && theirs.get(key).is_none();
+            Kind::ALL.into_iter().map(of).find(is_missing).unwrap_or_else(|| of(Kind::Host))
+        };
+        let quarantined_keys = quarantined_names.into_iter().map(|name| name.map(key)).collect();
         Ok(Read {
             sha256: self.sha256.finalize().into(),
             octets: self.octets,

@@ -88,12 +88,11 @@ pub fn work(
                     units.insert(first, SourceUnit { items, names });
                 }
             }
-            Err(blocked) => work.frozen.extend(group.outcomes.iter().map(|at| {
-                let outcome = made[*at];
-                let (key, theirs) = (outcome.key.clone(), outcome.theirs.clone());
-                let names = maker.proposed(outcome);
-                Frozen { key, conflict: blocked.code().to_owned(), theirs, names }
-            })),
+            Err(blocked) => {
+                let outcomes = group.outcomes.iter().map(|at| made[*at]);
+                let frozen = outcomes.filter_map(|one| maker.freeze(one, blocked.code().to_owned()));
+                work.frozen.extend(frozen);
+            }
         }
     }
     // Records that only the base has to learn of.
@@ -103,7 +102,7 @@ pub fn work(
     work.units = units.into_values().collect();
     let conflicts = planned.plan.merge.outcomes.iter().filter_map(|outcome| {
         let What::Conflict(conflict) = &outcome.what else { return None };
-        maker.freeze(outcome, conflict)
+        maker.freeze(outcome, words(conflict))
     });
     work.frozen.extend(conflicts);
     work
@@ -162,6 +161,7 @@ impl Maker<'_> {
             }
             kept.insert(key);
         }
+        self.thaw(&held, &mut items);
         for entry in self.known.state.base.entries() {
             let key = stored::key(&entry.key);
             if !kept.contains(&key) {
@@ -169,6 +169,16 @@ impl Maker<'_> {
             }
         }
         items
+    }
+
+    /// Records that waited for a person and need not any more: their base is said anew.
+    fn thaw(&self, held: &HashSet<&Key>, items: &mut BTreeMap<Box<[u8]>, Item>) {
+        let held: HashSet<Box<[u8]>> = held.iter().map(|key| stored::key(key)).collect();
+        for frozen in self.known.frozen.iter().filter(|frozen| !held.contains(&frozen.key)) {
+            let known = self.known.items.get(&frozen.key).cloned();
+            let none = || Item { key: frozen.key.clone(), record: None, missing: 0 };
+            items.entry(frozen.key.clone()).or_insert_with(|| known.unwrap_or_else(none));
+        }
     }
 
     /// Records whose base stays as it is.
@@ -306,7 +316,7 @@ impl Maker<'_> {
     }
 
     /// A conflict for a person; `None` if a person sees it already, or the source says nothing new.
-    fn freeze(&self, outcome: &Outcome, conflict: &Conflict) -> Option<Frozen> {
+    fn freeze(&self, outcome: &Outcome, conflict: String) -> Option<Frozen> {
         let key = stored::key(&outcome.key);
         let base = self.known.state.base.get(&outcome.key);
         let theirs = outcome.theirs.as_ref();
@@ -322,7 +332,7 @@ impl Maker<'_> {
         }
         let names = self.proposed(outcome);
         let (key, theirs) = (outcome.key.clone(), theirs.cloned());
-        Some(Frozen { key, conflict: words(conflict), theirs, names })
+        Some(Frozen { key, conflict, theirs, names })
     }
 
     /// What the names of a record would become if the source had its way, as far as they can.
