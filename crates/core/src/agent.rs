@@ -211,7 +211,7 @@ mod tests {
             used_at: 2,
             used_times: 2,
         };
-        NameRecord::new(einhorn_wire::Name::root().borrowed(), &history, std::iter::empty())
+        NameRecord::new(einhorn_wire::Name::root().borrowed(), &history, &[], std::iter::empty())
     }
 
     fn reason(names: &[NameRecord]) -> Reason {

@@ -15,13 +15,16 @@
 
 mod batch;
 pub mod bug;
+mod causal;
 mod clock;
 mod coalesce;
 mod coordinate;
 mod copies;
 mod decide;
+mod endings;
 mod followers;
 mod forward;
+mod leases;
 mod level;
 mod output;
 mod peers;
@@ -43,7 +46,7 @@ pub use batch::{Append, Batch};
 pub use copies::CopyStart;
 pub use output::{Cosignature, Output};
 pub use report::{CopyReport, PeerReport, Report, ReviewReport, SourceReport};
-pub use setup::{DEADLINE_MS, Setup};
+pub use setup::{DEADLINE_MS, Setup, Waits};
 pub use signatures::{Keys, Signatures};
 pub use start::Begin;
 
@@ -148,6 +151,8 @@ pub struct Commit<R> {
     levels: level::Levels<R>,
     proof: proof::Proof,
     takeovers: takeover::Takeovers,
+    endings: endings::Endings,
+    leases: leases::Leases,
     tombstones: tombstones::Tombstones,
 }
 
@@ -164,6 +169,8 @@ impl<R> Commit<R> {
         let mut commit = Commit {
             open: Open::new(Batch::starting_at(state.next_index())),
             durable: state.next_index(),
+            endings: endings::Endings::new(&state),
+            leases: leases::Leases::new(setup.waits.lease_grace_ms, &state),
             registry: Arc::clone(&state.registry),
             state,
             agent,
@@ -188,7 +195,7 @@ impl<R> Commit<R> {
             levels: level::Levels::new(setup.cosigned),
             proof: proof::Proof::new(must_prove),
             takeovers: takeover::Takeovers::wanting(setup.take_over),
-            tombstones: tombstones::Tombstones::default(),
+            tombstones: tombstones::Tombstones::new(setup.waits),
         };
         commit.note_all_unpublished(0);
         commit
@@ -373,6 +380,7 @@ impl<R> Commit<R> {
             // The entry was made from this very state.
             unreachable!("an entry does not follow from the state it was made from: {error}");
         }
+        self.note_leases(&entry);
         self.note_unpublished(now_ms);
         self.state.next_index() - 1
     }

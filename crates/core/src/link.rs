@@ -20,6 +20,7 @@
 //! | 11 | [`Message::Prepare`] | transaction; list of positions; u8 `0` at least these, `1` these and no later ones; list of requests |
 //! | 12 | [`Message::Refuse`] | 16 octets transaction id; u8 `0` | `1` for good; u16 rcode; text |
 //! | 13 | [`Message::Resolve`] | transaction |
+//! | 14 | [`Message::Ended`] | origin; u64 entries that count |
 //!
 //! A later version may add kinds and append fields; a kind that is not known is an error, which
 //! version negotiation keeps from happening.
@@ -127,6 +128,13 @@ pub enum Message {
         successor: Origin,
         /// The how-manieth time it asks, from 1: those before it has given up.
         round: u32,
+    },
+    /// A log was taken over, by an entry that you lack.
+    Ended {
+        /// The log.
+        origin: Origin,
+        /// Entries that count.
+        end: u64,
     },
     /// What you signed for your log is not what I hold of it.
     Fork {
@@ -237,7 +245,8 @@ impl Message {
             Message::Fork { .. }
             | Message::Prepare { .. }
             | Message::Refuse { .. }
-            | Message::Resolve { .. } => self.put_rest(put),
+            | Message::Resolve { .. }
+            | Message::Ended { .. } => self.put_rest(put),
         }
     }
 
@@ -268,6 +277,11 @@ impl Message {
             Message::Resolve { transaction } => {
                 put.u8(13);
                 transaction.put(put);
+            }
+            Message::Ended { origin, end } => {
+                put.u8(14);
+                put.origin(*origin);
+                put.u64(*end);
             }
             _ => {}
         }
@@ -342,6 +356,7 @@ impl Message {
                 reason: take.text()?,
             },
             13 => Message::Resolve { transaction: Transaction::take(take)? },
+            14 => Message::Ended { origin: take.origin()?, end: take.u64()? },
             _ => return Err(Malformed("message: unknown kind, sent by a newer version?")),
         })
     }

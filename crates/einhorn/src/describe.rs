@@ -62,6 +62,7 @@ pub(crate) fn cause(cause: &Cause) -> String {
         Cause::Settings { .. } => "settings".to_owned(),
         Cause::Transfer { serial } => format!("transfer of serial {serial}"),
         Cause::Move => "move".to_owned(),
+        Cause::Expiry => "leases that have ended".to_owned(),
         Cause::Source { apply } => format!("apply {} of a source", hex(apply)),
         Cause::Review { review, choice, asker } => {
             format!("review {review} of a change by {asker}, decided: {choice}")

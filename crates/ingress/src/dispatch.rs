@@ -466,7 +466,7 @@ fn request(
         remember_until_seconds: signed.acceptable_until(),
         who: Identity::Key(key.clone()),
         zone: zone.apex.clone(),
-        action: Action::Update { prerequisites, operations },
+        action: Action::Update { prerequisites, operations, lease: None },
         entered_site: ingress.site.load(Ordering::Relaxed),
         audit_commitment,
         audit,

@@ -4,7 +4,6 @@ use crate::operate::{Operator, operator_request, submit};
 use crate::pump::Inquiry;
 use einhorn_core::commit::ReviewReport;
 use einhorn_core::model::entry::NameChange;
-use einhorn_core::model::request::{Action, PlannedName, ReplaceReason};
 use einhorn_core::model::review::Choice;
 use einhorn_core::model::source::LegacyRecord;
 use einhorn_core::model::{NameRecord, RrSet};
@@ -38,33 +37,12 @@ impl Operator {
     fn resolve_review(&self, id: &str, choice: &str) -> Result<Answer, String> {
         let choice: Choice = choice.parse().map_err(|error| format!("{error}"))?;
         let review = self.open_review(id)?;
-        let change = &review.open.review.change;
-        let names = match choice {
-            Choice::Keep => Vec::new(),
-            Choice::Take | Choice::Both => planned(&review, choice),
-        };
-        let reason = ReplaceReason::Review { review: review.at, choice };
-        let action = Action::Replace { reason, names };
-        let request = operator_request(&self.ingress, change.zone.clone(), action)?;
+        let zone = review.open.review.change.zone.clone();
+        let request = operator_request(&self.ingress, zone, review.resolution(choice))?;
         let index = submit(&self.ingress, request)?;
         let text = format!("review {id} is closed: {choice}");
         Ok(Answer::Done { text, index: Some(index) })
     }
-}
-
-/// The names as the choice leaves them; done only if they are still as they were read.
-fn planned(review: &ReviewReport, choice: Choice) -> Vec<PlannedName> {
-    let names = review.open.review.change.names.iter().zip(&review.now);
-    let plan = |(name, now): (&NameChange, &Option<NameRecord>)| {
-        let current = now.as_ref().map_or_else(Vec::new, NameRecord::owned_rrsets);
-        PlannedName {
-            owner: name.owner.clone(),
-            version: now.as_ref().map_or(0, |record| record.history().version),
-            epoch: None,
-            after: choice.outcome(&current, &name.after),
-        }
-    };
-    names.map(plan).collect()
 }
 
 fn line(review: &ReviewReport) -> ReviewLine {

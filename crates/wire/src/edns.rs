@@ -13,6 +13,8 @@ pub const UDP_PAYLOAD_USUAL: u16 = 1232;
 const OPT_OCTETS: usize = 11;
 /// Octets of an option without its data.
 const OPTION_HEADER_OCTETS: usize = 4;
+/// Option code of update leases (RFC 9664 §4).
+const OPTION_UPDATE_LEASE: u16 = 2;
 /// Option code of name server identifiers (RFC 5001 §2.3).
 const OPTION_NSID: u16 = 3;
 /// Option code of cookies (RFC 7873 §4).
@@ -37,6 +39,32 @@ pub struct Edns {
     pub keepalive: bool,
     /// The first cookie; later ones do not count (RFC 7873 §5.2).
     pub cookie: Option<Cookie>,
+    /// How long the records of an update are to stay.
+    pub lease: Option<UpdateLease>,
+}
+
+/// How long records stay that an update adds, unless it is repeated (RFC 9664 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpdateLease {
+    /// LEASE, in seconds.
+    pub record_seconds: u32,
+    /// KEY-LEASE, in seconds: for KEY records, where it differs.
+    pub key_seconds: Option<u32>,
+}
+
+impl UpdateLease {
+    fn parse(data: &[u8]) -> Option<UpdateLease> {
+        let (record, rest) = data.split_first_chunk()?;
+        let key_seconds = match rest {
+            [] => None,
+            rest => Some(u32::from_be_bytes(rest.try_into().ok()?)),
+        };
+        Some(UpdateLease { record_seconds: u32::from_be_bytes(*record), key_seconds })
+    }
+
+    fn octets(self) -> usize {
+        if self.key_seconds.is_some() { 8 } else { 4 }
+    }
 }
 
 impl Edns {
@@ -68,6 +96,9 @@ impl Edns {
                 OPTION_KEEPALIVE => edns.keepalive = true,
                 OPTION_COOKIE if edns.cookie.is_none() => {
                     edns.cookie = Some(Cookie::parse(data).ok_or(ParseError::BadOption)?);
+                }
+                OPTION_UPDATE_LEASE => {
+                    edns.lease = Some(UpdateLease::parse(data).ok_or(ParseError::BadOption)?);
                 }
                 _ => {}
             }
@@ -125,6 +156,8 @@ pub struct OptReply<'a> {
     pub cookie: Option<CookieData>,
     /// For how long an idle connection stays open, in tenths of a second.
     pub keepalive_deciseconds: Option<u16>,
+    /// How long the records of an update stay.
+    pub lease: Option<UpdateLease>,
 }
 
 impl OptReply<'_> {
@@ -136,6 +169,7 @@ impl OptReply<'_> {
             nsid: None,
             cookie: self.cookie,
             keepalive_deciseconds: self.keepalive_deciseconds,
+            lease: self.lease,
         }
     }
 
@@ -146,6 +180,7 @@ impl OptReply<'_> {
             + option(self.nsid.map(<[u8]>::len))
             + option(self.cookie.map(|cookie| cookie.as_slice().len()))
             + option(self.keepalive_deciseconds.map(|_| 2))
+            + option(self.lease.map(UpdateLease::octets))
     }
 
     /// Adds the record, for which the caller has left [`OptReply::octets`]; `rcode` gives its
@@ -179,6 +214,11 @@ impl OptReply<'_> {
             }
             if let Some(deciseconds) = self.keepalive_deciseconds {
                 option(OPTION_KEEPALIVE, [&deciseconds.to_be_bytes(), &[]]);
+            }
+            if let Some(lease) = self.lease {
+                let key = lease.key_seconds.map(u32::to_be_bytes);
+                let key = key.as_ref().map_or(&[][..], |key| key);
+                option(OPTION_UPDATE_LEASE, [&lease.record_seconds.to_be_bytes(), key]);
             }
             if let Some(error) = error {
                 option(OPTION_EXTENDED_ERROR, [&error.code.to_be_bytes(), error.text.as_bytes()]);

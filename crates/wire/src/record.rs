@@ -26,6 +26,8 @@ impl RecordType {
     pub const RRSIG: RecordType = RecordType(46);
     pub const NSEC: RecordType = RecordType(47);
     pub const NXNAME: RecordType = RecordType(128);
+    /// RFC 2535 §3, RFC 2930.
+    pub const KEY: RecordType = RecordType(25);
     pub const DNSKEY: RecordType = RecordType(48);
     pub const NSEC3: RecordType = RecordType(50);
     pub const SVCB: RecordType = RecordType(64);

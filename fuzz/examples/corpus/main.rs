@@ -262,6 +262,7 @@ fn link_messages() -> Anyhow {
         ("done", done),
         ("refused", Message::Answer { ticket: 3, request: RequestId([3; 32]), outcome }),
         ("propose", Message::Propose { lost: origin(1), successor: origin(2), round: 1 }),
+        ("ended", Message::Ended { origin: origin(1), end: 8 }),
         ("fork", Message::Fork { origin: origin(1), size: 8 }),
         (
             "refuse",
@@ -321,7 +322,7 @@ fn actions() -> Result<Vec<(&'static str, Action)>, Box<dyn Error>> {
         ..Settings::default()
     };
     Ok(vec![
-        ("update", Action::Update { prerequisites, operations }),
+        ("update", Action::Update { prerequisites, operations, lease: None }),
         ("load", Action::LoadZone { names: vec![(owner, vec![set])], source: [9; 32] }),
         ("replace", Action::Replace { reason, names }),
         ("remove", Action::RemoveZone),

@@ -102,6 +102,7 @@ fn change(site: u16, home: u16, sequence: u64, previous: Option<Position>) -> Bo
         previous,
         before: vec![(RecordType::A, None)],
         after: after.into_iter().collect(),
+        leases: Vec::new(),
     }];
     Body::Change(Change {
         zone: name(ZONE_NAME),

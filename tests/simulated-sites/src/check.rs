@@ -2,23 +2,27 @@
 //! each name has one history, and every site has the same.
 
 use crate::clients::owner_text;
-use crate::disk::{Stored, entries};
+use crate::disk::{Stored, entries, entry_at};
 use crate::operators::{PASSING, ZONES, name};
-use crate::run::QUIET_MS;
 use crate::world::World;
 use einhorn_core::commit::start::{ended, find_takeover};
-use einhorn_core::model::entry::{Body, Change, NameChange};
+use einhorn_core::model::entry::{Body, Cause, Change, Entry, NameChange};
 use einhorn_core::model::request::RequestId;
 use einhorn_core::model::settings::Level;
-use einhorn_core::model::{Origin, Position, RrSet};
-use einhorn_wire::RecordType;
+use einhorn_core::model::{Lease, Origin, Position, RrSet};
+use einhorn_wire::{Name, RecordType};
 use std::collections::BTreeMap;
+
+/// How much later than its end a lease may be there, in milliseconds: after a time of grace, and by the
+/// clock of another site.
+const OVERDUE_MS: u64 = 3_000;
 
 /// What the logs say that counts.
 #[derive(Default)]
 struct Counted {
-    /// The entry of each request.
-    requests: BTreeMap<RequestId, Position>,
+    /// The entries of each request: one in each incarnation of its zone at most, as a zone that is made
+    /// anew is another zone.
+    requests: BTreeMap<RequestId, BTreeMap<(Name, u32), Position>>,
     /// Changes of each name in each incarnation of its zone, by epoch and version.
     names: BTreeMap<(String, u32), BTreeMap<(u32, u64), Changed>>,
     leftovers: Vec<Position>,
@@ -26,7 +30,9 @@ struct Counted {
 
 struct Changed {
     at: Position,
+    time_ms: u64,
     request: RequestId,
+    is_expiry: bool,
     change: NameChange,
 }
 
@@ -78,10 +84,12 @@ impl World {
                 let at = Position { origin, index };
                 self.count_entry(&entry, index + 1 - next);
                 next = index + 1;
+                let clocks = clocks(&entry, logs);
                 match entry.body {
-                    Body::Change(change) => counted.add(at, change)?,
+                    Body::Change(change) => counted.add(at, &clocks, change)?,
                     Body::Changes(changes) | Body::Decision { changes, .. } => {
-                        changes.into_iter().try_for_each(|change| counted.add(at, change))?;
+                        let mut changes = changes.into_iter();
+                        changes.try_for_each(|change| counted.add(at, &clocks, change))?;
                     }
                     Body::Leftover { position, .. } => counted.leftovers.push(position),
                     _ => {}
@@ -98,12 +106,17 @@ impl World {
             for (_, site, at) in &operation.done {
                 // An operator's word may cut off what only the sites that are away had.
                 let was_vouched = self.counts.get("takeovers attested of three sites") > 0;
-                let stands = counted.requests.get(&operation.request.id) == Some(at);
+                let entries = counted.requests.get(&operation.request.id);
+                let stands = entries.is_some_and(|entries| entries.values().any(|of| of == at));
                 let set_back = self.set_back.get(&at.origin);
                 let may_be_lost = set_back.is_some_and(|length| at.index >= *length);
                 let is_left_over =
                     (level == Level::Local || was_vouched) && counted.leftovers.contains(at);
-                let is_excepted = is_left_over || (may_be_lost && level == Level::Local);
+                // All that had it were put back to before it.
+                let is_forgotten =
+                    self.forgotten.get(&at.origin).is_some_and(|end| at.index >= *end);
+                let is_excepted =
+                    is_left_over || is_forgotten || (may_be_lost && level == Level::Local);
                 if !stands && !is_excepted {
                     return Err(format!(
                         "operation {number}, acknowledged by s{site} as {at} at level {level}, is lost"
@@ -121,7 +134,25 @@ impl World {
         }
         for ((owner, _), changes) in &counted.names {
             let mut content: BTreeMap<RecordType, RrSet> = BTreeMap::new();
+            let mut leases: &[Lease] = &[];
             for (rank, changed) in changes {
+                let time_ms = changed.time_ms;
+                let may_go = |lease: &Lease, rtype, rdata: &[u8]| {
+                    lease.until_ms <= time_ms && lease.is_of(rtype, rdata)
+                };
+                for set in content.values().filter(|_| changed.is_expiry) {
+                    let after = changed.change.after.iter().find(|after| after.rtype == set.rtype);
+                    let mut gone = set
+                        .rdatas()
+                        .filter(|rdata| after.is_none_or(|after| !after.contains(rdata)));
+                    if gone.any(|rdata| !leases.iter().any(|one| may_go(one, set.rtype, rdata))) {
+                        return Err(format!(
+                            "{owner} at {rank:?}, entry {}: a record goes before its time, {time_ms}: {leases:?}",
+                            changed.at
+                        ));
+                    }
+                }
+                leases = &changed.change.leases;
                 for (rtype, before) in &changed.change.before {
                     let had = content.get(rtype).filter(|_| *rtype != RecordType::SOA);
                     if *rtype != RecordType::SOA && had != before.as_ref() {
@@ -170,10 +201,11 @@ impl World {
 
     /// All sites have the same, and nobody waits.
     fn check_converged(&mut self) -> Result<(), String> {
-        let situation = self.situation();
-        let wrong = |what: String| Err(format!("{what}, after {QUIET_MS} ms in peace{situation}"));
+        let (situation, quiet_ms) = (self.situation(), self.plan.quiet_ms());
+        let wrong = |what: String| Err(format!("{what}, after {quiet_ms} ms in peace{situation}"));
         let now = self.now;
         let mut first: Option<(u16, Vec<String>)> = None;
+        let earliest = self.sites.iter().map(|site| site.clock(now)).min().unwrap_or(now);
         for site in &self.sites {
             let number = site.number;
             let Some(commit) = &site.commit else { return wrong(format!("s{number} is down")) };
@@ -189,6 +221,7 @@ impl World {
                 return wrong(format!("s{number} has an open intent at {}", intent.at));
             }
             let mut facts = vec![format!("registry {:?}", state.registry)];
+            facts.extend(state.reviews.iter().map(|(at, _)| format!("review {at}")));
             let ends = state.logs().filter(|(_, log)| log.next_index > 0);
             facts.extend(ends.map(|(origin, log)| format!("log {origin} {}", log.next_index)));
             for apex in ZONES {
@@ -206,6 +239,12 @@ impl World {
                 facts.push(format!("{apex} serial {} root {newest:02x?}", zone.serial));
                 for record in zone.names.iter() {
                     let history = record.history();
+                    if record.leases().iter().any(|lease| lease.until_ms + OVERDUE_MS < earliest) {
+                        return wrong(format!(
+                            "s{number} still has {}, whose lease is over",
+                            record.owner()
+                        ));
+                    }
                     facts.push(format!(
                         "{} home {} rank {:?}",
                         record.owner(),
@@ -231,16 +270,49 @@ impl World {
     }
 }
 
+/// What the clocks of the homes showed that take part in a change.
+struct Clocks {
+    entry_ms: u64,
+    intents: Vec<(Origin, u64)>,
+}
+
+impl Clocks {
+    fn of(&self, home: Origin) -> u64 {
+        let intent = self.intents.iter().find(|(origin, _)| *origin == home);
+        let any = self.intents.iter().map(|(_, time_ms)| *time_ms).max();
+        intent.map(|(_, time_ms)| *time_ms).or(any).unwrap_or(self.entry_ms)
+    }
+}
+
+fn clocks(entry: &Entry, logs: &BTreeMap<Origin, Vec<Stored>>) -> Clocks {
+    let intents = match &entry.body {
+        Body::Decision { intents, .. } => &intents[..],
+        _ => &[],
+    };
+    let time = |at: &Position| {
+        let intent = logs.get(&at.origin).and_then(|log| entry_at(log, at.index));
+        intent.map(|intent| (at.origin, intent.time_ms))
+    };
+    Clocks { entry_ms: entry.time_ms, intents: intents.iter().filter_map(time).collect() }
+}
+
 impl Counted {
-    fn add(&mut self, at: Position, change: Change) -> Result<(), String> {
-        if let Some(before) = self.requests.insert(change.request, at) {
-            return Err(format!("request {:?} is done in {before} and in {at}", change.request));
+    fn add(&mut self, at: Position, clocks: &Clocks, change: Change) -> Result<(), String> {
+        let zone = (change.zone.clone(), change.incarnation);
+        let earlier = change.stands_for.iter().map(|(request, _)| *request);
+        for request in earlier.chain([change.request]) {
+            let entries = self.requests.entry(request).or_default();
+            if let Some(before) = entries.insert(zone.clone(), at) {
+                return Err(format!("request {request:?} is done in {before} and in {at}"));
+            }
         }
+        let is_expiry = change.cause == Cause::Expiry;
         for name in change.names {
             let rank = (name.epoch, name.version);
             let owner = owner_text(&name.owner);
             let names = self.names.entry((owner.clone(), change.incarnation)).or_default();
-            let changed = Changed { at, request: change.request, change: name };
+            let (request, time_ms) = (change.request, clocks.of(name.home));
+            let changed = Changed { at, time_ms, request, is_expiry, change: name };
             if let Some(other) = names.insert(rank, changed) {
                 return Err(format!("{owner} has two changes {rank:?}: {} and {at}", other.at));
             }

@@ -11,6 +11,7 @@ use einhorn_core::model::request::{
 };
 use einhorn_core::model::settings::Level;
 use einhorn_core::model::{History, Position, RrSet};
+use einhorn_wire::edns::UpdateLease;
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, RecordType};
 
@@ -155,6 +156,9 @@ impl World {
                 (vec![Prerequisite::NameInUse(owner)], vec![add, Change::DeleteName(second)])
             }
         };
+        let is_leased = self.plan.leases && self.random.one_in(2);
+        let record_seconds = 1 + self.random.below(4) as u32;
+        let lease = is_leased.then_some(UpdateLease { record_seconds, key_seconds: None });
         let mut id = [0; 32];
         self.random.fill(&mut id);
         let request = Request {
@@ -162,7 +166,7 @@ impl World {
             remember_until_seconds: self.now / 1000 + 300,
             who: Identity::Key(name(&format!("k{client}."))),
             zone: name(ZONES[zone]),
-            action: Action::Update { prerequisites, operations },
+            action: Action::Update { prerequisites, operations, lease },
             entered_site: 0,
             audit_commitment: Commitment([0; 32]),
             audit: Vec::new(),
@@ -250,8 +254,10 @@ impl World {
         if changes.is_empty() {
             return Err(format!("s{number} acknowledges {at}, which is no change on its disk"));
         }
+        let mut stands_for = false;
         for change in changes {
-            if change.request != wanted {
+            stands_for |= change.stands_for.iter().any(|(earlier, _)| *earlier == wanted);
+            if change.request != wanted && !stands_for {
                 return Err(format!(
                     "s{number} acknowledges operation {operation} as {at}, which is another's"
                 ));
@@ -268,7 +274,12 @@ impl World {
             }
         }
         let asked = &self.operations[operation].request;
-        if let Some(missing) = not_done(asked, changes) {
+        self.counts.add("acknowledged with later ones", u64::from(stands_for));
+        // What was held for a person may have been made since by that decision.
+        let is_reviewed = self.plan.reviews && self.operations[operation].zone == 0;
+        let is_whole = !stands_for && !is_reviewed;
+        let asked = Some(asked).filter(|_| is_whole);
+        if let Some(missing) = asked.and_then(|asked| not_done(asked, changes)) {
             return Err(format!(
                 "s{number} acknowledges operation {operation} as {at}, without what was asked for {missing}"
             ));
@@ -345,7 +356,7 @@ fn large(zone: usize, value: u32) -> Vec<Change> {
 
 /// A request in one line.
 fn describe(request: &Request) -> String {
-    let Action::Update { prerequisites, operations } = &request.action else {
+    let Action::Update { prerequisites, operations, lease } = &request.action else {
         return String::new();
     };
     let mut words: Vec<String> = prerequisites.iter().map(|p| format!("if {p}")).collect();
@@ -357,6 +368,7 @@ fn describe(request: &Request) -> String {
         Change::DeleteRrSet(owner, _) => format!("clear {owner}"),
         other => format!("{other:?}"),
     }));
+    words.extend(lease.map(|lease| format!("for {} s", lease.record_seconds)));
     format!("{:?} {}", request.id, words.join(", "))
 }
 

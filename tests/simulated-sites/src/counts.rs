@@ -61,10 +61,19 @@ impl World {
             Body::Decision { .. } => self.count("decisions for"),
             Body::Leftover { .. } => self.count("leftovers"),
             Body::Publication { .. } => self.count("points"),
+            Body::Review(_) => self.count("reviews opened"),
+            Body::Changes(_) => self.count("changes of several zones"),
             Body::Change(change) => {
-                if matches!(change.cause, Cause::ZoneRemoval { .. }) {
-                    self.count("zones removed");
-                }
+                self.counts.add(
+                    "zones removed",
+                    u64::from(matches!(change.cause, Cause::ZoneRemoval { .. })),
+                );
+                self.counts.add("leases ended", u64::from(change.cause == Cause::Expiry));
+                self.counts.add("tombstones returned", u64::from(change.cause == Cause::Move));
+                self.counts.add(
+                    "reviews resolved",
+                    u64::from(matches!(change.cause, Cause::Review { .. })),
+                );
                 let moved = change.names.iter().filter(|name| name.version > 1 && name.epoch > 1);
                 self.counts.add("changes of moved names", moved.count() as u64);
                 let deleted = change.names.iter().filter(|name| name.after.is_empty());

@@ -163,6 +163,8 @@ impl World {
             Fault::Pause { site, for_ms } if self.is_running(site) => {
                 let until = self.now + for_ms;
                 let here = self.site(site);
+                // What was put off is put off until then.
+                let until = until.max(here.paused_until);
                 here.paused_until = until;
                 here.disturbed = until;
                 self.silence(site, for_ms);
@@ -299,7 +301,24 @@ impl World {
             let known = self.set_back.entry(origin).or_insert(length);
             *known = (*known).min(length);
         }
+        self.forget_everywhere();
         Ok(())
+    }
+
+    /// What no disk holds any more nobody can prove: such a log goes on as if it had never been, and
+    /// may have other entries there.
+    fn forget_everywhere(&mut self) {
+        let disks: Vec<_> = self.sites.iter().map(|site| &site.disk).collect();
+        let held = |origin| disks.iter().map(|disk| disk.len(origin)).max().unwrap_or(0);
+        let forgotten = &mut self.forgotten;
+        self.cosigned.retain(|(origin, size), _| {
+            let end = held(*origin);
+            if *size > end {
+                let known = forgotten.entry(*origin).or_insert(end);
+                *known = end.min(*known);
+            }
+            *size <= end
+        });
     }
 
     /// Everything is put right.

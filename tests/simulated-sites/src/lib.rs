@@ -28,10 +28,12 @@ mod keys;
 mod links;
 mod operators;
 mod plan;
+mod reversed;
 mod run;
 mod signatures;
 mod site;
 mod steps;
+mod tell;
 mod world;
 
 pub use counts::Counts;
@@ -72,7 +74,7 @@ pub fn run(seed: u64) -> Report {
 fn run_with(seed: u64, watch: Watch) -> Report {
     let mut world = World::new(seed, watch);
     let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
-    let violation = match ended {
+    let violation: Option<String> = match ended {
         Ok(ended) => ended.err(),
         Err(panic) => {
             let what = panic.downcast_ref::<String>().map(String::as_str);
@@ -80,6 +82,9 @@ fn run_with(seed: u64, watch: Watch) -> Report {
             Some(format!("it panics: {}", what.unwrap_or("it does not say why")))
         }
     };
+    if violation.is_some() && watch.is_traced {
+        world.tell_logs();
+    }
     Report {
         seed,
         plan: world.plan,

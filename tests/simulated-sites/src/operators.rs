@@ -7,8 +7,10 @@ use crate::world::{Event, World};
 use einhorn_core::model::entry::Body;
 use einhorn_core::model::registry::{Failover, RegistryChange};
 use einhorn_core::model::request::{Action, Commitment, Identity, Outcome, Request, RequestId};
-use einhorn_core::model::settings::Settings;
+use einhorn_core::model::review::Choice;
+use einhorn_core::model::settings::{Contested, Reverse, Settings};
 use einhorn_core::rules::zone::names_of_zone;
+use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, zonefile};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,9 +23,13 @@ pub(crate) const DESK: u64 = u64::MAX - 1;
 const LOOK_MS: u64 = 100;
 
 /// The zones.
-pub(crate) const ZONES: [&str; 3] = ["a.test.", "b.test.", "c.test."];
+pub(crate) const ZONES: [&str; 4] = ["a.test.", "b.test.", "c.test.", REVERSE];
+/// Where the reverse records of all addresses that clients have are.
+pub(crate) const REVERSE: &str = "0.0.in-addr.arpa.";
 /// The one that comes and goes.
 pub(crate) const PASSING: usize = 2;
+/// How long changes of flapping names are held, in milliseconds.
+const COALESCE_MS: u16 = 150;
 /// How often it does, about, in milliseconds.
 const PASSING_MS: u64 = 1_500;
 
@@ -32,8 +38,10 @@ const PASSING_MS: u64 = 1_500;
 pub(crate) struct Desk {
     /// How much of the setup is done.
     done: usize,
-    /// The request that is not answered yet: its id, the site, and when to ask again.
-    asked: Option<(RequestId, u64)>,
+    /// Until when the answer to what was asked is waited for.
+    asked: Option<u64>,
+    /// The request of the setup that is not done yet.
+    setup: Option<Request>,
     /// The sites that are to be taken over, and from when on.
     pub(crate) lost: BTreeMap<u16, u64>,
     /// Whether to suspend or resume a site.
@@ -80,7 +88,15 @@ impl World {
             setup.push((ZONES[0], Action::Sites(change)));
         }
         for (zone, level) in ZONES.into_iter().zip(self.plan.levels) {
-            let settings = Settings { level, ..Settings::default() };
+            let is_reviewed = self.plan.reviews && zone == ZONES[0];
+            let contested = if is_reviewed { Contested::Review } else { Contested::default() };
+            let coalesce_ms = if self.plan.coalesces { COALESCE_MS } else { 0 };
+            let reverse = match self.plan.reverse && [ZONES[0], ZONES[1]].contains(&zone) {
+                true => Reverse::Auto,
+                false => Reverse::default(),
+            };
+            let settings =
+                Settings { level, contested, coalesce_ms, reverse, ..Settings::default() };
             setup.push((zone, Action::Configure(settings)));
         }
         if self.plan.failover == Failovers::Auto {
@@ -99,6 +115,7 @@ impl World {
             }
             self.suspend()?;
             self.pass_zone()?;
+            self.resolve()?;
             self.bring_back();
             return self.take_over();
         }
@@ -109,29 +126,35 @@ impl World {
         }
         let commit = self.site(1).commit.as_ref();
         let is_registered = commit.is_some_and(|commit| !commit.state().registry.sites.is_empty());
-        let is_asked = self.desk.asked.is_some_and(|(_, until)| self.now < until);
+        let is_asked = self.desk.asked.is_some_and(|until| self.now < until);
         if !is_registered || is_asked {
             return Ok(());
         }
-        let (zone, action) = setup.swap_remove(self.desk.done);
-        let mut request = self.own_request(1, action);
-        request.zone = name(zone);
-        self.desk.asked = Some((request.id, self.now + 5_000));
+        let request = self.desk.setup.take().unwrap_or_else(|| {
+            let (zone, action) = setup.swap_remove(self.desk.done);
+            Request { zone: name(zone), ..self.own_request(1, action) }
+        });
+        self.desk.setup = Some(request.clone());
+        self.desk.asked = Some(self.now + 5_000);
         self.with(1, |commit, clock, out| commit.request(clock, request, DESK, out))
     }
 
     /// An operator is answered.
     pub(crate) fn desk_answered(&mut self, outcome: &Outcome) -> Result<(), String> {
-        let Outcome::Done { .. } = outcome else {
-            if self.is_chaos || self.desk.is_healing {
+        let is_setup = !self.is_chaos && !self.desk.is_healing;
+        match outcome {
+            Outcome::Done { .. } if is_setup => {
+                self.desk.setup = None;
                 self.desk.asked = None;
-                return Ok(());
+                self.desk.done += 1;
             }
-            return Err(format!("the setup fails: {outcome:?}"));
-        };
-        if !self.is_chaos {
-            self.desk.asked = None;
-            self.desk.done += 1;
+            Outcome::Done { .. } => {}
+            // Who is told that it may yet be done asks for the same again.
+            Outcome::Refused { rcode: Rcode::SERVFAIL, .. } => self.desk.asked = None,
+            Outcome::Refused { .. } if is_setup => {
+                return Err(format!("the setup fails: {outcome:?}"));
+            }
+            Outcome::Refused { .. } => self.desk.asked = None,
         }
         Ok(())
     }
@@ -179,6 +202,23 @@ impl World {
         self.desk.suspend = suspended.map(|site| (site, false));
     }
 
+    /// Decides on something that waits for that, somewhere.
+    fn resolve(&mut self) -> Result<(), String> {
+        let at = 1 + self.random.below(self.plan.sites.into()) as u16;
+        let is_there = self.is_running(at) && self.site(at).paused_until <= self.now;
+        if !self.plan.reviews || !is_there || !self.random.one_in(3) {
+            return Ok(());
+        }
+        let choice = Choice::ALL[self.random.below(Choice::ALL.len() as u64) as usize];
+        let reviews =
+            self.site(at).commit.as_ref().map_or_else(Vec::new, |commit| commit.reviews());
+        let Some(review) = reviews.first() else { return Ok(()) };
+        let mut request = self.own_request(at, review.resolution(choice));
+        request.zone = review.open.review.change.zone.clone();
+        self.note(|| format!("an operator at s{at} decides on {}: {choice}", review.at));
+        self.with(at, |commit, clock, out| commit.request(clock, request, DESK, out))
+    }
+
     /// Suspends a site or resumes it.
     fn suspend(&mut self) -> Result<(), String> {
         let Some((site, is_suspended)) = self.desk.suspend else { return Ok(()) };
@@ -194,12 +234,12 @@ impl World {
             self.desk.suspend = None;
             return Ok(());
         }
-        if self.desk.asked.is_some_and(|(_, until)| self.now < until) {
+        if self.desk.asked.is_some_and(|until| self.now < until) {
             return Ok(());
         }
         let change = RegistryChange::Suspend { site, is_suspended };
         let request = self.own_request(at, Action::Sites(change));
-        self.desk.asked = Some((request.id, self.now + 1_500));
+        self.desk.asked = Some(self.now + 1_500);
         self.note(|| format!("an operator at s{at} suspends s{site}: {is_suspended}"));
         self.with(at, |commit, clock, out| commit.request(clock, request, DESK, out))
     }

@@ -1,5 +1,6 @@
 //! What kind of world a seed makes.
 
+use einhorn_core::commit::Waits;
 use einhorn_core::model::settings::Level;
 use einhorn_sim::random::Random;
 
@@ -9,7 +10,7 @@ pub struct Plan {
     /// Sites.
     pub sites: u16,
     /// Levels of the zones.
-    pub levels: [Level; 3],
+    pub levels: [Level; 4],
     /// Whether sites crash.
     pub crashes: bool,
     /// Whether links break and the network divides.
@@ -28,6 +29,16 @@ pub struct Plan {
     pub snapshots: bool,
     /// Whether there are changes that are stored in parts.
     pub is_large: bool,
+    /// Whether records are added for a time only.
+    pub leases: bool,
+    /// Whether deleted names go back to their zone's home soon.
+    pub tombstones: bool,
+    /// Whether changes of flapping names are held for a moment.
+    pub coalesces: bool,
+    /// Whether a person decides on contested names of the first zone.
+    pub reviews: bool,
+    /// Whether reverse records follow the addresses of two zones.
+    pub reverse: bool,
     /// Whether a zone comes and goes.
     pub passing_zone: bool,
     /// Whether lost sites are taken over.
@@ -57,7 +68,7 @@ impl Plan {
             1 => Level::Majority,
             _ => Level::All,
         };
-        let levels = [level(random), level(random), Level::Local];
+        let levels = [level(random), level(random), Level::Local, Level::Local];
         let sites = [2, 3, 3, 3, 4, 5][random.below(6) as usize];
         let mut plan = Plan {
             sites,
@@ -71,6 +82,11 @@ impl Plan {
             disks: random.one_in(4),
             snapshots: random.one_in(3),
             is_large: random.one_in(6),
+            leases: random.one_in(3),
+            tombstones: random.one_in(3),
+            coalesces: random.one_in(6),
+            reviews: random.one_in(8),
+            reverse: random.one_in(4),
             passing_zone: random.one_in(3),
             failover: match random.below(6) {
                 0 => Failovers::Operator,
@@ -102,6 +118,21 @@ impl Plan {
             plan.suspensions = false;
         }
         plan
+    }
+
+    /// How long the world is left in peace at the end, in milliseconds: longer where leases and tombstones
+    /// end by clocks that were set.
+    pub(crate) fn quiet_ms(&self) -> u64 {
+        if self.leases || self.tombstones { 24_000 } else { 12_000 }
+    }
+
+    /// How long things wait that take hours elsewhere.
+    pub(crate) fn waits(&self) -> Waits {
+        let waits = Waits { lease_grace_ms: 1_500, ..Waits::default() };
+        match self.tombstones {
+            true => Waits { tombstone_ms: 1_500, sweep_ms: 400, ..waits },
+            false => waits,
+        }
     }
 
     /// Whether the sites take over by themselves.

@@ -3,6 +3,7 @@
 use crate::disk::DiskFault;
 use crate::keys::{card, site_name};
 use crate::operators::REGISTER;
+use crate::reversed::lacks_reverse;
 use crate::world::{BEGIN_MS, Event, World};
 use einhorn_core::commit::{Append, Cosignature};
 use einhorn_core::ledger::Checkpoint;
@@ -11,8 +12,6 @@ use einhorn_core::model::request::Action;
 use einhorn_core::model::{Origin, Publication};
 use std::sync::Arc;
 
-/// How long the world is left in peace at the end, in milliseconds.
-pub(crate) const QUIET_MS: u64 = 12_000;
 /// How long the sites may take to find each other at the beginning.
 const SETUP_MS: u64 = 30_000;
 
@@ -40,7 +39,7 @@ impl World {
         }
         self.go_on_until(end)?;
         self.heal()?;
-        self.go_on_until(self.now + QUIET_MS)?;
+        self.go_on_until(self.now + self.plan.quiet_ms())?;
         self.check_all()
     }
 
@@ -191,6 +190,10 @@ impl World {
         let site = self.site(number);
         site.zones = zones.clone();
         let moved = site.seen.publish(&zones, &steps);
+        let is_lacking = self.plan.reverse.then(|| lacks_reverse(&zones)).flatten();
+        if let Some(lacking) = is_lacking.filter(|_| !self.has_lost_tails()) {
+            return Err(format!("s{number} shows {lacking}"));
+        }
         for zone in moved.map_err(|error| format!("s{number}: {error}"))? {
             self.check_joint(number, zone)?;
             let (root, serial) = (zone.at_serial().state_root(), zone.serial);

@@ -6,7 +6,7 @@ use crate::signatures::Signing;
 use crate::steps::Seen;
 use einhorn_core::agent::Rules;
 use einhorn_core::commit::start::{Begin, Folding, Found, ended, find_takeover, own_log};
-use einhorn_core::commit::{Append, Commit, CopyStart, Setup};
+use einhorn_core::commit::{Append, Commit, CopyStart, Setup, Waits};
 use einhorn_core::ledger::{Checkpoint, Frontier, SignedCheckpoint, leaf_hash};
 use einhorn_core::model::entry::Previous;
 use einhorn_core::model::{Effects, Origin, Position, State, Zones, snapshot};
@@ -34,6 +34,7 @@ pub(crate) struct Site {
     pub(crate) writing: Option<Arc<Append>>,
     pub(crate) is_sealing: bool,
     pub(crate) must_prove: bool,
+    waits: Waits,
     /// What every query there sees.
     pub(crate) zones: Zones,
     pub(crate) seen: Seen,
@@ -44,7 +45,13 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(crate) fn new(number: u16, skew_ms: i64, must_prove: bool, signing: Signing) -> Site {
+    pub(crate) fn new(
+        number: u16,
+        skew_ms: i64,
+        must_prove: bool,
+        waits: Waits,
+        signing: Signing,
+    ) -> Site {
         Site {
             number,
             skew_ms,
@@ -59,6 +66,7 @@ impl Site {
             writing: None,
             is_sealing: false,
             must_prove,
+            waits,
             zones: Zones::default(),
             seen: Seen::default(),
             tree: (Origin::NONE, Frontier::new()),
@@ -94,6 +102,7 @@ impl Site {
             checkpoint: self.disk.checkpoints.get(&origin).cloned(),
             cosigned: cosigned.iter().map(|((log, site), size)| (*log, *site, *size)).collect(),
             must_prove: self.must_prove,
+            waits: self.waits,
             begin,
             ..Setup::default()
         };

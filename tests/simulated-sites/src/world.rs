@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) cosigned: BTreeMap<(Origin, u64), Hash>,
     /// Where a disk was set back to: what its log had beyond may be lost.
     pub(crate) set_back: BTreeMap<Origin, u64>,
+    /// Where the entries of logs begin that were once cosigned, and that no disk holds any more.
+    pub(crate) forgotten: BTreeMap<Origin, u64>,
     pub(crate) counts: Counts,
     pub(crate) hash: u64,
     watch: Watch,
@@ -99,7 +101,7 @@ impl World {
             .map(|number| {
                 let skew_ms = random.below(4_000) as i64 - 2_000;
                 let must_prove = plan.restores || random.one_in(3);
-                Site::new(number, skew_ms, must_prove, signing.clone())
+                Site::new(number, skew_ms, must_prove, plan.waits(), signing.clone())
             })
             .collect();
         World {
@@ -120,6 +122,7 @@ impl World {
             published: BTreeMap::new(),
             cosigned: BTreeMap::new(),
             set_back: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
             counts: Counts::default(),
             hash: 0xcbf2_9ce4_8422_2325,
             watch,

@@ -128,7 +128,7 @@ impl Memory {
             ttl: 60,
             rdata: Box::new(address),
         }));
-        let action = Action::Update { prerequisites: Vec::new(), operations };
+        let action = Action::Update { prerequisites: Vec::new(), operations, lease: None };
         let done = self.run(Identity::Key(name("phone.")), action);
         assert!(matches!(done, Outcome::Done { .. }), "{done:?}");
     }
@@ -344,7 +344,7 @@ fn what_both_changed_waits_for_a_person_and_nothing_else_does() {
                 rdata: b"\x05PHONE\x03IOS"[..].into(),
             },
         ];
-        let action = Action::Update { prerequisites: Vec::new(), operations };
+        let action = Action::Update { prerequisites: Vec::new(), operations, lease: None };
         memory.run(Identity::Key(name("phone.")), action);
         let second = FIRST.replace(": VAX :", ": CRAY :").replace("PDP-10", "PDP-11");
         let summary = applied(&mut memory, &second);
@@ -434,7 +434,7 @@ fn a_name_that_another_zone_has_is_not_touched() {
         ttl: 60,
         rdata: name("ns.arpa.example.").as_wire().into(),
     }];
-    let action = Action::Update { prerequisites: Vec::new(), operations };
+    let action = Action::Update { prerequisites: Vec::new(), operations, lease: None };
     memory.run(Identity::Operator, action);
     let table = "HOST : 10.0.0.1 : X.SUB ::::\nHOST : 10.0.0.2 : Y ::::\n";
     let summary = applied(&mut memory, table);

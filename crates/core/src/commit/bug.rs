@@ -55,6 +55,10 @@ pub enum Bug {
     PointWithoutVector,
     /// Of the names that a point covers one is published with the next point only.
     PublishedApart,
+    /// Leases end a second before their time.
+    ExpiredEarly,
+    /// A lease ends though it was renewed meanwhile.
+    RenewalOverlooked,
 }
 
 #[cfg(feature = "deliberate-bugs")]
@@ -64,7 +68,7 @@ mod switch {
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Bug; 24] = [
+        pub const ALL: [Bug; 26] = [
             Bug::AcknowledgedEarly,
             Bug::LevelNotReached,
             Bug::LevelOfIntents,
@@ -89,6 +93,8 @@ mod switch {
             Bug::ProofSkipped,
             Bug::PointWithoutVector,
             Bug::PublishedApart,
+            Bug::ExpiredEarly,
+            Bug::RenewalOverlooked,
         ];
     }
 

@@ -24,6 +24,8 @@ impl<R> Commit<R> {
         self.levels.set_back(by_ms);
         self.takeovers.set_back(by_ms);
         self.tombstones.set_back(by_ms);
+        self.leases.set_back(by_ms);
+        self.copies.set_back(by_ms);
         self.proof.set_back(by_ms);
         for (_, due_ms) in &mut self.unpublished {
             back(due_ms, by_ms);

@@ -32,7 +32,7 @@ pub(super) struct Replacement {
 impl Replacement {
     /// Reads it from a request.
     fn of(request: &Request) -> Option<Replacement> {
-        let Action::Update { prerequisites, operations } = &request.action else { return None };
+        let Action::Update { prerequisites, operations, .. } = &request.action else { return None };
         let owner = operations.first()?.owner();
         if !prerequisites.is_empty() || !matches!(request.who, Identity::Key(_)) {
             return None;

@@ -440,9 +440,10 @@ fn part_of(state: &State, request: &Request, own: Origin) -> Option<Request> {
     let zone = state.zones.get(&request.zone)?;
     let is_own = |name: &Name| state.home_of(zone, zone.name(name)) == own;
     let action = match &request.action {
-        Action::Update { prerequisites, operations } => Action::Update {
+        Action::Update { prerequisites, operations, lease } => Action::Update {
             prerequisites: of_home(prerequisites, |one| is_own(one.name())),
             operations: of_home(operations, |one| is_own(one.owner())),
+            lease: *lease,
         },
         Action::Replace { reason, names } if reason.is_divisible() => {
             let names = of_home(names, |planned| is_own(&planned.owner));

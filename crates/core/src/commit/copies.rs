@@ -6,11 +6,12 @@
 //! more: one of the two histories is false, and a person must look.
 
 use super::bug::{Bug, has};
+use super::causal::Arrived;
 use super::{Append, Batch, Commit, Cosignature, Output, Rebuild};
 use crate::ledger::{Checkpoint, Frontier, Hash, SignedCheckpoint, leaf_hash};
 use crate::link::Message;
-use crate::model::entry::{Assembler, Body};
-use crate::model::{FoldError, Origin};
+use crate::model::entry::{Assembler, Body, Entry};
+use crate::model::{FoldError, Origin, Position};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What a site holds of another one's log when it starts.
@@ -31,7 +32,7 @@ pub struct CopyStart {
 }
 
 /// Why nothing goes on with the state as it is.
-enum Stop {
+pub(super) enum Stop {
     /// Another site sent what cannot be.
     Wrong(String),
     /// A takeover came after entries that it does not count, or ended this site's log.
@@ -43,6 +44,8 @@ enum Stop {
 pub(super) struct Copy {
     assembler: Assembler,
     parts: u64,
+    /// What has come and is not taken yet.
+    pub(super) arrived: Arrived,
     /// Stored entries, those in the open batch included.
     pub(super) next: u64,
     /// Those that are durable, and visible.
@@ -111,12 +114,26 @@ impl Copies {
         }
     }
 
+    /// Logs of which something has come that is not taken yet.
+    pub(super) fn arrived(&self) -> impl Iterator<Item = Origin> {
+        self.iter().filter(|(_, copy)| copy.arrived.count() > 0).map(|(origin, _)| origin)
+    }
+
+    /// The clock was set back.
+    pub(super) fn set_back(&mut self, by_ms: u64) {
+        self.0.values_mut().for_each(|copy| copy.arrived.set_back(by_ms));
+    }
+
     /// A site that copies were followed from has gone.
     pub(super) fn lost_source(&mut self, site: u16) {
         for copy in self.0.values_mut().filter(|copy| copy.source == Some(site)) {
             copy.source = None;
         }
     }
+}
+
+fn wrong(origin: Origin, index: u64, what: String) -> Stop {
+    Stop::Wrong(format!("entry {index} of log {origin}, as another site sent it, is wrong: {what}"))
 }
 
 impl<R> Commit<R> {
@@ -169,7 +186,8 @@ impl<R> Commit<R> {
             && copy.source != Some(source)
         {
             copy.source = Some(source);
-            let message = Message::Follow { origin, from: copy.next };
+            copy.arrived.forget_behind();
+            let message = Message::Follow { origin, from: copy.next + copy.arrived.count() };
             out.push(Output::Send(source, message.encode()));
         }
     }
@@ -185,51 +203,49 @@ impl<R> Commit<R> {
         out: &mut Vec<Output<R>>,
     ) {
         let is_own = origin == self.state.origin;
-        let end = self.state.log(origin).and_then(|log| log.closed).map(|closed| closed.end);
         let copy = self.copies.get_mut(origin);
         let is_wanted = copy.source == Some(site) && copy.fork.is_none();
         if !is_wanted || (is_own && self.proof.is_given()) {
             return;
         }
-        if first > copy.next {
+        let next = copy.next + copy.arrived.count();
+        if first > next {
             copy.has_gap = true;
             return;
         }
-        let skip = usize::try_from(copy.next - first).unwrap_or(usize::MAX);
-        for octets in entries.iter().skip(skip) {
-            if end.is_some_and(|end| self.copies.get_mut(origin).next >= end) {
-                break;
-            }
-            if let Err(stop) = self.take_copied(now_ms, origin, octets, is_own) {
-                self.stop(stop, out);
-                return;
-            }
-        }
-        self.unpark(now_ms, out);
+        let skip = usize::try_from(next - first).unwrap_or(usize::MAX);
+        copy.has_gap |= !entries.iter().skip(skip).all(|octets| copy.arrived.push(octets));
+        self.take_arrived(now_ms, out);
     }
 
-    /// Takes the next stored entry of a log into the open batch, and folds it.
-    fn take_copied(
+    /// The entry whose last part this is.
+    pub(super) fn assemble(
+        &mut self,
+        origin: Origin,
+        octets: &[u8],
+    ) -> Result<Option<Entry>, Stop> {
+        let copy = self.copies.get_mut(origin);
+        let index = copy.next;
+        copy.assembler.next(octets).map_err(|error| wrong(origin, index, error.to_string()))
+    }
+
+    /// Takes the next stored entry of a log into the open batch, and folds the entry that ends with it.
+    pub(super) fn take_copied(
         &mut self,
         now_ms: u64,
         origin: Origin,
         octets: &[u8],
-        is_own: bool,
+        entry: Option<Entry>,
     ) -> Result<(), Stop> {
+        let is_own = origin == self.state.origin;
         let copy = self.copies.get_mut(origin);
         let index = copy.next;
-        let wrong = |what: String| {
-            Stop::Wrong(format!(
-                "entry {index} of log {origin}, as another site sent it, is wrong: {what}"
-            ))
-        };
         let batches = &mut self.open.copies;
         let batch = batches.entry(origin).or_insert_with(|| Batch::starting_at(index));
         batch.push(octets, &[]);
         copy.next += 1;
         copy.parts += 1;
         copy.leaves.push_back(leaf_hash(octets));
-        let entry = copy.assembler.next(octets).map_err(|error| wrong(error.to_string()))?;
         let Some(entry) = entry else { return Ok(()) };
         let parts = std::mem::take(&mut copy.parts);
         match self.state.fold(origin, &entry, parts, &mut self.open.effects) {
@@ -237,14 +253,17 @@ impl<R> Commit<R> {
             Err(error @ FoldError::Overtaken { .. }) => {
                 return Err(Stop::Overtaken(error.to_string()));
             }
-            Err(error) => return Err(wrong(error.to_string())),
+            Err(error) => return Err(wrong(origin, index, error.to_string())),
         }
+        self.note_leases(&entry);
         self.note_unpublished(now_ms);
         if is_own {
             self.open.batch.first_index = self.state.next_index();
         }
-        if let Body::Takeover { lost, .. } = entry.body {
+        if let Body::Takeover { lost, is_attested, .. } = entry.body {
             self.takeovers.note_folded();
+            let at = Position { origin, index: self.state.next_of(origin) - 1 };
+            self.endings.note_folded(lost, at, is_attested);
             if lost == self.state.origin {
                 return Err(Stop::Overtaken(self.why_not_append()));
             }
@@ -254,7 +273,7 @@ impl<R> Commit<R> {
 
     /// Nothing goes on in this process: what is durable must be folded anew. What has come of
     /// other logs is kept first where that is why.
-    fn stop(&mut self, stop: Stop, out: &mut Vec<Output<R>>) {
+    pub(super) fn stop(&mut self, stop: Stop, out: &mut Vec<Output<R>>) {
         let copies = std::mem::take(&mut self.open.copies);
         match stop {
             Stop::Wrong(reason) => {
@@ -306,12 +325,11 @@ impl<R> Commit<R> {
         let Some(key) = self.state.registry.log_key(origin) else { return };
         // Whoever sends it: the log's signature counts. What does not verify says nothing.
         let Some(signed) = self.signatures.checkpoint(note, key) else { return };
-        let is_frozen = self.is_frozen(origin) && !has(Bug::EndorserCosigns);
         let copy = self.copies.get_mut(origin);
         let size = signed.checkpoint.size;
         // After a restart it is said again what was cosigned before.
         let is_new = size > copy.cosigned || (size == copy.cosigned && copy.said.is_none());
-        if is_frozen || !is_new {
+        if !is_new {
             return;
         }
         let smaller = |known: &SignedCheckpoint| known.checkpoint.size < size;
@@ -323,6 +341,13 @@ impl<R> Commit<R> {
             copy.newest = Some(signed);
         }
         self.cosign(now_ms, origin, out);
+    }
+
+    /// Cosigns what it can: what an endorsement kept it from, which does not bind any more.
+    pub(super) fn cosign_again(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
+        let waiting = self.copies.iter().filter(|(_, copy)| copy.checkpoint.is_some());
+        let waiting: Vec<Origin> = waiting.map(|(origin, _)| origin).collect();
+        waiting.into_iter().for_each(|origin| self.cosign(now_ms, origin, out));
     }
 
     /// Cosigns the newest checkpoint of a log, if everything that it covers is here.

@@ -1,5 +1,6 @@
 //! From a request and the state to the change it makes, or to a refusal. Pure.
 
+use super::bug::{Bug, has};
 use super::{sites, source};
 use crate::agent::{Advice, Agent, Observation, Path, Rules, is_others};
 use crate::model::entry::{Body, Cause, Change, NameChange, SitesChange};
@@ -10,7 +11,7 @@ use crate::model::tree::Live;
 use crate::model::{
     NameRecord, Origin, Position, RrSet, State, Zone, borrowed, changed_types, find,
 };
-use crate::rules::update::{Refusal, Touched, apply, prerequisites_hold, updatable};
+use crate::rules::update::{Granted, Refusal, Touched, apply, prerequisites_hold, updatable};
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, RecordType};
 
@@ -96,11 +97,12 @@ pub(super) fn change(
     let missing =
         || Refusal::new(Rcode::NOTAUTH, format!("zone {} is not served here", request.zone));
     match &mut request.action {
-        Action::Update { prerequisites, operations } => {
+        Action::Update { prerequisites, operations, lease } => {
             let zone = zone.ok_or_else(missing)?;
             updatable(zone)?;
             prerequisites_hold(zone, prerequisites)?;
-            let touched = apply(zone, operations);
+            let granted = lease.map(|lease| Granted { lease, now_ms });
+            let touched = apply(zone, operations, granted);
             let known: Vec<_> = touched.iter().filter_map(|name| name.before.as_ref()).collect();
             let advice = agent.advise(Observation {
                 writer: request.who.tag(),
@@ -124,7 +126,7 @@ pub(super) fn change(
             }
             let source = *source;
             let new = |(owner, after): (Name, Vec<RrSet>)| {
-                name_change(state, state.origin, Touched { owner, before: None, after })
+                name_change(state, state.origin, Touched::replaced(owner, None, after))
             };
             let names = std::mem::take(names).into_iter().map(new).collect();
             Ok(assemble(state, request, Rules::operator(), Cause::ZoneLoad { source }, names))
@@ -224,12 +226,18 @@ fn replace(
     for planned in names {
         let before = zone.name(&planned.owner);
         let is_as_planned = source::is_as_planned(before, &planned);
+        let is_passed_over = has(Bug::RenewalOverlooked) && *reason == ReplaceReason::Expiry;
         let PlannedName { owner, after, .. } = planned;
-        if !is_as_planned {
+        if !is_as_planned && !is_passed_over {
             let reason = format!("{owner} has changed since this was planned; plan again");
             return Err(Refusal::new(Rcode::NXRRSET, reason));
         }
-        let touched = Touched { before: before.cloned(), owner, after };
+        let mut touched = Touched::replaced(owner, before.cloned(), after);
+        if let ReplaceReason::Review { review, .. } = reason {
+            let asked = state.reviews.get(*review).map(|open| &open.review.change.names);
+            let asked = asked.into_iter().flatten().find(|name| name.owner == touched.owner);
+            touched.lease_as(asked.map_or(&[], |name| &name.leases));
+        }
         changes.push(name_change(state, state.origin, touched));
     }
     let cause = match reason {
@@ -240,6 +248,7 @@ fn replace(
             };
             Cause::Review { review, choice, asker: open.review.change.who.clone() }
         }
+        ReplaceReason::Expiry => Cause::Expiry,
         ReplaceReason::Reload { source } => Cause::ZoneReload { source: *source },
         ReplaceReason::Source { apply } => Cause::Source { apply: *apply },
         ReplaceReason::Transfer { to, .. } => Cause::Transfer { serial: *to },
@@ -282,14 +291,18 @@ fn name_change(state: &State, home: Origin, name: Touched) -> NameChange {
         before: changed_types(name.rrsets_before(), borrowed(&name.after)),
         owner: name.owner,
         after: name.after,
+        leases: name.leases,
     }
 }
 
 /// The name goes on at another home with what it has.
 pub(super) fn moved(state: &State, record: &NameRecord, home: Origin) -> NameChange {
     let after = record.owned_rrsets();
-    let before = Some(record.clone());
-    name_change(state, home, Touched { owner: record.owner().to_name(), before, after })
+    name_change(
+        state,
+        home,
+        Touched::replaced(record.owner().to_name(), Some(record.clone()), after),
+    )
 }
 
 fn assemble(

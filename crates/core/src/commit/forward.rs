@@ -43,19 +43,28 @@ pub(super) enum Asker<R> {
         /// When to give up, in milliseconds since 1970.
         deadline_ms: u64,
     },
+    /// Nobody: the site acts on its own account.
+    Nobody {
+        /// When to give up, in milliseconds since 1970.
+        deadline_ms: u64,
+    },
 }
 
 impl<R> Asker<R> {
     pub(super) fn deadline_ms(&self) -> u64 {
         match self {
-            Asker::Here { deadline_ms, .. } | Asker::There { deadline_ms, .. } => *deadline_ms,
+            Asker::Here { deadline_ms, .. }
+            | Asker::There { deadline_ms, .. }
+            | Asker::Nobody { deadline_ms } => *deadline_ms,
         }
     }
 
     /// The clock was set back.
     pub(super) fn set_back(&mut self, by_ms: u64) {
         match self {
-            Asker::Here { deadline_ms, .. } | Asker::There { deadline_ms, .. } => {
+            Asker::Here { deadline_ms, .. }
+            | Asker::There { deadline_ms, .. }
+            | Asker::Nobody { deadline_ms } => {
                 back(deadline_ms, by_ms);
             }
         }
@@ -409,6 +418,7 @@ impl<R> Commit<R> {
             Asker::There { site, ticket, id, .. } => {
                 Output::Send(site, Message::Answer { ticket, request: id, outcome }.encode())
             }
+            Asker::Nobody { .. } => return,
         });
     }
 }

@@ -130,6 +130,7 @@ impl<R> Commit<R> {
                 (peer.waiting, peer.oldest_ms) = (waiting, oldest_ms);
                 self.prove(now_ms, site, out);
                 self.choose_sources(out);
+                self.tell_endings(site, out);
             }
             Message::Follow { origin, from } => self.follow(site, origin, from, out),
             Message::Entries { origin, first, entries } => {
@@ -158,6 +159,7 @@ impl<R> Commit<R> {
             Message::Propose { lost, successor, round } => {
                 self.proposed(now_ms, site, Proposal { lost, successor, round }, out);
             }
+            Message::Ended { origin, end } => self.told_of_end(origin, end, out),
             Message::Fork { origin, size } => self.forked(site, origin, size, out),
             Message::Prepare { transaction, seen, is_exact, requests } => {
                 let until_ms = now_ms + self.deadline_ms;
@@ -188,6 +190,7 @@ impl<R> Commit<R> {
         self.see_clock(now_ms);
         self.peers.started_ms.get_or_insert(now_ms);
         self.begin_if_proven(now_ms);
+        self.end_leases(now_ms, out);
         self.give_up_forwarded(now_ms, out);
         self.give_up_levels(now_ms, out);
         self.release_due(now_ms, out);
@@ -201,6 +204,8 @@ impl<R> Commit<R> {
             self.return_tombstones(now_ms);
             self.recover_transactions(now_ms, out);
             self.copies.close_gaps();
+            self.take_arrived(now_ms, out);
+            self.cosign_again(now_ms, out);
             self.choose_sources(out);
         }
         self.watch_coordinated(now_ms, out);
@@ -221,6 +226,7 @@ impl<R> Commit<R> {
             self.levels.next_deadline_ms(),
             self.coordination.next_wake_ms(),
             self.held.next_wake_ms(),
+            self.leases.next_wake_ms(),
         ];
         point.into_iter().chain(begin).chain(state).chain(waits.into_iter().flatten()).min()
     }

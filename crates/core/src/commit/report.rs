@@ -2,8 +2,8 @@
 
 use super::Commit;
 use crate::model::entry::NameChange;
-use crate::model::request::RequestId;
-use crate::model::review::OpenReview;
+use crate::model::request::{Action, PlannedName, ReplaceReason, RequestId};
+use crate::model::review::{Choice, OpenReview};
 use crate::model::source::{FrozenRecord, Source};
 use crate::model::{MapRootLogged, NameRecord, Origin, Position, Registry, Zones};
 use std::collections::BTreeMap;
@@ -29,6 +29,11 @@ pub struct Report {
     pub open_intents: usize,
     /// Changes that wait for a person.
     pub open_reviews: usize,
+    /// Names at home here with records that stay for a time only.
+    pub leased: usize,
+    /// Those of them whose time is over, but that are so many at once that a person must say that
+    /// they may go.
+    pub leases_held: usize,
     /// The other sites.
     pub peers: Vec<PeerReport>,
     /// The logs that this site follows.
@@ -66,6 +71,28 @@ pub struct SourceReport {
     pub zones: Zones,
     /// Whether each of the requests was done that were asked about.
     pub done: Vec<bool>,
+}
+
+impl ReviewReport {
+    /// What resolves it like this: done only if the names are still as they are here.
+    pub fn resolution(&self, choice: Choice) -> Action {
+        let plan = |(name, now): (&NameChange, &Option<NameRecord>)| {
+            let current = now.as_ref().map_or_else(Vec::new, NameRecord::owned_rrsets);
+            PlannedName {
+                owner: name.owner.clone(),
+                version: now.as_ref().map_or(0, |record| record.history().version),
+                epoch: None,
+                after: choice.outcome(&current, &name.after),
+            }
+        };
+        let names = match choice {
+            Choice::Keep => Vec::new(),
+            Choice::Take | Choice::Both => {
+                self.open.review.change.names.iter().zip(&self.now).map(plan).collect()
+            }
+        };
+        Action::Replace { reason: ReplaceReason::Review { review: self.at, choice }, names }
+    }
 }
 
 /// What a site knows of another one.
@@ -122,6 +149,8 @@ impl<R> Commit<R> {
             waiting: self.requests_waiting(),
             open_intents: self.state.transactions.intents().count(),
             open_reviews: self.state.reviews.count(),
+            leased: self.leases.count(),
+            leases_held: self.leases.held(),
             oldest_ms: oldest,
             peers: sites.map(|site| self.peer_report(now_ms, site)).collect(),
             copies: self.copy_reports(),

@@ -54,7 +54,7 @@ pub(super) fn route(state: &State, request: &Request, derived: &[Request]) -> Ro
 /// The names that a request reads or writes, as far as it says them.
 pub(super) fn names(request: &Request) -> impl Iterator<Item = &Name> {
     let (prerequisites, operations, planned) = match &request.action {
-        Action::Update { prerequisites, operations } => {
+        Action::Update { prerequisites, operations, .. } => {
             (&prerequisites[..], &operations[..], &[][..])
         }
         Action::Replace { names, .. } => (&[][..], &[][..], &names[..]),
@@ -76,7 +76,7 @@ impl Homes<'_> {
     /// Those of the names that a request reads or writes.
     fn of(&mut self, request: &Request, zone: &Zone) {
         match &request.action {
-            Action::Update { prerequisites, operations } => {
+            Action::Update { prerequisites, operations, .. } => {
                 operations.iter().map(Operation::owner).for_each(|name| self.name(zone, name));
                 let read = prerequisites.iter().map(Prerequisite::name);
                 read.for_each(|name| self.name(zone, name));
@@ -89,7 +89,9 @@ impl Homes<'_> {
                     ReplaceReason::Review { review, .. } if names.is_empty() => {
                         self.add(self.state.in_charge(review.origin));
                     }
-                    ReplaceReason::Review { .. } | ReplaceReason::Source { .. } => {}
+                    ReplaceReason::Review { .. }
+                    | ReplaceReason::Expiry
+                    | ReplaceReason::Source { .. } => {}
                     _ => self.add(self.state.home_of_zone(zone)),
                 }
                 if !matches!(reason, ReplaceReason::Transfer { .. }) {

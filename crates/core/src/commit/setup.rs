@@ -20,12 +20,36 @@ pub struct Setup {
     pub cosigned: Vec<(Origin, u16, u64)>,
     /// How long a request may wait, in milliseconds.
     pub deadline_ms: u64,
+    /// How long other things wait.
+    pub waits: Waits,
     /// Whether the data may be an old copy, so that the other sites must be asked first.
     pub must_prove: bool,
     /// The site's log before the one that it begins now, if that is not closed yet.
     pub take_over: Option<Origin>,
     /// The log to begin, once it is proven that there is nothing of it.
     pub begin: Option<Begin>,
+}
+
+/// How long things wait that take hours, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// What devices get after an outage to renew their leases.
+    pub lease_grace_ms: u64,
+    /// How long a deleted name stays at its home: a device that comes back meanwhile finds it.
+    pub tombstone_ms: u64,
+    /// How often all names are looked at for that.
+    pub sweep_ms: u64,
+}
+
+impl Default for Waits {
+    fn default() -> Waits {
+        let minute_ms = 60_000;
+        Waits {
+            lease_grace_ms: 10 * minute_ms,
+            tombstone_ms: 24 * 60 * minute_ms,
+            sweep_ms: 10 * minute_ms,
+        }
+    }
 }
 
 /// How long a request may wait if nothing else is said, in milliseconds.
@@ -40,6 +64,7 @@ impl Default for Setup {
             checkpoint: None,
             cosigned: Vec::new(),
             deadline_ms: DEADLINE_MS,
+            waits: Waits::default(),
             must_prove: false,
             take_over: None,
             begin: None,

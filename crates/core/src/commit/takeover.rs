@@ -183,7 +183,10 @@ impl<R> Commit<R> {
     fn endorsed(&self, lost: Origin) -> Option<Endorsed> {
         let own = self.state.origin.site;
         let of_ours = self.state.endorsements(lost).filter(|(endorser, _)| endorser.site == own);
-        of_ours.map(|(_, endorsed)| endorsed).filter(|by| self.state.binds(lost, *by)).last()
+        let binds = |(endorser, by): &(Origin, Endorsed)| {
+            self.state.binds(lost, *by) && !self.has_ended(lost, *endorser, *by)
+        };
+        of_ours.filter(binds).map(|(_, endorsed)| endorsed).last()
     }
 
     /// What this site held of a log when it vouched that it is lost, if it did.
@@ -207,6 +210,7 @@ impl<R> Commit<R> {
         let copy = self.copies.get_mut(lost);
         let held = copy.next;
         copy.source = None;
+        copy.arrived.forget_behind();
         self.stage(now_ms, Body::Endorsement { lost, successor, round, held }, &[]);
     }
 
@@ -279,6 +283,7 @@ impl<R> Commit<R> {
     pub(super) fn watch_takeovers(&mut self, now_ms: u64, out: &mut Vec<Output<R>>) {
         if std::mem::take(&mut self.takeovers.is_folded) {
             self.note_all_unpublished(now_ms);
+            self.look_at_all_leases(now_ms);
             self.choose_sources(out);
             self.reroute(now_ms, out);
         }
@@ -360,11 +365,13 @@ impl<R> Commit<R> {
         self.takeovers.wanted.remove(&lost);
         let body = Body::Takeover { lost, end, endorsers, is_attested };
         let index = self.stage(now_ms, body, &[]);
+        self.endings.note_folded(lost, Position { origin: own, index }, is_attested);
         self.open.is_urgent = true;
         if !is_attested {
             self.takeovers.unconfirmed = Some(Position { origin: own, index });
         }
         self.note_all_unpublished(now_ms);
+        self.look_at_all_leases(now_ms);
         self.reroute(now_ms, out);
     }
 

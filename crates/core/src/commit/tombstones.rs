@@ -2,7 +2,7 @@
 //! one judge.
 
 use super::clock::back;
-use super::{Commit, decide};
+use super::{Commit, Waits, decide};
 use crate::agent::{Path, Rules};
 use crate::model::entry::{Body, Cause, Change};
 use crate::model::request::{Commitment, Identity, RequestId};
@@ -11,21 +11,20 @@ use crate::model::{NameRecord, Origin};
 use einhorn_wire::Name;
 use sha2::{Digest, Sha256};
 
-/// How long a deleted name stays where it was, in milliseconds: a device that comes back within a
-/// day finds its home.
-const TOMBSTONE_MS: u64 = 24 * 3_600_000;
-/// How often names are looked at, in milliseconds: all of them are, so not often.
-const SWEEP_INTERVAL_MS: u64 = 600_000;
 /// Names in one entry.
 const SWEEP_NAMES_MAX: usize = 500;
 
 /// When names were last looked at.
-#[derive(Default)]
 pub(super) struct Tombstones {
+    waits: Waits,
     swept_ms: u64,
 }
 
 impl Tombstones {
+    pub(super) fn new(waits: Waits) -> Tombstones {
+        Tombstones { waits, swept_ms: 0 }
+    }
+
     /// The clock was set back.
     pub(super) fn set_back(&mut self, by_ms: u64) {
         back(&mut self.swept_ms, by_ms);
@@ -35,7 +34,8 @@ impl Tombstones {
 impl<R> Commit<R> {
     /// Gives names that have been deleted for a day back to the home of their zone.
     pub(super) fn return_tombstones(&mut self, now_ms: u64) {
-        if now_ms < self.tombstones.swept_ms + SWEEP_INTERVAL_MS || !self.may_append() {
+        let Waits { tombstone_ms, sweep_ms, .. } = self.tombstones.waits;
+        if now_ms < self.tombstones.swept_ms + sweep_ms || !self.may_append() {
             return;
         }
         self.tombstones.swept_ms = now_ms;
@@ -49,7 +49,7 @@ impl<R> Commit<R> {
             let is_due = |record: &&NameRecord| {
                 let history = record.history();
                 !record.is_live()
-                    && history.changed_at_ms + TOMBSTONE_MS <= now_ms
+                    && history.changed_at_ms + tombstone_ms <= now_ms
                     && self.state.in_charge(history.home) == own
                     && !self.state.transactions.blocks(record.owner().canonical_key().as_ref())
             };

@@ -13,6 +13,7 @@ use crate::model::review::Choice;
 use crate::model::settings::Settings;
 use crate::model::source::{Head, Item, LegacyRecord};
 use einhorn_wire::RecordType;
+use einhorn_wire::edns::UpdateLease;
 
 pub(super) fn put_request(put: &mut Put<'_>, request: &Request) {
     put.bytes(&request.id.0);
@@ -40,12 +41,16 @@ pub(super) fn take_request(take: &mut Take<'_>) -> Result<Request, Malformed> {
 
 fn put_action(put: &mut Put<'_>, action: &Action) {
     match action {
-        Action::Update { prerequisites, operations } => {
+        Action::Update { prerequisites, operations, lease } => {
             put.u8(1);
             put.count(prerequisites.len());
             prerequisites.iter().for_each(|prerequisite| put_prerequisite(put, prerequisite));
             put.count(operations.len());
             operations.iter().for_each(|operation| put_operation(put, operation));
+            put.option(*lease, |put, lease| {
+                put.u32(lease.record_seconds);
+                put.option(lease.key_seconds, Put::u32);
+            });
         }
         Action::LoadZone { names, source } => {
             put.u8(2);
@@ -67,13 +72,14 @@ fn put_action(put: &mut Put<'_>, action: &Action) {
                     put.u8(2);
                     put.bytes(source);
                 }
+                ReplaceReason::Expiry => put.u8(5),
                 ReplaceReason::Review { review, choice } => {
                     put.u8(4);
                     put.position(*review);
                     put.u8(*choice as u8);
                 }
                 ReplaceReason::Source { apply } => {
-                    put.u8(5);
+                    put.u8(6);
                     put.bytes(apply);
                 }
                 ReplaceReason::Transfer { from, to } => {
@@ -111,6 +117,10 @@ fn take_action(take: &mut Take<'_>) -> Result<Action, Malformed> {
         1 => Action::Update {
             prerequisites: take.list(2, take_prerequisite)?,
             operations: take.list(2, take_operation)?,
+            lease: take.option(|take| {
+                let record_seconds = take.u32()?;
+                Ok(UpdateLease { record_seconds, key_seconds: take.option(Take::u32)? })
+            })?,
         },
         2 => Action::LoadZone {
             names: take.list(5, |take| Ok((take.name()?, take.rrsets()?)))?,
@@ -126,7 +136,8 @@ fn take_action(take: &mut Take<'_>) -> Result<Action, Malformed> {
                     choice: Choice::from_code(take.u8()?)
                         .ok_or(Malformed("choice in a request"))?,
                 },
-                5 => ReplaceReason::Source { apply: take.array()? },
+                5 => ReplaceReason::Expiry,
+                6 => ReplaceReason::Source { apply: take.array()? },
                 _ => return Err(Malformed("reason in a request")),
             };
             let has_epochs = matches!(reason, ReplaceReason::Source { .. });

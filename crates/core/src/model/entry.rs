@@ -1,13 +1,13 @@
 //! Ledger entries: what they say, and their one binary form.
 //!
-//! # Form (version 3)
+//! # Form (version 4)
 //! All integers are big-endian; a *name* is an uncompressed domain name in wire form; a *list*
 //! is a u32 count followed by its elements; *octets* and *text* (UTF-8) have a u32 length in
 //! front; an *option* is u8 `0`, or `1` and what there is; *origin* is u16 site, u16 generation;
 //! *position* is an origin and u64 index.
 //!
-//! A change that fits is one entry: u8 `5`, then the body. A longer one is n entries of at most
-//! 65,535 octets: u8 `6`, u16 part (from 0), u16 parts, then a piece of the body.
+//! A change that fits is one entry: u8 `7`, then the body. A longer one is n entries of at most
+//! 65,535 octets: u8 `8`, u16 part (from 0), u16 parts, then a piece of the body.
 //!
 //! Body: u8 kind, u64 time in milliseconds since 1970, then by kind
 //! - `1` genesis: origin; text of the log's name; option of what came before: origin, u64 entries,
@@ -20,8 +20,8 @@
 //!   32 octets state root before, 32 after | `4` zone reload: 32 octets SHA-256 of the source |
 //!   `5` zone removal: u64 names, 32 octets state root | `6` u64 version and settings | `7`
 //!   transfer from a primary: u32 its serial | `8` move | `9` review: position it was opened at, u8 `0`
-//!   kept | `1` taken | `2` both, identity of who had asked | `10` source: 32 octets id of the apply); list of
-//!   name changes.
+//!   kept | `1` taken | `2` both, identity of who had asked | `10` leases that have ended | `11` source: 32
+//!   octets id of the apply); list of name changes.
 //! - `3` publication: name zone; u32 incarnation; u32 serial; list of positions the serial covers.
 //! - `4` sites: 32 octets request id; u64 remember-until; identity; registry.
 //! - `5` map root: u64 entries; u64 names; 32 octets root.
@@ -46,7 +46,8 @@
 //!
 //! Name change: name owner; origin home; u32 epoch; u64 version; u64 sequence; option of
 //! the position of the previous entry of this name; list before (u16 type; u8 `0` absent | `1` and
-//! RRset); list of RRsets after. `before` has every type that changed; `after` is the whole name.
+//! RRset); list of RRsets after; list of leases after (u16 type, octets of the rdata, u64 milliseconds
+//! since 1970). `before` has every type that changed; `after` is the whole name.
 //! Settings: u8 acknowledgement level (`0` local | `1` majority | `2` all); u8 reverse records (`0` off | `1` auto);
 //! u8 contested names (`0` latest | `1` review); u16 milliseconds to coalesce; list of primaries and list of servers to notify (address, u16 port, u8 `0` | `1` and
 //! name of a key); list of ranges that may transfer (address, u8 bits); role (u8 `0` ordinary |
@@ -64,7 +65,7 @@ use super::review::{Choice, Review};
 use super::settings::Settings;
 use super::source::{Advance, LegacyRecord};
 use super::transaction::{Transaction, TransactionId};
-use super::{Origin, Position, RrSet, WriterTag};
+use super::{Lease, Origin, Position, RrSet, WriterTag};
 use crate::agent::{Advice, Path, Reason};
 use einhorn_wire::{Name, RecordType};
 use sha2::{Digest, Sha256};
@@ -73,8 +74,8 @@ pub(crate) use form::{put_identity, take_identity};
 
 /// Longest entry of the ledger, in octets: bundles have 16-bit lengths.
 pub const ENTRY_OCTETS_MAX: usize = 65_535;
-const FORM_WHOLE: u8 = 5;
-const FORM_PART: u8 = 6;
+const FORM_WHOLE: u8 = 7;
+const FORM_PART: u8 = 8;
 const PART_HEADER_OCTETS: usize = 5;
 
 /// One change to everything that a site knows.
@@ -314,6 +315,8 @@ pub enum Cause {
         /// The id of the apply.
         apply: [u8; 32],
     },
+    /// Leases of records have ended, and nobody has renewed them.
+    Expiry,
     /// A person has decided on a change that waited for that.
     Review {
         /// Where it was put into the queue.
@@ -344,6 +347,8 @@ pub struct NameChange {
     pub before: Vec<(RecordType, Option<RrSet>)>,
     /// All RRsets of the name after.
     pub after: Vec<RrSet>,
+    /// Until when those of its records stay that do not stay for good.
+    pub leases: Vec<Lease>,
 }
 
 impl NameChange {

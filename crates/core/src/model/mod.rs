@@ -3,6 +3,7 @@
 pub(crate) mod codec;
 pub mod entry;
 mod fold_error;
+pub mod lease;
 mod points;
 mod record;
 pub mod registry;
@@ -20,6 +21,7 @@ pub mod tree;
 mod zone;
 
 pub use fold_error::FoldError;
+pub use lease::Lease;
 pub use record::{History, NameRecord, RrSets, WriterTag};
 pub use registry::{Registry, Site};
 pub use rrset::{RrSet, RrSetRef, borrowed, changed_types, find, same_rrsets};

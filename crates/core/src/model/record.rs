@@ -1,17 +1,19 @@
 //! The record that a zone keeps per owner name, packed into one allocation.
 //!
 //! Form: u8 length of the owner name; the owner name in wire form, in the case of its first
-//! registration; u8 length of the history; the history; the RRsets. History: site and generation
+//! registration; u8 length of the history; the history; the length of the leases as a *number*; the
+//! leases (u16 type, u32 length and octets of the rdata, u64 milliseconds since 1970, big-endian); the
+//! RRsets. History: site and generation
 //! of the home, epoch, version, sequence, site, generation and index of the last entry, time of
 //! the change in milliseconds, site of use and how many times, each as a *number*; then u64 writer, big-endian. RRset: u16 type and u32 TTL,
 //! big-endian; the length of what follows as a *number*; each rdata behind its u16 length.
 //! A *number* is an unsigned integer in base 128, the least significant seven bits first, every
 //! octet but the last with its highest bit set.
 
-use super::codec::{Malformed, Take};
+use super::codec::{Malformed, Put, Take};
 use super::rrset::RrSetRef;
 use super::tree::{Keyed, Live};
-use super::{Origin, Position, RrSet};
+use super::{Lease, Origin, Position, RrSet};
 use einhorn_wire::name_ref::NameRef;
 use einhorn_wire::{Name, RecordType};
 use std::fmt;
@@ -58,6 +60,7 @@ impl NameRecord {
     pub fn new<'a>(
         owner: NameRef<'_>,
         history: &History,
+        leases: &[Lease],
         rrsets: impl Iterator<Item = RrSetRef<'a>> + Clone,
     ) -> NameRecord {
         let sets_octets: usize = rrsets.clone().map(|set| 16 + set.packed().len()).sum();
@@ -65,6 +68,10 @@ impl NameRecord {
         octets.push(owner.as_wire().len() as u8);
         octets.extend_from_slice(owner.as_wire());
         history.put(&mut octets);
+        let mut held = Vec::new();
+        leases.iter().for_each(|lease| lease.put(&mut Put(&mut held)));
+        put_number(&mut octets, held.len() as u64);
+        octets.extend_from_slice(&held);
         for set in rrsets {
             octets.extend_from_slice(&set.rtype.0.to_be_bytes());
             octets.extend_from_slice(&set.ttl.to_be_bytes());
@@ -86,6 +93,12 @@ impl NameRecord {
         let length = take.u8()?;
         let mut head = Take { rest: take.bytes(length.into())? };
         History::take(&mut head).filter(|_| head.rest.is_empty()).ok_or(MALFORMED)?;
+        let length = take_number(&mut take.rest).ok_or(MALFORMED)?;
+        let mut leases =
+            Take { rest: take.bytes(usize::try_from(length).map_err(|_| MALFORMED)?)? };
+        while !leases.rest.is_empty() {
+            Lease::take(&mut leases)?;
+        }
         while !take.rest.is_empty() {
             let (rtype, ttl) = (RecordType(take.u16()?), take.u32()?);
             let length = take_number(&mut take.rest).ok_or(MALFORMED)?;
@@ -113,9 +126,16 @@ impl NameRecord {
         }
     }
 
+    /// Until when those of its records stay that do not stay for good.
+    pub fn leases(&self) -> Vec<Lease> {
+        let mut take = Take { rest: self.split().2 };
+        let next = || (!take.rest.is_empty()).then(|| Lease::take(&mut take).ok()).flatten();
+        std::iter::from_fn(next).collect()
+    }
+
     /// The RRsets; none for a tombstone.
     pub fn rrsets(&self) -> RrSets<'_> {
-        RrSets { rest: self.split().2 }
+        RrSets { rest: self.split().3 }
     }
 
     /// The set of that type.
@@ -128,12 +148,14 @@ impl NameRecord {
         self.rrsets().map(RrSetRef::to_owned).collect()
     }
 
-    /// Owner name, history and RRsets.
-    fn split(&self) -> (&[u8], &[u8], &[u8]) {
+    /// Owner name, history, leases and RRsets.
+    fn split(&self) -> (&[u8], &[u8], &[u8], &[u8]) {
         let octets = self.octets();
         let (owner, rest) = octets[1..].split_at(octets[0].into());
-        let (history, rrsets) = rest[1..].split_at(rest[0].into());
-        (owner, history, rrsets)
+        let (history, mut rest) = rest[1..].split_at(rest[0].into());
+        let length = take_number(&mut rest).unwrap_or(0) as usize;
+        let (leases, rrsets) = rest.split_at(length);
+        (owner, history, leases, rrsets)
     }
 }
 
@@ -298,6 +320,14 @@ mod tests {
         })
     }
 
+    fn leases() -> impl Strategy<Value = Vec<Lease>> {
+        let rdata = proptest::collection::vec(any::<u8>(), 0..90);
+        let lease = (any::<u16>(), rdata, any::<u64>()).prop_map(|(rtype, rdata, until_ms)| {
+            Lease { rtype: RecordType(rtype), rdata: rdata.into(), until_ms }
+        });
+        proptest::collection::vec(lease, 0..4)
+    }
+
     fn sets() -> impl Strategy<Value = Vec<RrSet>> {
         let datas = proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..90), 1..5);
         let set = (any::<u16>(), any::<u32>(), datas).prop_map(|(rtype, ttl, datas)| {
@@ -308,12 +338,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn gives_back_what_was_put_in(history in history(), sets in sets(), cut in any::<u16>()) {
+        fn gives_back_what_was_put_in(
+            history in history(), leases in leases(), sets in sets(), cut in any::<u16>()
+        ) {
             let owner: Name = "Anna.Fleet.example.".parse().expect("a name");
             let record =
-                NameRecord::new(owner.borrowed(), &history, sets.iter().map(RrSet::borrowed));
+                NameRecord::new(owner.borrowed(), &history, &leases, sets.iter().map(RrSet::borrowed));
             prop_assert_eq!(record.owner().as_wire(), owner.as_wire());
             prop_assert_eq!(record.history(), history);
+            prop_assert_eq!(record.leases(), leases);
             prop_assert_eq!(record.owned_rrsets(), sets.clone());
             prop_assert_eq!(record.is_live(), !sets.is_empty());
             for set in &sets {

@@ -5,6 +5,7 @@ use super::review::Choice;
 use super::settings::Settings;
 use super::source::{Head, Item, LegacyRecord};
 use super::{Position, RrSet};
+use einhorn_wire::edns::UpdateLease;
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, RecordType};
 use std::net::IpAddr;
@@ -146,6 +147,8 @@ pub enum Action {
         prerequisites: Vec<Prerequisite>,
         /// Changes, done in order.
         operations: Vec<Operation>,
+        /// How long the records that it adds stay; `None` for good.
+        lease: Option<UpdateLease>,
     },
     /// Create the zone with this content; it must not exist yet, or be empty.
     LoadZone {
@@ -225,6 +228,8 @@ pub enum ReplaceReason {
         /// SHA-256 of the zone file.
         source: [u8; 32],
     },
+    /// Leases of records have ended.
+    Expiry,
     /// A person has decided on a change that waited for that.
     Review {
         /// Where it was put into the queue.
@@ -250,8 +255,8 @@ impl ReplaceReason {
     /// Whether each home may do its part of it. What restores a zone's earlier content is checked
     /// against the whole.
     pub fn is_divisible(&self) -> bool {
-        use ReplaceReason::{Reload, Review, Source};
-        matches!(self, Reload { .. } | Review { .. } | Source { .. })
+        use ReplaceReason::{Expiry, Reload, Review, Source};
+        matches!(self, Reload { .. } | Review { .. } | Expiry | Source { .. })
     }
 }
 

@@ -1,14 +1,14 @@
 //! The whole state as octets, so that a restart need not fold the whole log.
 //!
 //! A snapshot is a cache: the logs alone are the truth, and a snapshot that cannot be read is
-//! skipped. Form 6, with the words of [`super::entry`]: u8 version; origin that this site appends
+//! skipped. Form 7, with the words of [`super::entry`]: u8 version; origin that this site appends
 //! to; list of logs (origin, text, u64 next index, u64 last time, option of u64 end and origin of
 //! the successor, option of the last map root (u64
 //! entries, u64 names, 32 octets, u64 time)); octets of the registry; list of
-//! endorsements (origin lost, origin endorser, origin successor, u32 round, u64 held); list of
+//! endorsements (origin lost, origin endorser, origin successor, u32 round, u64 held, u64 index); list of
 //! withdrawals (two origins, u32 round); list of positions of leftovers; octets of the
 //! transactions under way; octets of the open reviews; list of removed zones (name, u32 incarnation); list of zones; u64 latest second until which forgotten requests were remembered; list of remembered
-//! requests (16 octets id, u64 until, position); list of sources. Form 5 ends before the sources, and is read
+//! requests (16 octets id, u64 until, position); list of sources. Form 6 ends before the sources, and is read
 //! too.
 //!
 //! Source: text name, origin home, u64 revision, octets head, list of its records (u64 revision, octets item).
@@ -30,9 +30,9 @@ use super::{Effects, NameRecord, Origin, Registry, State, Zone};
 use crate::commit::bug::{Bug, has};
 use std::sync::Arc;
 
-const VERSION: u8 = 6;
+const VERSION: u8 = 7;
 /// The form without sources.
-const VERSION_WITHOUT_SOURCES: u8 = 5;
+const VERSION_WITHOUT_SOURCES: u8 = 6;
 
 /// Writes `state`.
 pub fn encode(state: &State) -> Vec<u8> {
@@ -104,6 +104,7 @@ fn put_head(put: &mut Put<'_>, state: &State) {
         put.origin(endorsed.successor);
         put.u32(endorsed.round);
         put.u64(endorsed.held);
+        put.u64(endorsed.index);
     }
     put.count(state.withdrawn.len());
     for ((lost, successor), round) in &state.withdrawn {
@@ -402,7 +403,7 @@ fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<(usize, bool), Ma
     let endorsements = take_list(take, |take| {
         let key = (take.origin()?, take.origin()?);
         let (successor, round) = (take.origin()?, take.u32()?);
-        Ok((key, Endorsed { successor, round, held: take.u64()? }))
+        Ok((key, Endorsed { successor, round, held: take.u64()?, index: take.u64()? }))
     })?;
     state.endorsements = endorsements.into_iter().collect();
     let withdrawn = take_list(take, |take| Ok(((take.origin()?, take.origin()?), take.u32()?)))?;

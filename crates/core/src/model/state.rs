@@ -66,6 +66,8 @@ pub struct Endorsed {
     pub round: u32,
     /// Entries of the lost log that the endorser holds.
     pub held: u64,
+    /// Where the endorsement is in the endorser's log.
+    pub index: u64,
 }
 
 /// What folding brought about that others want to know.
@@ -357,7 +359,8 @@ impl State {
                 );
             }
             Body::Endorsement { lost, successor, round, held } => {
-                let endorsed = Endorsed { successor: *successor, round: *round, held: *held };
+                let (successor, round, held) = (*successor, *round, *held);
+                let endorsed = Endorsed { successor, round, held, index };
                 self.endorsements.insert((*lost, origin), endorsed);
             }
             Body::Withdrawal { lost, round } => {

@@ -140,7 +140,7 @@ impl Zone {
             used_times: in_a_row.saturating_add(1),
         };
         let owner = old.map_or(name.owner.borrowed(), NameRecord::owner);
-        let record = NameRecord::new(owner, &history, borrowed(&name.after));
+        let record = NameRecord::new(owner, &history, &name.leases, borrowed(&name.after));
         // Entries of other logs may come before what led to them. A point may still stand between
         // the two, and want the older one.
         let ranks_higher = |old: &History| (old.rank(), old.last) < (history.rank(), history.last);
@@ -236,7 +236,7 @@ pub(super) fn set_soa_serial(names: &mut Tree<NameRecord>, apex: &[u8], serial: 
         let new = RrSet::new(old.rtype, old.ttl, datas.iter().map(|data| &**data));
         let Some(new) = new else { return };
         let sets = apex.rrsets().map(|set| if set == old { new.borrowed() } else { set });
-        *apex = NameRecord::new(apex.owner(), &apex.history(), sets);
+        *apex = NameRecord::new(apex.owner(), &apex.history(), &apex.leases(), sets);
     });
 }
 

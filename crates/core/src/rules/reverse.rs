@@ -42,7 +42,7 @@ pub fn derived(state: &State, request: &Request) -> Vec<Request> {
     };
     match &request.action {
         Action::Update { operations, .. } => {
-            for touched in apply(zone, operations) {
+            for touched in apply(zone, operations, None) {
                 let after = addresses(&touched.owner, borrowed(&touched.after));
                 name(&touched.owner, &addresses(&touched.owner, touched.rrsets_before()), &after);
             }
@@ -57,7 +57,7 @@ pub fn derived(state: &State, request: &Request) -> Vec<Request> {
         _ => {}
     }
     let of_zone = |(zone, operations)| {
-        let action = Action::Update { prerequisites: Vec::new(), operations };
+        let action = Action::Update { prerequisites: Vec::new(), operations, lease: None };
         Request { audit: Vec::new(), ..request.part(zone, action) }
     };
     by_zone.into_iter().map(of_zone).collect()

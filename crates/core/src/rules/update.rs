@@ -5,7 +5,8 @@
 
 use crate::model::request::{Operation, Prerequisite};
 use crate::model::tree::Live;
-use crate::model::{NameRecord, RrSet, RrSets, Zone, borrowed, find, same_rrsets};
+use crate::model::{Lease, NameRecord, RrSet, RrSets, Zone, borrowed, find, same_rrsets};
+use einhorn_wire::edns::UpdateLease;
 use einhorn_wire::message::Rcode;
 use einhorn_wire::rdata::{self, serial_greater, soa_numbers};
 use einhorn_wire::{Class, Name, Record, RecordType};
@@ -189,6 +190,8 @@ pub struct Touched {
     pub before: Option<NameRecord>,
     /// Its RRsets after.
     pub after: Vec<RrSet>,
+    /// Until when those of its records stay that do not stay for good.
+    pub leases: Vec<Lease>,
 }
 
 impl Touched {
@@ -196,17 +199,65 @@ impl Touched {
     pub fn rrsets_before(&self) -> RrSets<'_> {
         self.before.as_ref().map(NameRecord::rrsets).unwrap_or_default()
     }
+
+    /// A name that gets another content. Records that stay keep their leases.
+    pub fn replaced(owner: Name, before: Option<NameRecord>, after: Vec<RrSet>) -> Touched {
+        let leases = before.as_ref().map_or_else(Vec::new, NameRecord::leases);
+        let mut name = Touched { owner, before, after, leases };
+        name.forget_leases();
+        name
+    }
+
+    /// Records among these stay no longer than this says.
+    pub fn lease_as(&mut self, leases: &[Lease]) {
+        self.leases.retain(|own| !leases.iter().any(|lease| own.is_of(lease.rtype, &lease.rdata)));
+        self.leases.extend_from_slice(leases);
+        self.forget_leases();
+    }
+
+    /// Takes away the leases of records that are gone.
+    fn forget_leases(&mut self) {
+        let Touched { after, leases, .. } = self;
+        leases.retain(|lease| lease.is_in(borrowed(after)));
+    }
+
+    /// A record was added, for so long or for good.
+    fn note_added(&mut self, rtype: RecordType, rdata: &[u8], granted: Option<Granted>) {
+        self.leases.retain(|lease| !lease.is_of(rtype, rdata));
+        let granted = granted.map(|of| Lease::granted(of.lease, rtype, rdata, of.now_ms));
+        self.leases.extend(granted);
+    }
+
+    fn is_as_before(&self) -> bool {
+        let leases = self.before.as_ref().map_or_else(Vec::new, NameRecord::leases);
+        same_rrsets(self.rrsets_before(), borrowed(&self.after)) && leases == self.leases
+    }
+}
+
+/// For how long records are added, and when that is.
+#[derive(Clone, Copy)]
+pub struct Granted {
+    /// What was asked for.
+    pub lease: UpdateLease,
+    /// Now, in milliseconds since 1970.
+    pub now_ms: u64,
 }
 
 /// Does the operations in order on a copy (RFC 2136 §3.4.2); returns the names whose content
-/// ends up different. A SOA among them keeps a serial that is greater than before.
-pub fn apply(zone: &Zone, operations: &[Operation]) -> Vec<Touched> {
+/// ends up different, or stays for another time. A SOA among them keeps a serial that is greater than
+/// before. What a zone cannot be without stays for good.
+pub fn apply(zone: &Zone, operations: &[Operation], granted: Option<Granted>) -> Vec<Touched> {
     let mut working = Working { zone, names: Vec::new(), places: HashMap::default() };
     for operation in operations {
         let is_apex = *operation.owner() == zone.apex;
-        let sets = &mut working.name(operation.owner()).after;
+        let name = working.name(operation.owner());
+        let sets = &mut name.after;
         match operation {
-            Operation::Add { rtype, ttl, rdata, .. } => add(sets, *rtype, *ttl, rdata),
+            Operation::Add { rtype, ttl, rdata, .. } => {
+                add(sets, *rtype, *ttl, rdata);
+                let stays = is_apex && matches!(*rtype, RecordType::SOA | RecordType::NS);
+                name.note_added(*rtype, rdata, granted.filter(|_| !stays));
+            }
             // The apex keeps its SOA and NS (§3.4.2.3).
             Operation::DeleteRrSet(_, RecordType::SOA | RecordType::NS) if is_apex => {}
             Operation::DeleteRrSet(_, rtype) => sets.retain(|set| set.rtype != *rtype),
@@ -221,7 +272,8 @@ pub fn apply(zone: &Zone, operations: &[Operation]) -> Vec<Touched> {
             }
         }
     }
-    working.names.retain(|name| !same_rrsets(name.rrsets_before(), borrowed(&name.after)));
+    working.names.iter_mut().for_each(Touched::forget_leases);
+    working.names.retain(|name| !name.is_as_before());
     working.names
 }
 
@@ -239,7 +291,7 @@ impl Working<'_> {
             _ => *self.places.entry(owner.clone()).or_insert_with(|| {
                 let before = self.zone.name(owner).cloned();
                 let after = before.as_ref().map_or_else(Vec::new, NameRecord::owned_rrsets);
-                self.names.push(Touched { owner: owner.clone(), before, after });
+                self.names.push(Touched::replaced(owner.clone(), before, after));
                 self.names.len() - 1
             }),
         };
@@ -249,8 +301,7 @@ impl Working<'_> {
 
 /// Types that may stand beside a CNAME (RFC 2181 §10.1, RFC 3007, RFC 4034 §2.5).
 pub(super) fn may_join_cname(rtype: RecordType) -> bool {
-    const KEY: RecordType = RecordType(25);
-    matches!(rtype, RecordType::RRSIG | RecordType::NSEC | KEY)
+    matches!(rtype, RecordType::RRSIG | RecordType::NSEC | RecordType::KEY)
 }
 
 /// Adds a record (RFC 2136 §3.4.2.2).

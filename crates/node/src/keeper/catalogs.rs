@@ -59,7 +59,7 @@ fn produce(catalog: &Zone, zones: &Zones) -> Requests {
     let operations = catalog::listing(catalog, zones);
     let update = |operations: &[_]| {
         let (prerequisites, operations) = (Vec::new(), operations.to_vec());
-        (catalog.apex.clone(), Action::Update { prerequisites, operations })
+        (catalog.apex.clone(), Action::Update { prerequisites, operations, lease: None })
     };
     operations.chunks(OPERATIONS_MAX).map(update).collect()
 }

@@ -78,7 +78,7 @@ impl Model {
             Operation::DeleteRrSet(name.clone(), RecordType::A),
             Operation::Add { owner: name, rtype: RecordType::A, ttl: 60, rdata },
         ];
-        let action = Action::Update { prerequisites: Vec::new(), operations };
+        let action = Action::Update { prerequisites: Vec::new(), operations, lease: None };
         let request = request(number as u64 + 1, action);
         self.sent.push(Sent { request, owner, known: Known::NotDone, batch: 0 });
         number

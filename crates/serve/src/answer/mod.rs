@@ -73,6 +73,7 @@ impl<'a> Context<'a> {
             nsid: self.settings.nsid.as_deref().filter(|_| edns.nsid),
             cookie: cookie.map(|(data, _)| data),
             keepalive_deciseconds: tells_idle.then_some(idle),
+            lease: None,
         };
         (opt, cookie.is_some_and(|(_, is_ours)| is_ours))
     }

@@ -48,7 +48,7 @@ impl Body {
     }
 
     /// The changes that are made here, or may be later.
-    pub(super) fn all_changes(&self) -> &[Change] {
+    pub fn all_changes(&self) -> &[Change] {
         match self {
             Body::Intent { changes, .. } => changes,
             Body::Review(review) => std::slice::from_ref(&review.change),

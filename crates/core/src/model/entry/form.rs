@@ -246,8 +246,9 @@ impl Change {
                 put.u32(*serial);
             }
             Cause::Move => put.u8(8),
+            Cause::Expiry => put.u8(10),
             Cause::Source { apply } => {
-                put.u8(10);
+                put.u8(11);
                 put.bytes(apply);
             }
             Cause::Review { review, choice, asker } => {
@@ -293,7 +294,8 @@ impl Change {
                 },
                 7 => Cause::Transfer { serial: take.u32()? },
                 8 => Cause::Move,
-                10 => Cause::Source { apply: take.array()? },
+                10 => Cause::Expiry,
+                11 => Cause::Source { apply: take.array()? },
                 9 => Cause::Review {
                     review: take.position()?,
                     choice: Choice::from_code(take.u8()?).ok_or(Malformed("choice in an entry"))?,
@@ -311,11 +313,13 @@ impl Change {
 impl NameChange {
     /// How many octets [`NameChange::put`] writes at most.
     pub(super) fn octets(&self) -> usize {
-        const FIXED_OCTETS: usize = 45;
+        const FIXED_OCTETS: usize = 49;
         let set = |set: &RrSet| 10 + set.packed().len();
         let before = self.before.iter().map(|(_, before)| 3 + before.as_ref().map_or(0, set));
         let after = self.after.iter().map(set);
-        FIXED_OCTETS + self.owner.as_wire().len() + before.sum::<usize>() + after.sum::<usize>()
+        let leases = self.leases.iter().map(|lease| 14 + lease.rdata.len());
+        let sets = before.sum::<usize>() + after.sum::<usize>();
+        FIXED_OCTETS + self.owner.as_wire().len() + sets + leases.sum::<usize>()
     }
 
     fn put(&self, put: &mut Put<'_>) {
@@ -332,6 +336,8 @@ impl NameChange {
             set.iter().for_each(|set| put.rrset(set));
         }
         put.rrsets(&self.after);
+        put.count(self.leases.len());
+        self.leases.iter().for_each(|lease| lease.put(put));
     }
 
     fn take(take: &mut Take<'_>) -> Result<NameChange, Malformed> {
@@ -353,6 +359,7 @@ impl NameChange {
             previous,
             before,
             after: take.rrsets()?,
+            leases: take.list(14, Lease::take)?,
         })
     }
 }
