@@ -499,6 +499,8 @@ impl<R> Commit<R> {
 #[cfg(test)]
 mod policy_tests;
 #[cfg(test)]
+mod source_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod zone_tests;

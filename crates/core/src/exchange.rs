@@ -163,8 +163,8 @@ pub fn encode_frozen(frozen: &Frozen) -> Vec<u8> {
 pub fn decode_frozen(octets: &[u8]) -> Result<Frozen, Malformed> {
     let mut take = begin(octets)?;
     let apply = take.array()?;
-    let records = take
-        .list(37, |take| Ok((LegacyRecord::take(take)?, take_planned(take, true)?)))?;
+    let records =
+        take.list(37, |take| Ok((LegacyRecord::take(take)?, take_planned(take, true)?)))?;
     take.end()?;
     Ok(Frozen { apply, records })
 }
@@ -186,8 +186,10 @@ mod tests {
     fn item() -> impl Strategy<Value = Item> {
         let octets = proptest::collection::vec(any::<u8>(), 0..9);
         (octets.clone(), proptest::option::of(octets), any::<u32>()).prop_map(
-            |(key, record, missing)| {
-                Item { key: key.into(), record: record.map(Into::into), missing }
+            |(key, record, missing)| Item {
+                key: key.into(),
+                record: record.map(Into::into),
+                missing,
             },
         )
     }

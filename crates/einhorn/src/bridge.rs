@@ -1,8 +1,10 @@
 //! `einhorn bridge`.
 
 mod apply;
+mod export;
 mod node;
 mod source;
+mod watch;
 
 use crate::{Failure, Outcome, print};
 use einhorn_bridge::codec::{Format, Layout, Options, Refusal, UnknownFormat};
@@ -27,6 +29,10 @@ pub(crate) enum Command {
     Plan(apply::PlanArguments),
     /// Apply a file of a source.
     Apply(apply::ApplyArguments),
+    /// Apply the files of a source as they appear, until it is stopped.
+    Watch(watch::WatchArguments),
+    /// Write what the cluster says and the source does not have yet.
+    Export(export::ExportArguments),
     /// How the last apply of a source went, and what waits.
     Report(apply::ReportArguments),
 }
@@ -69,6 +75,8 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Convert(arguments) => convert(&arguments),
         Command::Plan(arguments) => apply::plan(&arguments),
         Command::Apply(arguments) => apply::apply(&arguments),
+        Command::Watch(arguments) => watch::watch(&arguments),
+        Command::Export(arguments) => export::export(&arguments),
         Command::Report(arguments) => apply::report(&arguments),
     }
 }

@@ -4,8 +4,8 @@ use einhorn_core::model::entry::{
     Assembler, Body, Cause, Change, Entry, NameChange, Previous, SitesChange, SourceChange,
 };
 use einhorn_core::model::review::Review;
-use einhorn_core::model::source::Advance;
 use einhorn_core::model::settings::{Prefix, Remote, Role, Settings};
+use einhorn_core::model::source::Advance;
 use einhorn_core::model::{Position, RrSet, Transaction};
 use serde_json::{Value, json};
 use std::fmt::Write;

@@ -3,9 +3,7 @@
 use crate::describe;
 use crate::source::{ask, ask_node};
 use crate::{Failure, Outcome, print};
-use einhorn_ingress::control::{
-    self, Answer, LegacyLine, ReviewCommand, ReviewLine, ReviewName,
-};
+use einhorn_ingress::control::{self, Answer, LegacyLine, ReviewCommand, ReviewLine, ReviewName};
 use std::path::{Path, PathBuf};
 
 /// Subcommands of `einhorn review`.

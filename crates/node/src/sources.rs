@@ -214,8 +214,7 @@ impl Call<'_> {
         // A record that waits for a person is refused too, in words.
         for (at, reason) in refusals {
             let legacy = &records[at].0;
-            let waits =
-                |one: &einhorn_core::model::source::FrozenRecord| one.key == legacy.key;
+            let waits = |one: &einhorn_core::model::source::FrozenRecord| one.key == legacy.key;
             if !report.frozen.iter().any(waits) {
                 left.push((at, reason));
             }

@@ -70,10 +70,7 @@ pub trait Input {
     ///
     /// # Errors
     /// [`Problem`], its own or that of `each`.
-    fn read(
-        &mut self,
-        each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>,
-    ) -> Result<(), Problem>;
+    fn read(&mut self, each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Problem>;
 }
 
 /// What a node did.
@@ -110,7 +107,9 @@ pub enum Problem {
     #[error(transparent)]
     Base(#[from] BadRecord),
     /// Devices change the names as fast as they are merged.
-    #[error("{0} records were changed again and again while they were applied; apply the file again: {1}")]
+    #[error(
+        "{0} records were changed again and again while they were applied; apply the file again: {1}"
+    )]
     Restless(usize, String),
 }
 

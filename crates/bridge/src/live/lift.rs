@@ -157,8 +157,7 @@ impl<'l> Lifting<'l> {
             Some(theirs) => (theirs.key.clone(), theirs.fields.clone()),
             None => (key, Fields::default()),
         };
-        let is_alias =
-            |alias: &Name| alias_target(&self.current(alias)).as_ref() == Some(name);
+        let is_alias = |alias: &Name| alias_target(&self.current(alias)).as_ref() == Some(name);
         let said: Vec<&Name> = new.iter().collect();
         let known = reference.nicknames.elements().iter().filter_map(|n| self.placing.owner(n));
         let known: Vec<Name> = known.collect();

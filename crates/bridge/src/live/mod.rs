@@ -11,6 +11,7 @@ pub mod apply;
 pub mod file;
 pub mod image;
 pub mod lift;
+pub mod outbound;
 pub mod plan;
 pub mod show;
 pub mod steps;

@@ -104,7 +104,9 @@ pub enum NotConfirmed {
         hash: String,
     },
     /// Another plan was confirmed.
-    #[error("the plan is not the one that was confirmed: the cluster or the file has changed since; its hash is {0} now")]
+    #[error(
+        "the plan is not the one that was confirmed: the cluster or the file has changed since; its hash is {0} now"
+    )]
     Other(String),
 }
 

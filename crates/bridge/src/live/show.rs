@@ -173,7 +173,8 @@ pub(super) fn lines(
         }
     }
     for frozen in work.frozen.iter().filter(|frozen| is_made(merge, &frozen.key)) {
-        let line = format!("{} {}: {}", frozen.key.kind.keyword(), frozen.key.name, frozen.conflict);
+        let line =
+            format!("{} {}: {}", frozen.key.kind.keyword(), frozen.key.name, frozen.conflict);
         if summary.conflicts_listed.len() < LISTED_MAX {
             summary.conflicts_listed.push(cut(line.clone()));
         }

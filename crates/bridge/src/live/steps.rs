@@ -70,19 +70,22 @@ pub fn work(
 ) -> Work {
     let maker = Maker { placing, known, content, planned };
     let items = maker.items(read, kind);
-    let made: Vec<&Outcome> = planned.plan.merge.outcomes.iter().filter(|one| is_made(one)).collect();
+    let made: Vec<&Outcome> =
+        planned.plan.merge.outcomes.iter().filter(|one| is_made(one)).collect();
     let (groups, images, claims) = maker.groups(&made);
     let mut work = Work { last: maker.missing(&items), ..Work::default() };
     let mut done: HashSet<Box<[u8]>> = HashSet::new();
     let mut units: BTreeMap<Box<[u8]>, SourceUnit> = BTreeMap::new();
     for group in groups {
-        let keys: Vec<Box<[u8]>> = group.outcomes.iter().flat_map(|at| keys_of(made[*at])).collect();
+        let keys: Vec<Box<[u8]>> =
+            group.outcomes.iter().flat_map(|at| keys_of(made[*at])).collect();
         done.extend(keys.iter().cloned());
         let names: Result<Vec<_>, _> =
             group.names.iter().filter_map(|name| maker.name(name, &claims, &images)).collect();
         match names {
             Ok(names) => {
-                let items: Vec<Item> = keys.iter().filter_map(|key| items.get(key)).cloned().collect();
+                let items: Vec<Item> =
+                    keys.iter().filter_map(|key| items.get(key)).cloned().collect();
                 let first = items.first().map(|item| item.key.clone());
                 if let Some(first) = first {
                     units.insert(first, SourceUnit { items, names });
@@ -90,7 +93,8 @@ pub fn work(
             }
             Err(blocked) => {
                 let outcomes = group.outcomes.iter().map(|at| made[*at]);
-                let frozen = outcomes.filter_map(|one| maker.freeze(one, blocked.code().to_owned()));
+                let frozen =
+                    outcomes.filter_map(|one| maker.freeze(one, blocked.code().to_owned()));
                 work.frozen.extend(frozen);
             }
         }
@@ -262,7 +266,8 @@ impl Maker<'_> {
         if self.is_delegated(name) {
             return Err(Blocked::Delegated);
         }
-        let stands_alone = |set: &RrSet| !may_join_cname(set.rtype) && set.rtype != RecordType::CNAME;
+        let stands_alone =
+            |set: &RrSet| !may_join_cname(set.rtype) && set.rtype != RecordType::CNAME;
         if find(&after, RecordType::CNAME).is_some() && after.iter().any(stands_alone) {
             return Err(Blocked::CnameBesideData);
         }
@@ -345,11 +350,7 @@ impl Maker<'_> {
             wanted.insert(name, Vec::new());
         }
         if let Some(owner) = &image.owner {
-            let alias = Data {
-                rtype: RecordType::CNAME,
-                rdata: owner.as_wire().into(),
-                ttl: None,
-            };
+            let alias = Data { rtype: RecordType::CNAME, rdata: owner.as_wire().into(), ttl: None };
             for name in &image.aliases {
                 let known = self.content.get(name).map_or(&[][..], |known| &known.sets);
                 let current = self.placing.managed(known);

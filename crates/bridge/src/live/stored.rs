@@ -20,7 +20,9 @@ pub type Sidecar = Vec<(Text, Text)>;
 
 /// Octets that are no record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the ledger has a record of this source that cannot be read; was it written by a newer version?")]
+#[error(
+    "the ledger has a record of this source that cannot be read; was it written by a newer version?"
+)]
 pub struct BadRecord;
 
 /// The key of a record; the same for names that differ in case alone.

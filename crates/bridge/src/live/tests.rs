@@ -235,10 +235,7 @@ impl Input for Octets {
         "HOSTS.TXT".to_owned()
     }
 
-    fn read(
-        &mut self,
-        each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>,
-    ) -> Result<(), Problem> {
+    fn read(&mut self, each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Problem> {
         Ok(each(&self.0)?)
     }
 }

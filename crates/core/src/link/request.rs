@@ -167,7 +167,10 @@ pub(crate) fn put_planned(put: &mut Put<'_>, names: &[PlannedName], has_epochs: 
     }
 }
 
-pub(crate) fn take_planned(take: &mut Take<'_>, has_epochs: bool) -> Result<Vec<PlannedName>, Malformed> {
+pub(crate) fn take_planned(
+    take: &mut Take<'_>,
+    has_epochs: bool,
+) -> Result<Vec<PlannedName>, Malformed> {
     take.list(13, |take| {
         let (owner, version) = (take.name()?, take.u64()?);
         let epoch = if has_epochs { take.option(Take::u32)? } else { None };

@@ -3,9 +3,11 @@
 use super::{PIECE_OCTETS, failed};
 use crate::Failure;
 use einhorn_bridge::codec::{Layout, Options, Refusal};
+use einhorn_bridge::copybook::{self, Plan};
 use einhorn_bridge::live::apply::{Input, Problem, Source};
 use einhorn_bridge::live::image::Placing;
-use einhorn_bridge::merge::InputKind;
+use einhorn_bridge::merge::{InputKind, Owner, Policy};
+use einhorn_bridge::record::FieldName;
 use einhorn_node::config::{Config, DeclaredInput, SourceConfig, SourceFormat};
 use std::fs::File;
 use std::io::Read;
@@ -39,17 +41,39 @@ impl Which {
 
 /// What the bridge needs to know of a source.
 pub(crate) fn source(config: &SourceConfig) -> Result<Source, Failure> {
+    let options = options(config, &config.input)?;
+    let policy = policy(config, &options)?;
     Ok(Source {
         name: config.name.clone(),
         placing: placing(config),
-        options: options(config, &config.input)?,
+        options,
         kind: match &config.declared {
             DeclaredInput::Full => InputKind::Full,
             DeclaredInput::Partial(scope) => InputKind::Partial(scope.clone()),
             DeclaredInput::Delta => InputKind::Delta { revision: 0 },
         },
-        policy: config.policy.clone(),
+        policy,
     })
+}
+
+/// The rules of the merge: whom a layout says that a field belongs to counts where the configuration says
+/// nothing.
+fn policy(config: &SourceConfig, options: &Options) -> Result<Policy, Failure> {
+    let mut policy = config.policy.clone();
+    let Some(layout) = &options.layout else { return Ok(policy) };
+    let plan = Plan::new(config.input.format, layout).map_err(Failure::usage)?;
+    for field in FieldName::ALL {
+        let is_configured = policy.owners.iter().any(|(configured, _)| *configured == field);
+        let owner = match plan.owner(field) {
+            Some(copybook::Owner::Legacy) => Owner::Legacy,
+            Some(copybook::Owner::Cluster) => Owner::Cluster,
+            Some(copybook::Owner::Shared) | None => continue,
+        };
+        if !is_configured {
+            policy.owners.push((field, owner));
+        }
+    }
+    Ok(policy)
 }
 
 pub(crate) fn placing(config: &SourceConfig) -> Placing {
@@ -95,10 +119,7 @@ impl Input for FileInput {
         name.to_string_lossy().into_owned()
     }
 
-    fn read(
-        &mut self,
-        each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>,
-    ) -> Result<(), Problem> {
+    fn read(&mut self, each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Problem> {
         let name = self.path.display();
         let unreadable = |error| Problem::File(format!("cannot read {name}: {error}"));
         let mut file = File::open(&self.path).map_err(unreadable)?;
