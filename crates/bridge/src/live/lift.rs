@@ -6,7 +6,7 @@
 
 use super::image::{Claims, Data, HINFO, Image, Placing, hinfo, images, network, same, same_data};
 use crate::merge::{Entry, Shared, State};
-use crate::record::{Address, Field, FieldName, Fields, HostId, Key, Kind};
+use crate::record::{Address, Field, Fields, HostId, Key, Kind};
 use crate::text::Text;
 use einhorn_core::exchange::KnownName;
 use einhorn_wire::rdata::{Presentation, target};
@@ -192,17 +192,18 @@ impl<'l> Lifting<'l> {
             (_, Some(info)) => (fields.machine, fields.system) = strings(&info.rdata),
             (Some(_), None) => (fields.machine, fields.system) = (Field::Unset, Field::Unset),
         }
-        if self.placing.format.holds(FieldName::Ttl) {
-            self.ttl_and_others(reference, current, &mut fields);
-        }
+        self.ttl_and_others(reference, current, &mut fields);
         fields
     }
 
     fn ttl_and_others(&self, reference: &Fields, current: &[Data], fields: &mut Fields) {
         let is_address =
             |data: &&Data| matches!(data.rtype, RecordType::A | RecordType::AAAA | HINFO);
+        // Most formats have no place for a TTL, or do not use it.
+        let has_ttl = self.placing.holds_others() || reference.ttl_seconds.value().is_some();
         let mut ttls = current.iter().filter(is_address).filter_map(|data| data.ttl);
-        if let Some(first) = ttls.next()
+        if has_ttl
+            && let Some(first) = ttls.next()
             && ttls.all(|ttl| ttl == first)
             && (!reference.ttl_seconds.is_unset() || first != self.placing.ttl_seconds)
         {
