@@ -26,6 +26,7 @@ mod followers;
 mod forward;
 mod leases;
 mod level;
+mod open;
 mod output;
 mod peers;
 mod points;
@@ -56,7 +57,7 @@ use crate::ledger::note::SignerKey;
 use crate::model::entry::{Body, Entry, Previous};
 use crate::model::request::{Outcome, Request, RequestId};
 use crate::model::settings::Level;
-use crate::model::{Effects, Origin, Position, Publication, Registry, State};
+use crate::model::{Origin, Position, Publication, Registry, State};
 use crate::rules::update::Refusal;
 use batch::OCTETS_KEPT_MAX;
 use bug::{Bug, has};
@@ -64,55 +65,14 @@ use coordinate::Coordination;
 use einhorn_wire::Name;
 use einhorn_wire::message::Rcode;
 use forward::{Asker, Forwarding};
+use open::{InFlight, Open, Waiting};
 use prepare::{Preparing, held_for_review};
 use rebuild::Rebuild;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Requests remembered at most, so that their copies are recognised; about 60 octets each. When
 /// the table is full new requests get SERVFAIL: nothing is forgotten early.
 pub const REQUESTS_REMEMBERED_MAX: usize = 16_000_000;
-
-/// An answer that waits for a batch.
-struct Waiting<R> {
-    asker: Asker<R>,
-    outcome: Outcome,
-    advice: Option<Advice>,
-    level: Level,
-}
-
-/// What the next append will make durable.
-struct Open<R> {
-    batch: Batch,
-    copies: BTreeMap<Origin, Batch>,
-    effects: Effects,
-    answers: Vec<Waiting<R>>,
-    is_urgent: bool,
-}
-
-impl<R> Open<R> {
-    fn new(batch: Batch) -> Open<R> {
-        Open {
-            batch,
-            copies: BTreeMap::new(),
-            effects: Effects::default(),
-            answers: Vec::new(),
-            is_urgent: false,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.copies.is_empty()
-    }
-}
-
-/// An append on its way to the disk.
-struct InFlight<R> {
-    append: Arc<Append>,
-    /// What every query may see once it is durable.
-    publication: Publication,
-    answers: Vec<Waiting<R>>,
-}
 
 /// The commit of one site. One batch may be on its way to the disk while the next one fills.
 pub struct Commit<R> {
@@ -496,6 +456,8 @@ impl<R> Commit<R> {
     }
 }
 
+#[cfg(test)]
+mod lease_tests;
 #[cfg(test)]
 mod policy_tests;
 #[cfg(test)]

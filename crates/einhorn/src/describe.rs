@@ -42,6 +42,12 @@ pub(crate) fn difference(name: &NameChange) -> Vec<String> {
         lines.extend(old.iter().filter(|line| !new.contains(line)).map(|line| format!("- {line}")));
         lines.extend(new.iter().filter(|line| !old.contains(line)).map(|line| format!("+ {line}")));
     }
+    lines.extend(name.leases.iter().map(|lease| {
+        let record = RrSet::new(lease.rtype, 0, [&*lease.rdata]);
+        let data = record.map_or_else(String::new, |set| set.lines().collect());
+        let data = data.strip_prefix("0 ").unwrap_or(&data);
+        format!("  {data} until {}", time(lease.until_ms))
+    }));
     lines
 }
 
@@ -62,7 +68,7 @@ pub(crate) fn cause(cause: &Cause) -> String {
         Cause::Settings { .. } => "settings".to_owned(),
         Cause::Transfer { serial } => format!("transfer of serial {serial}"),
         Cause::Move => "move".to_owned(),
-        Cause::Expiry => "leases that have ended".to_owned(),
+        Cause::Expiry => "end of a lease".to_owned(),
         Cause::Source { apply } => format!("apply {} of a source", hex(apply)),
         Cause::Review { review, choice, asker } => {
             format!("review {review} of a change by {asker}, decided: {choice}")

@@ -9,6 +9,7 @@ mod confirm;
 mod demo;
 mod describe;
 mod init;
+mod lease;
 mod ledger;
 mod review;
 mod serve;
@@ -57,6 +58,9 @@ enum Command {
     /// Changes that wait for a person: look at them, decide.
     #[command(subcommand)]
     Review(review::Command),
+    /// Records that stay for a time only.
+    #[command(subcommand)]
+    Lease(lease::Command),
     /// Translate files of host records.
     #[command(subcommand)]
     Bridge(bridge::Command),
@@ -116,6 +120,7 @@ fn main() -> ExitCode {
         Command::Zone(command) => zone::run(command),
         Command::Site(command) => site::run(command),
         Command::Review(command) => review::run(command),
+        Command::Lease(command) => lease::run(&command),
         Command::Bridge(command) => bridge::run(command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Reload { data } => {

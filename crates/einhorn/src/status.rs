@@ -100,6 +100,16 @@ fn waiting(status: &SiteStatus, out: &mut String) {
             status.open_intents
         );
     }
+    if status.leased > 0 {
+        _ = writeln!(out, "  {} names have records that stay for a time only", status.leased);
+    }
+    if status.leases_held > 0 {
+        _ = writeln!(
+            out,
+            "  HELD: the leases of {} names are over, all at once; they stay until they are renewed, or until `einhorn lease release`",
+            status.leases_held
+        );
+    }
     if status.open_reviews > 0 {
         _ = writeln!(
             out,

@@ -109,6 +109,8 @@ pub enum Command {
     Status,
     /// Looks at the review queue, or decides.
     Review(ReviewCommand),
+    /// Lets leases end that are held since so many end at once.
+    EndLeases,
 }
 
 /// How a zone is kept, as operators write it.

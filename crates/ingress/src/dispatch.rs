@@ -1,23 +1,25 @@
 //! What to do with a DNS message: answer it, refuse it, transfer a zone, or turn an UPDATE into
 //! a `Request`.
 
+mod update;
+
+pub use update::AUDIT_SALT_OCTETS;
+
 use crate::rate_limit::{LimitSettings, RateLimit, ResponseClass, Verdict};
 use crate::reply::Echo;
-use crate::{Access, Ingress, Notified, View};
-use einhorn_core::model::request::{
-    Action, Commitment, Identity, Operation, Prerequisite, Request, RequestId,
-};
+use crate::{Ingress, Notified, View};
+use einhorn_core::model::request::Request;
 use einhorn_core::model::{Zone, Zones};
-use einhorn_core::rules::update::{self, Refusal};
+use einhorn_core::rules::update::Refusal;
 use einhorn_serve::answer::{self, Context, Transport};
 use einhorn_wire::message::{Header, Message, Opcode, Question, Rcode, Section};
 use einhorn_wire::rdata::soa_numbers;
 use einhorn_wire::tsig::{self, Signed};
 use einhorn_wire::{Class, RecordType};
-use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use update::{Came, granted_lease, update};
 
 /// Where a message came from and when.
 #[derive(Debug, Clone, Copy)]
@@ -313,8 +315,11 @@ impl Dispatcher<'_> {
         buffer: &mut Vec<u8>,
     ) -> Dispatch {
         let (zones, access) = (&self.view.zones, &self.view.access);
-        let request = update(self.ingress, zones, access, message, signed.as_ref(), self.arrival);
-        let echo = Echo::new(message, &self.context, signed);
+        let lease = granted_lease(message);
+        let lone = Came { ingress: self.ingress, arrival: self.arrival, lease };
+        let request = update(lone, zones, access, message, signed.as_ref());
+        let mut echo = Echo::new(message, &self.context, signed);
+        echo.set_lease(lease);
         match request {
             Ok(request) if echo.opt_error().is_none() => {
                 Dispatch::Submit(Box::new(request), Box::new(echo))
@@ -396,96 +401,6 @@ fn notify(
         tracing::info!(peer = %arrival.peer, "too many notifications wait; this one is left to polling");
     }
     Ok(())
-}
-
-/// Turns an UPDATE into a request, in the order of RFC 2136 §3: zone section, prerequisites,
-/// permission, update section. What is wrong after the prerequisites only counts when they hold.
-fn update(
-    ingress: &Ingress,
-    zones: &Zones,
-    access: &Access,
-    message: &Message<'_>,
-    signed: Option<&Signed>,
-    arrival: Arrival,
-) -> Result<Request, Refusal> {
-    let format_error = |reason: String| Refusal::new(Rcode::FORMERR, reason);
-    let section = message
-        .question()
-        .filter(|zone| message.header.counts[0] == 1 && zone.rtype == RecordType::SOA);
-    let section = section
-        .ok_or_else(|| format_error("the zone section must be one SOA question".to_owned()))?;
-    let apex = section.name.to_name();
-    let zone = zones.get(&apex).filter(|_| section.class == Class::IN);
-    let zone = zone
-        .ok_or_else(|| Refusal::new(Rcode::NOTAUTH, format!("zone {apex} is not served here")))?;
-    update::updatable(zone)?;
-    let records =
-        |section| message.records(section).map_err(|error| format_error(error.to_string()));
-    let prerequisites = update::prerequisites(&apex, records(Section::Answer)?)?;
-    match operations(access, zone, signed, records(Section::Authority)) {
-        Ok((signed, operations)) => {
-            Ok(request(ingress, zone, signed, prerequisites, operations, arrival))
-        }
-        Err(refusal) => {
-            update::prerequisites_hold(zone, &prerequisites)?;
-            Err(refusal)
-        }
-    }
-}
-
-fn operations<'s>(
-    access: &Access,
-    zone: &Zone,
-    signed: Option<&'s Signed>,
-    records: Result<Vec<einhorn_wire::Record>, Refusal>,
-) -> Result<(&'s Signed, Vec<Operation>), Refusal> {
-    let signed = signed.ok_or_else(|| Refusal::new(Rcode::REFUSED, "updates must be signed"))?;
-    access.policy.check(signed.key().name(), &zone.apex, &[])?;
-    let operations = update::operations(&zone.apex, records?)?;
-    access.policy.check(signed.key().name(), &zone.apex, &operations)?;
-    Ok((signed, operations))
-}
-
-fn request(
-    ingress: &Ingress,
-    zone: &Zone,
-    signed: &Signed,
-    prerequisites: Vec<Prerequisite>,
-    operations: Vec<Operation>,
-    arrival: Arrival,
-) -> Request {
-    let key = signed.key().name();
-    let mut id = Sha256::new();
-    id.update(b"einhorn tsig request\n");
-    id.update(key.as_wire());
-    id.update(signed.full_mac());
-    let id = RequestId(id.finalize().into());
-    let (audit, audit_commitment) = audit(ingress, &id, arrival);
-    Request {
-        id,
-        remember_until_seconds: signed.acceptable_until(),
-        who: Identity::Key(key.clone()),
-        zone: zone.apex.clone(),
-        action: Action::Update { prerequisites, operations, lease: None },
-        entered_site: ingress.site.load(Ordering::Relaxed),
-        audit_commitment,
-        audit,
-    }
-}
-
-/// Octets of the salt at the start of audit data.
-pub const AUDIT_SALT_OCTETS: usize = 16;
-
-/// The client's address behind a salt, and the commitment to both.
-fn audit(ingress: &Ingress, id: &RequestId, arrival: Arrival) -> (Vec<u8>, Commitment) {
-    let mut salt = Sha256::new();
-    salt.update(ingress.audit_secret);
-    salt.update(id.0);
-    let mut audit = salt.finalize()[..AUDIT_SALT_OCTETS].to_vec();
-    let protocol = if arrival.transport == Transport::Udp { "udp" } else { "tcp" };
-    audit.extend_from_slice(format!("{protocol} {}", arrival.peer).as_bytes());
-    let commitment = Commitment(Sha256::digest(&audit).into());
-    (audit, commitment)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! What is done with a message: refused forms, opcodes, rates.
 
 use super::*;
+use crate::Access;
 use crate::Settings;
 use crate::rate_limit::LimitCounters;
 use arc_swap::ArcSwap;
 use einhorn_core::agent::Rules;
 use einhorn_core::commit::{Commit, Output};
+use einhorn_core::model::request::{Action, Commitment, Identity, RequestId};
 use einhorn_core::model::{Origin, State};
 use einhorn_core::rules::policy::Policy;
 use einhorn_core::rules::zone::names_of_zone;

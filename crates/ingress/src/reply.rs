@@ -3,7 +3,7 @@
 use crate::Outbox;
 use einhorn_core::model::request::Outcome;
 use einhorn_serve::answer::Context;
-use einhorn_wire::edns::{Edns, ExtendedError, OptReply, UDP_PAYLOAD_MIN};
+use einhorn_wire::edns::{Edns, ExtendedError, OptReply, UDP_PAYLOAD_MIN, UpdateLease};
 use einhorn_wire::message::{Header, Message, Question, Rcode};
 use einhorn_wire::tsig::Signed;
 use einhorn_wire::writer::Writer;
@@ -18,6 +18,8 @@ pub struct Echo {
     question: Option<Question>,
     /// The OPT record to answer with, if the request had one.
     opt: Option<OptReply<'static>>,
+    /// How long what an update adds stays, to be told when it is done.
+    lease: Option<UpdateLease>,
     /// What is wrong with the request's OPT record.
     opt_error: Option<Rcode>,
     /// Octets that the response may have.
@@ -43,6 +45,7 @@ impl Echo {
             question: message.question().filter(|_| message.header.counts[0] == 1),
             // Who answers is a question of queries; the reply may outlive the settings.
             opt: edns.map(|edns| context.opt(&edns).0.without_nsid()),
+            lease: None,
             opt_error,
             limit: context.limit(edns.as_ref()),
             signed,
@@ -54,6 +57,11 @@ impl Echo {
         self.authoritative = true;
     }
 
+    /// Tells the client how long what it adds stays (RFC 9664 §5).
+    pub fn set_lease(&mut self, lease: Option<UpdateLease>) {
+        self.lease = lease;
+    }
+
     /// FORMERR or BADVERS, if the request's OPT record is not to be acted on.
     pub fn opt_error(&self) -> Option<Rcode> {
         self.opt_error
@@ -62,6 +70,16 @@ impl Echo {
     /// Appends a response without records to `buffer`, unsigned. The reason goes to clients that
     /// speak EDNS.
     pub fn write_unsigned(&self, rcode: Rcode, reason: Option<&str>, buffer: &mut Vec<u8>) {
+        self.write_with(self.opt.as_ref(), rcode, reason, buffer);
+    }
+
+    fn write_with(
+        &self,
+        opt: Option<&OptReply<'_>>,
+        rcode: Rcode,
+        reason: Option<&str>,
+        buffer: &mut Vec<u8>,
+    ) {
         let code = match rcode {
             Rcode::REFUSED => ExtendedError::PROHIBITED,
             Rcode::SERVFAIL => ExtendedError::NOT_READY,
@@ -81,8 +99,8 @@ impl Echo {
         }
         writer.set_rcode(rcode);
         let reserved = self.signed.as_ref().map_or(0, Signed::response_octets);
-        writer.reserve(reserved + self.opt.map_or(0, |opt| opt.octets()));
-        if let Some(opt) = &self.opt {
+        writer.reserve(reserved + opt.map_or(0, OptReply::octets));
+        if let Some(opt) = opt {
             let room = writer.room();
             opt.write(&mut writer, rcode, error, room);
         }
@@ -98,14 +116,23 @@ impl Echo {
     ) {
         let base = buffer.len();
         self.write_unsigned(rcode, reason, buffer);
+        self.sign(base, now_seconds, buffer);
+    }
+
+    fn sign(&self, base: usize, now_seconds: u64, buffer: &mut Vec<u8>) {
         if let Some(signed) = &self.signed {
             signed.sign_response(buffer, base, now_seconds);
         }
     }
 
     fn write_outcome(&self, outcome: &Outcome, now_seconds: u64, buffer: &mut Vec<u8>) {
+        let base = buffer.len();
         match outcome {
-            Outcome::Done { .. } => self.write(Rcode::NOERROR, None, now_seconds, buffer),
+            Outcome::Done { .. } => {
+                let opt = self.opt.map(|opt| OptReply { lease: self.lease, ..opt });
+                self.write_with(opt.as_ref(), Rcode::NOERROR, None, buffer);
+                self.sign(base, now_seconds, buffer);
+            }
             Outcome::Refused { rcode, reason } => {
                 self.write(*rcode, Some(reason), now_seconds, buffer)
             }

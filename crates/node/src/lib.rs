@@ -12,6 +12,7 @@ mod copies;
 pub mod files;
 #[cfg(feature = "etcd")]
 mod forward;
+mod inquiry;
 mod keeper;
 mod ledgers;
 mod links;

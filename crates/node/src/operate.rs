@@ -1,8 +1,8 @@
 //! What an operator asks of a running node.
 
 use crate::config::{Config, zone_settings};
+use crate::inquiry::Inquiry;
 use crate::keeper::{Question, Questions};
-use crate::pump::Inquiry;
 use crate::recover::{log_id, read_log};
 use crate::zones::{self, ZoneRefused};
 use crossbeam_channel::{Receiver, bounded};
@@ -96,6 +96,7 @@ impl Control for Operator {
             Command::Site(command) => self.site(command),
             Command::Status => self.status(&self.site),
             Command::Review(command) => self.review(command),
+            Command::EndLeases => self.end_leases(),
             Command::NotifyZone { zone } => named(&zone)
                 .and_then(|zone| self.ask_keeper(|reply| Question::Notify(zone, reply))?)
                 .and_then(done),

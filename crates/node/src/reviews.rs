@@ -1,7 +1,7 @@
 //! The review queue: shows what waits, and turns decisions into ordinary changes.
 
+use crate::inquiry::Inquiry;
 use crate::operate::{Operator, operator_request, submit};
-use crate::pump::Inquiry;
 use einhorn_core::commit::ReviewReport;
 use einhorn_core::model::entry::NameChange;
 use einhorn_core::model::review::Choice;

@@ -3,8 +3,8 @@
 
 use crate::config::Config;
 use crate::files::{self, MIRROR_KEY};
+use crate::inquiry::Inquiry;
 use crate::operate::{Operator, operator_request, submit};
-use crate::pump::Inquiry;
 use crate::zones;
 use crossbeam_channel::bounded;
 use einhorn_core::commit::Report;
@@ -288,6 +288,17 @@ impl Operator {
         }
     }
 
+    /// Lets leases end that are held.
+    pub(crate) fn end_leases(&self) -> Result<Answer, String> {
+        let held = self.report()?.leases_held;
+        if held == 0 {
+            return Err("no leases are held: each ends when its time is over".to_owned());
+        }
+        self.tell(Inquiry::EndLeases)?;
+        let text = format!("the records of {held} names whose time is over go now");
+        Ok(Answer::Done { text, index: None })
+    }
+
     /// Takes over from a site, and waits until that is done or cannot be for now.
     fn fail_over(&self, site: &str, is_attested: bool) -> Result<Answer, String> {
         const PATIENCE: Duration = Duration::from_secs(20);
@@ -370,6 +381,8 @@ impl Operator {
             waiting: report.waiting,
             open_intents: report.open_intents,
             open_reviews: report.open_reviews,
+            leased: report.leased,
+            leases_held: report.leases_held,
             oldest_waiting_ms: report.oldest_ms,
             queued: self.ingress.submissions.len(),
             failover: match registry.failover {

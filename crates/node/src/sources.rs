@@ -6,8 +6,9 @@
 //! Requests have ids that follow from the apply and the record, so that a step which is sent again
 //! after a crash is not done twice.
 
+use crate::inquiry::Inquiry;
 use crate::operate::{Operator, awaited, request_with, send};
-use crate::pump::{Inquiry, SourceReport};
+use einhorn_core::commit::SourceReport;
 use einhorn_core::exchange::{Frozen, decode_frozen, decode_step, encode_view};
 use einhorn_core::model::request::{
     Action, Identity, Outcome, ReplaceReason, Request, RequestId, SourceStep, SourceUnit,

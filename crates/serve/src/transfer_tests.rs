@@ -129,7 +129,7 @@ fn a_large_zone_takes_many_messages_and_a_small_change_few_octets() {
     assert_eq!(follow(&from, &mut to), "whole");
     assert_eq!(follow(&from, &mut to), "up to date");
     let (prerequisites, operations) = (Vec::new(), vec![add("new.example.", 60, b'x')]);
-    from.submit(Action::Update { prerequisites, operations });
+    from.submit(Action::Update { prerequisites, operations, lease: None });
     assert_eq!(follow(&from, &mut to), "differences");
 }
 
@@ -157,7 +157,7 @@ proptest! {
             };
             let (prerequisites, operations) =
                 (Vec::new(), changes.into_iter().map(operation).collect());
-            from.submit(Action::Update { prerequisites, operations });
+            from.submit(Action::Update { prerequisites, operations, lease: None });
             if asks {
                 follow(&from, &mut to);
             }

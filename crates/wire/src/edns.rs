@@ -4,6 +4,7 @@ use crate::cookie::{Cookie, CookieData};
 use crate::message::{Message, ParseError, Rcode};
 use crate::record::Class;
 use crate::writer::Writer;
+use std::ops::RangeInclusive;
 
 /// Smallest UDP payload any requestor is assumed to take (RFC 6891 §6.2.3), in octets.
 pub const UDP_PAYLOAD_MIN: u16 = 512;
@@ -60,6 +61,17 @@ impl UpdateLease {
             rest => Some(u32::from_be_bytes(rest.try_into().ok()?)),
         };
         Some(UpdateLease { record_seconds: u32::from_be_bytes(*record), key_seconds })
+    }
+
+    /// The same within these bounds, in seconds: what is granted in its place.
+    pub fn clamped(self, record: RangeInclusive<u32>, key: RangeInclusive<u32>) -> UpdateLease {
+        let within = |seconds: u32, bounds: RangeInclusive<u32>| {
+            seconds.clamp(*bounds.start(), *bounds.end())
+        };
+        UpdateLease {
+            record_seconds: within(self.record_seconds, record),
+            key_seconds: self.key_seconds.map(|seconds| within(seconds, key)),
+        }
     }
 
     fn octets(self) -> usize {
@@ -279,6 +291,7 @@ mod tests {
             nsid: Some(b"me"),
             cookie,
             keepalive_deciseconds: Some(300),
+            lease: Some(UpdateLease { record_seconds: 7_200, key_seconds: Some(1_209_600) }),
         };
         let error = Some(ExtendedError { code: ExtendedError::OTHER, text: "why" });
         for (error_octets_max, extra) in [(0, 0), (6, 6), (8, 6), (9, 9), (100, 9)] {

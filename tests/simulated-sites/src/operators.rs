@@ -206,7 +206,8 @@ impl World {
     fn resolve(&mut self) -> Result<(), String> {
         let at = 1 + self.random.below(self.plan.sites.into()) as u16;
         let is_there = self.is_running(at) && self.site(at).paused_until <= self.now;
-        if !self.plan.reviews || !is_there || !self.random.one_in(3) {
+        let is_wanted = self.plan.reviews && !self.desk.is_healing;
+        if !is_wanted || !is_there || !self.random.one_in(3) {
             return Ok(());
         }
         let choice = Choice::ALL[self.random.below(Choice::ALL.len() as u64) as usize];

@@ -101,9 +101,9 @@ impl<R> Commit<R> {
     /// Takes the next stored entry of a log, if it is here and need not wait.
     fn take_next(&mut self, now_ms: u64, origin: Origin) -> Result<bool, Stop> {
         let end = self.state.log(origin).and_then(|log| log.closed).map(|closed| closed.end);
-        let is_left = self.is_frozen(origin) && !self.takeovers.is_mine(origin) && end.is_none();
+        let is_frozen = self.is_frozen(origin) && !self.takeovers.is_mine(origin) && end.is_none();
         let copy = self.copies.get_mut(origin);
-        if is_left || copy.fork.is_some() {
+        if (is_frozen && copy.source.is_none()) || copy.fork.is_some() {
             return Ok(false);
         }
         if end.is_some_and(|end| copy.next >= end) {

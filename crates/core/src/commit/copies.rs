@@ -156,10 +156,14 @@ impl<R> Commit<R> {
     fn choose_source(&mut self, origin: Origin, out: &mut Vec<Output<R>>) {
         let is_own = origin == self.state.origin;
         let end = self.state.log(origin).and_then(|log| log.closed).map(|closed| closed.end);
-        let is_frozen = self.is_frozen(origin) && end.is_none();
-        if (is_own && self.proof.is_given()) || (is_frozen && !self.takeovers.is_mine(origin)) {
+        if is_own && self.proof.is_given() {
             return;
         }
+        let endorsed = self.endorsed(origin).filter(|_| end.is_none());
+        let is_frozen = endorsed.is_some();
+        // Whoever has endorsed a successor takes no more than that one has: this it will count.
+        let successor = endorsed.filter(|_| !self.takeovers.is_mine(origin));
+        let successor = successor.map(|endorsed| endorsed.successor.site);
         let next = if is_own { self.state.next_index() } else { self.copies.get_mut(origin).next };
         let copy = self.copies.get_mut(origin);
         if is_own {
@@ -178,6 +182,7 @@ impl<R> Commit<R> {
                 let sites = self.peers.up().map(|(site, _)| site);
                 let others = sites.filter(|site| !(is_frozen && *site == origin.site));
                 others
+                    .filter(|site| successor.is_none_or(|successor| *site == successor))
                     .filter(|site| has_more(*site))
                     .max_by_key(|site| self.peers.held(*site, origin))
             })

@@ -62,7 +62,8 @@ fn addresses_and_their_reverse_records_change_in_one_entry() {
         (vec!["c.example.".into()], vec!["b.example.".into()])
     );
     let removal = Operation::DeleteName(name("b.example."));
-    let action = Action::Update { prerequisites: Vec::new(), operations: vec![removal] };
+    let action =
+        Action::Update { prerequisites: Vec::new(), operations: vec![removal], lease: None };
     site.run(&[request(4, action)]);
     assert_eq!((site.a("b.example."), pointers(&site, 8)), (None, Vec::new()));
     let both: Vec<usize> = (site.entries().iter())
@@ -80,7 +81,7 @@ fn addresses_and_their_reverse_records_change_in_one_entry() {
         ttl: 60,
         rdata: Box::new([203, 0, 113, 1]),
     };
-    let action = Action::Update { prerequisites: Vec::new(), operations: vec![far] };
+    let action = Action::Update { prerequisites: Vec::new(), operations: vec![far], lease: None };
     site.run(&[request(5, action)]);
     assert_eq!(rcode(&site.take()[0].1), Rcode::NOERROR);
     same_after_restart(&site);

@@ -1,7 +1,8 @@
 //! Takeover: another site goes on for one that is lost.
 //!
 //! The successor asks the others to endorse it. Each endorses at most one successor for a log, logs
-//! that before it says so, and from then on takes and cosigns nothing more of the lost log. With
+//! that before it says so, and from then on takes of the lost log only what that successor has, and
+//! cosigns nothing more of it. With
 //! endorsements of a majority the successor fetches the longest prefix that any of them holds and
 //! logs the takeover: the lost log ends there, and what was at home in it is at home in the
 //! successor's. Whatever reached a majority lies within that prefix, since two majorities share a
@@ -180,7 +181,7 @@ impl<R> Commit<R> {
     }
 
     /// The successor that this site has endorsed for a log, and what it held of it then.
-    fn endorsed(&self, lost: Origin) -> Option<Endorsed> {
+    pub(super) fn endorsed(&self, lost: Origin) -> Option<Endorsed> {
         let own = self.state.origin.site;
         let of_ours = self.state.endorsements(lost).filter(|(endorser, _)| endorser.site == own);
         let binds = |(endorser, by): &(Origin, Endorsed)| {

@@ -4,7 +4,7 @@ use super::*;
 use crate::agent::{Path, Reason, Rules};
 use crate::model::entry::{Assembler, Cause};
 use crate::model::request::{Action, Commitment, Identity, Operation, Prerequisite, RequestId};
-use crate::model::{RrSetRef, Step, Zones, snapshot};
+use crate::model::{Effects, RrSetRef, Step, Zones, snapshot};
 use crate::rules::rollback::{Planner, Target};
 use einhorn_wire::{RecordType, zonefile};
 
@@ -37,7 +37,7 @@ pub(super) fn set_a(id: u8, owner: &str, octet: u8) -> Request {
         Operation::DeleteRrSet(owner.clone(), RecordType::A),
         Operation::Add { owner, rtype: RecordType::A, ttl: 60, rdata },
     ];
-    request(id, Action::Update { prerequisites: Vec::new(), operations })
+    request(id, Action::Update { prerequisites: Vec::new(), operations, lease: None })
 }
 
 pub(super) fn load() -> Request {
@@ -104,6 +104,14 @@ impl Site {
 
     pub(super) fn next_wake_ms(&self) -> Option<u64> {
         self.commit.next_wake_ms()
+    }
+
+    pub(super) fn report(&self) -> Report {
+        self.commit.report(self.now_ms)
+    }
+
+    pub(super) fn let_leases_end(&mut self) {
+        self.commit.let_leases_end();
     }
 
     pub(super) fn state(&self) -> &State {
@@ -344,7 +352,7 @@ fn history_is_a_chain_and_deletion_does_not_break_it() {
     let mut site = Site::new();
     let owner = name("a.example.");
     let operations = vec![Operation::DeleteName(owner.clone())];
-    site.run(&[request(1, Action::Update { prerequisites: Vec::new(), operations })]);
+    site.run(&[request(1, Action::Update { prerequisites: Vec::new(), operations, lease: None })]);
     site.run(&[set_a(2, "A.example.", 2)]);
     let mut next = site
         .zones
@@ -446,7 +454,8 @@ fn long_changes_are_appended_in_parts_and_fold_back() {
         ttl: 60,
         rdata: i.to_be_bytes().into(),
     });
-    let action = Action::Update { prerequisites: Vec::new(), operations: operations.collect() };
+    let action =
+        Action::Update { prerequisites: Vec::new(), operations: operations.collect(), lease: None };
     site.run(&[request(1, action)]);
     assert!(site.log.len() > 6);
     assert_eq!(site.restart().next_index(), site.log.len() as u64);

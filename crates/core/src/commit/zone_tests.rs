@@ -6,7 +6,7 @@ use crate::model::StepKind;
 use crate::model::entry::Cause;
 use crate::model::request::{Action, PlannedName, ReplaceReason, RequestId};
 use crate::model::settings::{Role, Settings};
-use crate::model::{RrSet, Zone, borrowed, same_rrsets, snapshot};
+use crate::model::{Effects, RrSet, Zone, borrowed, same_rrsets, snapshot};
 use crate::rules::catalog;
 use crate::rules::replace::{self, Overwrite};
 use crate::rules::zone::names_of_zone;
@@ -184,7 +184,7 @@ fn a_catalog_lists_what_settings_say_and_reads_back() {
     assert_eq!(members(&site), Ok(Vec::new()));
     let listing =
         |site: &Site| catalog::listing(site.zones.get(&catalog).expect("the catalog"), &site.zones);
-    let update = |operations| Action::Update { prerequisites: Vec::new(), operations };
+    let update = |operations| Action::Update { prerequisites: Vec::new(), operations, lease: None };
     site.run(&[in_catalog(4, update(listing(&site)))]);
     assert_eq!(members(&site), Ok(vec![zone_name]));
     assert!(listing(&site).is_empty());

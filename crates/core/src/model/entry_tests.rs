@@ -32,6 +32,15 @@ fn origin() -> impl Strategy<Value = Origin> {
     (any::<u16>(), any::<u16>()).prop_map(|(site, generation)| Origin { site, generation })
 }
 
+fn lease(rdata_octets_max: usize) -> impl Strategy<Value = Lease> {
+    let rdata = proptest::collection::vec(any::<u8>(), 0..rdata_octets_max);
+    (any::<u16>(), rdata, any::<u64>()).prop_map(|(rtype, rdata, until_ms)| Lease {
+        rtype: RecordType(rtype),
+        rdata: rdata.into(),
+        until_ms,
+    })
+}
+
 fn name_change(rdata_octets_max: usize) -> impl Strategy<Value = NameChange> {
     let before = proptest::option::of(rrset(rdata_octets_max))
         .prop_map(|set| (set.as_ref().map_or(RecordType::A, |set| set.rtype), set));
@@ -40,10 +49,23 @@ fn name_change(rdata_octets_max: usize) -> impl Strategy<Value = NameChange> {
         proptest::option::of(position()),
         proptest::collection::vec(before, 0..3),
         proptest::collection::vec(rrset(rdata_octets_max), 0..3),
+        proptest::collection::vec(lease(rdata_octets_max), 0..3),
     )
-        .prop_map(|((owner, home, epoch, version, sequence), previous, before, after)| {
-            NameChange { owner, home, epoch, version, sequence, previous, before, after }
-        })
+        .prop_map(
+            |((owner, home, epoch, version, sequence), previous, before, after, leases)| {
+                NameChange {
+                    owner,
+                    home,
+                    epoch,
+                    version,
+                    sequence,
+                    previous,
+                    before,
+                    after,
+                    leases,
+                }
+            },
+        )
 }
 
 fn cause() -> impl Strategy<Value = Cause> {
@@ -330,11 +352,12 @@ fn golden_octets() {
                 previous: Some(Position { origin: Origin { site: 1, generation: 1 }, index: 5 }),
                 before: vec![(RecordType::A, set(1)), (RecordType::TXT, None)],
                 after: set(2).into_iter().collect(),
+                leases: vec![Lease { rtype: RecordType::A, rdata: [3; 4].into(), until_ms: 6 }],
             }],
         }),
     };
     let expected = [
-        &[5, 2, 0, 0, 0, 0, 1, 2, 3, 4, 1, b'z', 0, 0, 0, 0, 1][..],
+        &[7, 2, 0, 0, 0, 0, 1, 2, 3, 4, 1, b'z', 0, 0, 0, 0, 1][..],
         &[7; 32],
         &[0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 1, 1, b'k', 0, 0, 1],
         &[8; 32],
@@ -344,6 +367,7 @@ fn golden_octets() {
         &[1, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5],
         &[0, 0, 0, 2, 0, 1, 1, 0, 1, 0, 0, 0, 60, 0, 0, 0, 6, 0, 4, 192, 0, 2, 1, 0, 16, 0],
         &[0, 0, 0, 1, 0, 1, 0, 0, 0, 60, 0, 0, 0, 6, 0, 4, 192, 0, 2, 2],
+        &[0, 0, 0, 1, 0, 1, 0, 0, 0, 4, 3, 3, 3, 3, 0, 0, 0, 0, 0, 0, 0, 6],
     ]
     .concat();
     assert_eq!(encoded(&entry), [expected]);
@@ -354,7 +378,7 @@ fn golden_octets() {
 fn golden_octets_of_takeovers() {
     let (lost, successor) = (Origin { site: 1, generation: 2 }, Origin { site: 3, generation: 1 });
     let of = |body| encoded(&Entry { time_ms: 9, body }).concat();
-    let head = |kind| [5, kind, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 2];
+    let head = |kind| [7, kind, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 2];
     let expected = [&head(6)[..], &[0, 3, 0, 1, 0, 0, 0, 7], &[0, 0, 0, 0, 0, 0, 0, 5]].concat();
     assert_eq!(of(Body::Endorsement { lost, successor, round: 7, held: 5 }), expected);
     let expected = [&head(7)[..], &[0, 0, 0, 7]].concat();
@@ -379,7 +403,7 @@ fn golden_octets_of_transactions() {
         &[0, 0, 0, 0, 0, 0, 0, 7],
     ]
     .concat();
-    let head = |kind| [5, kind, 0, 0, 0, 0, 0, 0, 0, 9];
+    let head = |kind| [7, kind, 0, 0, 0, 0, 0, 0, 0, 9];
     let expected = [&head(10)[..], &about, &[0, 0, 0, 0]].concat();
     assert_eq!(
         of(Body::Intent { transaction: transaction.clone(), changes: Vec::new() }),

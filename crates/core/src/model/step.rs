@@ -158,6 +158,7 @@ mod tests {
             previous: None,
             before: Vec::new(),
             after: Vec::new(),
+            leases: Vec::new(),
         };
         let advice = Rules::operator();
         Entry {

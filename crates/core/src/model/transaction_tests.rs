@@ -34,6 +34,7 @@ fn changes(name: &str) -> Vec<Change> {
             previous: None,
             before: Vec::new(),
             after: Vec::new(),
+            leases: Vec::new(),
         }],
     }]
 }

@@ -233,7 +233,7 @@ proptest! {
             prop_assert!(!before.is_empty());
             let change = crate::model::entry::NameChange {
                 owner: touched.owner.clone(), home: Origin::NONE, epoch: 1, version: 1, sequence: 1, previous: None,
-                before, after: touched.after.clone(),
+                before, after: touched.after.clone(), leases: Vec::new(),
             };
             prop_assert!(same_rrsets(borrowed(&change.all_before()), touched.rrsets_before()));
         }

@@ -86,6 +86,10 @@ pub struct SiteStatus {
     pub open_intents: usize,
     /// Changes that wait for a person.
     pub open_reviews: usize,
+    /// Names at home here with records that stay for a time only.
+    pub leased: usize,
+    /// Those whose time is over, but that are so many at once that a person must let them go.
+    pub leases_held: usize,
     /// Requests that wait for the commit.
     pub queued: usize,
     /// `manual`, or after how many seconds others take over.

@@ -40,6 +40,7 @@ fn change(site: u16, home: u16, names: Vec<Given>, octets: usize) -> Body {
         previous,
         before: Vec::new(),
         after: RrSet::new(RecordType(65_280), 60, [&vec![7; octets][..]]).into_iter().collect(),
+        leases: Vec::new(),
     });
     Body::Change(Change {
         zone: name("example."),

@@ -86,6 +86,7 @@ impl World {
                 previous: before.map(|(_, position)| *position),
                 before: Vec::new(),
                 after: after.into_iter().collect(),
+                leases: Vec::new(),
             }
         });
         let body = Body::Change(Change {
