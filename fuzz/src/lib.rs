@@ -9,6 +9,7 @@ mod bridge;
 mod dns;
 mod ledger;
 mod links;
+mod live;
 mod mainframe;
 mod text;
 mod world;
@@ -59,6 +60,10 @@ pub const TARGETS: &[Target] = &[
     ("dhcpd_leases", bridge::dhcpd_leases),
     ("bridge_json", bridge::bridge_json),
     ("hostname_server", bridge::hostname_server),
+    ("source_step", live::step),
+    ("source_frozen", live::frozen),
+    ("source_view", live::view),
+    ("source_record", live::stored),
 ];
 
 pub use mainframe::{CARD_COPYBOOK, CARD_LAYOUT, COPYBOOK, LAYOUT};

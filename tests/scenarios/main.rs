@@ -1,5 +1,6 @@
 //! What happens to the running program: crashes, full disks, bad input, operators.
 
+mod bridge;
 mod command_line;
 mod corruption;
 mod crash;

@@ -101,12 +101,17 @@ pub(crate) fn moment(moment: &Moment) -> String {
 const NOT_ACTIVE: [&str; 7] =
     ["free", "expired", "released", "abandoned", "reset", "backup", "bootp"];
 
+/// Whether somebody has the address of a lease; true for everything that is no lease.
+pub(crate) fn is_active(fields: &Fields) -> bool {
+    let status = fields.status.value();
+    !status.is_some_and(|s| NOT_ACTIVE.iter().any(|state| s.octets() == state.as_bytes()))
+}
+
 /// Whether the record is a host that a list of hosts can have; if not, that is declared. A gateway
 /// becomes a host, and that is declared too, except where the format knows gateways.
 pub(crate) fn is_host(format: Format, record: &Record, out: &mut Output) -> bool {
     let name = &record.key.name;
-    let status = record.fields().status.value();
-    if status.is_some_and(|s| NOT_ACTIVE.iter().any(|state| s.octets() == state.as_bytes())) {
+    if !is_active(record.fields()) {
         out.lose(LossCode::NotActive, name, FieldName::Status, record_address(record));
         return false;
     }

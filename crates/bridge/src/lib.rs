@@ -22,6 +22,7 @@ pub mod hosts_txt;
 pub mod item;
 pub mod json;
 mod lines;
+pub mod live;
 pub mod merge;
 mod names;
 pub mod record;

@@ -63,13 +63,17 @@ pub enum Reason {
     UsedElsewhere = 5,
     /// The names have different homes.
     SeveralHomes = 6,
+    /// A batch of a legacy system holds one of the names.
+    LegacyBatch = 7,
 }
 
 impl Reason {
     /// The reason with this number in ledger entries.
     pub fn from_code(code: u8) -> Option<Reason> {
-        use Reason::{Flapping, NoHazard, Operator, OtherWriter, SeveralHomes, UsedElsewhere};
-        [NoHazard, OtherWriter, Flapping, Operator, UsedElsewhere, SeveralHomes]
+        use Reason::{
+            Flapping, LegacyBatch, NoHazard, Operator, OtherWriter, SeveralHomes, UsedElsewhere,
+        };
+        [NoHazard, OtherWriter, Flapping, Operator, UsedElsewhere, SeveralHomes, LegacyBatch]
             .into_iter()
             .find(|reason| *reason as u8 == code)
     }
@@ -84,6 +88,7 @@ impl std::fmt::Display for Reason {
             Reason::Operator => "an operator acts on the zone as a whole",
             Reason::UsedElsewhere => "the name is used from that site now",
             Reason::SeveralHomes => "the names have different homes",
+            Reason::LegacyBatch => "a batch of a legacy system holds the name",
         })
     }
 }
@@ -111,6 +116,8 @@ pub struct Observation<'a> {
     pub entered_site: u16,
     /// What becomes of a change that another identity contests.
     pub contested: Contested,
+    /// Whether a batch of a legacy system holds one of the names.
+    pub is_held: bool,
     /// The names that the change touches and that are known here.
     pub names: &'a [&'a NameRecord],
 }
@@ -154,6 +161,9 @@ impl Rules {
 impl Agent for Rules {
     fn advise(&self, observation: Observation<'_>) -> Advice {
         let mut advice = Advice { path: Path::Fast, reason: Reason::NoHazard, model: RULES_MODEL };
+        if observation.is_held {
+            return Advice { path: Path::MultiPhase, reason: Reason::LegacyBatch, ..advice };
+        }
         for name in observation.names {
             let History { changed_at_ms, writer, .. } = name.history();
             let age_ms = observation.now_ms.saturating_sub(changed_at_ms);
@@ -212,7 +222,10 @@ mod tests {
     fn reason_at(names: &[&NameRecord], entered_site: u16) -> Reason {
         let (writer, now_ms) = (WriterTag(1), 10_000_000);
         let contested = Contested::Latest;
-        Rules.advise(Observation { writer, now_ms, site: 1, entered_site, contested, names }).reason
+        let (site, is_held) = (1, false);
+        Rules
+            .advise(Observation { writer, now_ms, site, entered_site, contested, is_held, names })
+            .reason
     }
 
     #[test]
@@ -238,5 +251,6 @@ mod tests {
         assert_eq!(Path::from_code(6), Some(Path::Review));
         assert_eq!(Path::from_code(0), None);
         assert_eq!(Reason::from_code(2), Some(Reason::OtherWriter));
+        assert_eq!(Reason::from_code(7), Some(Reason::LegacyBatch));
     }
 }

@@ -38,6 +38,7 @@ mod route;
 mod setup;
 mod signatures;
 mod sites;
+mod source;
 pub mod start;
 mod takeover;
 mod tombstones;
@@ -45,7 +46,7 @@ mod tombstones;
 pub use batch::{Append, Batch};
 pub use copies::CopyStart;
 pub use output::{Cosignature, Output};
-pub use report::{CopyReport, PeerReport, Report, ReviewReport};
+pub use report::{CopyReport, PeerReport, Report, ReviewReport, SourceReport};
 pub use setup::{DEADLINE_MS, Setup, Waits};
 pub use signatures::{Keys, Signatures};
 pub use start::Begin;
@@ -459,6 +460,8 @@ impl<R> Commit<R> {
 mod lease_tests;
 #[cfg(test)]
 mod policy_tests;
+#[cfg(test)]
+mod source_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

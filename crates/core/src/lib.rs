@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod commit;
+pub mod exchange;
 pub mod ledger;
 pub mod link;
 pub mod model;

@@ -25,7 +25,7 @@
 //! A later version may add kinds and append fields; a kind that is not known is an error, which
 //! version negotiation keeps from happening.
 
-mod request;
+pub(crate) mod request;
 
 use crate::ledger::Hash;
 use crate::model::codec::{Malformed, Put, Take};

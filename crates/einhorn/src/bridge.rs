@@ -1,5 +1,11 @@
 //! `einhorn bridge`.
 
+mod apply;
+mod export;
+mod node;
+mod source;
+mod watch;
+
 use crate::{Failure, Outcome, print};
 use einhorn_bridge::codec::{Format, Layout, Options, Refusal, UnknownFormat};
 use einhorn_bridge::convert::Conversion;
@@ -19,6 +25,16 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 pub(crate) enum Command {
     /// Turn a file of host records into another format, and say what was odd and what is lost.
     Convert(ConvertArguments),
+    /// Show what a file of a source would change on the running node, and the hash that confirms it.
+    Plan(apply::PlanArguments),
+    /// Apply a file of a source.
+    Apply(apply::ApplyArguments),
+    /// Apply the files of a source as they appear, until it is stopped.
+    Watch(watch::WatchArguments),
+    /// Write what the cluster says and the source does not have yet.
+    Export(export::ExportArguments),
+    /// How the last apply of a source went, and what waits.
+    Report(apply::ReportArguments),
 }
 
 /// Arguments of `einhorn bridge convert`.
@@ -57,6 +73,11 @@ pub(crate) struct ConvertArguments {
 pub(crate) fn run(command: Command) -> Outcome {
     match command {
         Command::Convert(arguments) => convert(&arguments),
+        Command::Plan(arguments) => apply::plan(&arguments),
+        Command::Apply(arguments) => apply::apply(&arguments),
+        Command::Watch(arguments) => watch::watch(&arguments),
+        Command::Export(arguments) => export::export(&arguments),
+        Command::Report(arguments) => apply::report(&arguments),
     }
 }
 

@@ -143,6 +143,7 @@ impl Demo {
             witnesses: Vec::new(),
             witnessed_logs: Vec::new(),
             disk_budget: None,
+            sources: Vec::new(),
             map_interval: einhorn_node::config::MAP_INTERVAL,
             path: None,
         };

@@ -1,10 +1,11 @@
 //! Ledger entries for people and as JSON.
 
 use einhorn_core::model::entry::{
-    Assembler, Body, Cause, Change, Entry, NameChange, Previous, SitesChange,
+    Assembler, Body, Cause, Change, Entry, NameChange, Previous, SitesChange, SourceChange,
 };
 use einhorn_core::model::review::Review;
 use einhorn_core::model::settings::{Prefix, Remote, Role, Settings};
+use einhorn_core::model::source::Advance;
 use einhorn_core::model::{Position, RrSet, Transaction};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -68,6 +69,7 @@ pub(crate) fn cause(cause: &Cause) -> String {
         Cause::Transfer { serial } => format!("transfer of serial {serial}"),
         Cause::Move => "move".to_owned(),
         Cause::Expiry => "end of a lease".to_owned(),
+        Cause::Source { apply } => format!("apply {} of a source", hex(apply)),
         Cause::Review { review, choice, asker } => {
             format!("review {review} of a change by {asker}, decided: {choice}")
         }
@@ -107,6 +109,7 @@ pub(crate) fn text(index: u64, entry: &Entry) -> String {
             changes.iter().for_each(|change| change_text(change, &mut out));
         }
         Body::Review(review) => review_text(review, &mut out),
+        Body::Source(source) => source_text(source, &mut out),
         Body::Sites(change) => sites_text(change, &mut out),
         Body::Endorsement { lost, successor, round, held } => {
             _ = writeln!(
@@ -253,6 +256,22 @@ fn change_text(change: &Change, out: &mut String) {
     }
 }
 
+fn source_text(source: &SourceChange, out: &mut String) {
+    let Advance { source: name, revision, head, items } = &source.advance;
+    _ = writeln!(out, "  source {name}, revision {revision}: {} records advance", items.len());
+    match (&head.under_way, &head.last) {
+        (Some(under_way), _) => {
+            _ = writeln!(out, "    apply {} is under way", hex(&under_way.file.id));
+        }
+        (None, Some(last)) => {
+            let (id, generation) = (hex(&last.id), last.generation);
+            _ = writeln!(out, "    apply {id} of generation {generation} is complete");
+        }
+        (None, None) => {}
+    }
+    source.changes.iter().for_each(|change| change_text(change, out));
+}
+
 /// An entry as one JSON value.
 pub(crate) fn json(index: u64, entry: &Entry) -> Value {
     let mut value = match &entry.body {
@@ -270,8 +289,15 @@ pub(crate) fn json(index: u64, entry: &Entry) -> Value {
         Body::Changes(changes) => json!({
             "kind": "changes", "changes": changes.iter().map(change_json).collect::<Vec<_>>(),
         }),
+        Body::Source(source) => json!({
+            "kind": "source", "source": source.advance.source,
+            "revision": source.advance.revision, "records": source.advance.items.len(),
+            "changes": source.changes.iter().map(change_json).collect::<Vec<_>>(),
+        }),
         Body::Review(review) => json!({
             "kind": "review", "reason": review.reason.to_string(),
+            "source": review.legacy.as_ref().map(|legacy| &legacy.source),
+            "record": review.legacy.as_ref().map(|legacy| &legacy.text),
             "replaces": review.replaces.map(position_json),
             "change": change_json(&review.change),
         }),

@@ -3,7 +3,7 @@
 use crate::describe;
 use crate::source::{ask, ask_node};
 use crate::{Failure, Outcome, print};
-use einhorn_ingress::control::{self, Answer, ReviewCommand, ReviewLine, ReviewName};
+use einhorn_ingress::control::{self, Answer, LegacyLine, ReviewCommand, ReviewLine, ReviewName};
 use std::path::{Path, PathBuf};
 
 /// Subcommands of `einhorn review`.
@@ -86,13 +86,14 @@ fn list(data: &Path, json: bool) -> Outcome {
 }
 
 pub(crate) fn text(review: &ReviewLine) -> String {
-    let ReviewLine { id, opened_ms, zone, who, site, reason, names } = review;
+    let ReviewLine { id, opened_ms, zone, who, site, reason, names, legacy } = review;
     let opened = describe::time(*opened_ms);
     let mut lines = vec![
         format!("review {id}, opened {opened}"),
         format!("  zone {zone}, asked for by {who} at site {site}"),
         format!("  waits because {reason}"),
     ];
+    legacy.iter().for_each(|legacy| legacy_lines(legacy, &mut lines));
     for ReviewName { name, base, current, proposed, outcomes } in names {
         lines.push(format!("  {name}"));
         for (what, records) in [("had then", base), ("has now", current), ("was to have", proposed)]
@@ -104,6 +105,25 @@ pub(crate) fn text(review: &ReviewLine) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// A record of a source in words, and as it was read: octets and what is legible of them.
+fn legacy_lines(legacy: &LegacyLine, lines: &mut Vec<String>) {
+    const OCTETS_A_LINE: usize = 16;
+    let LegacyLine { source, conflict, place, record, raw } = legacy;
+    lines.push(format!("  conflict with source {source}: {conflict}"));
+    lines.push(format!("  {place}"));
+    lines.push(format!("    {record}"));
+    let digits: Vec<&str> =
+        (0..raw.len() / 2).filter_map(|at| raw.get(2 * at..2 * at + 2)).collect();
+    for octets in digits.chunks(OCTETS_A_LINE) {
+        let legible = |digits: &&str| match u8::from_str_radix(digits, 16) {
+            Ok(octet @ b' '..=b'~') => char::from(octet),
+            _ => '.',
+        };
+        let text: String = octets.iter().map(legible).collect();
+        lines.push(format!("    {:47}  {text}", octets.join(" ")));
+    }
 }
 
 fn listed(records: &[String]) -> String {

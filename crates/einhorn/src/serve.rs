@@ -229,6 +229,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         witnesses: Vec::new(),
         witnessed_logs: Vec::new(),
         disk_budget: None,
+        sources: Vec::new(),
         map_interval: einhorn_node::config::MAP_INTERVAL,
         path: None,
     })

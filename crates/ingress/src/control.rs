@@ -3,10 +3,12 @@
 //! A Unix socket in the data folder, so that the folder's permissions say who may. One line of
 //! JSON in, one line out, then close.
 
+mod bridge;
 mod reviews;
 mod sites;
 
-pub use reviews::{ReviewCommand, ReviewLine, ReviewName};
+pub use bridge::{BridgeCall, BridgeRefusal, BridgeReply};
+pub use reviews::{LegacyLine, ReviewCommand, ReviewLine, ReviewName};
 pub use sites::{LagLine, SiteCommand, SiteKey, SiteLine, SiteStatus, ZoneHomes};
 
 use serde::{Deserialize, Serialize};
@@ -210,6 +212,12 @@ pub enum Answer {
 pub trait Control: Send + Sync {
     /// Does what is asked; may take its time.
     fn command(&self, command: Command) -> Answer;
+
+    /// Does what the legacy bridge asks about a source; may take its time.
+    ///
+    /// # Errors
+    /// [`BridgeRefusal`].
+    fn bridge(&self, source: &str, call: BridgeCall) -> Result<BridgeReply, BridgeRefusal>;
 }
 
 /// A control socket that could not be opened.

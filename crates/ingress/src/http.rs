@@ -1,6 +1,7 @@
 //! HTTP: the ledger's files for auditors, as they lie on disk, the witness for other logs, and the
-//! review queue for operators.
+//! review queue and the bridge's sources for operators.
 
+mod bridge;
 mod reviews;
 
 pub use reviews::Operators;
@@ -58,7 +59,7 @@ pub async fn serve(
         router = router.merge(route);
     }
     if let Some(operators) = operators {
-        router = router.merge(reviews::routes(operators));
+        router = router.merge(bridge::routes(operators.clone())).merge(reviews::routes(operators));
     }
     axum::serve(listener, router).await
 }

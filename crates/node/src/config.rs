@@ -3,12 +3,14 @@
 mod answer;
 mod etcd;
 mod link;
+mod source;
 mod witness;
 mod zone;
 
 pub use answer::AnswerConfig;
 pub use etcd::EtcdConfig;
 pub use link::LinkConfig;
+pub use source::{DeclaredInput, OutputConfig, OutputPlace, SourceConfig, SourceFormat};
 pub use witness::WitnessedLog;
 pub(crate) use zone::{check_source, zone_settings};
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub operator_token: Option<String>,
     /// Zones and where their content comes from when they are new.
     pub zones: Vec<ZoneConfig>,
+    /// Sources of the legacy bridge.
+    pub sources: Vec<SourceConfig>,
     /// Keys.
     pub keys: Vec<Key>,
     /// What the keys may do.
@@ -121,6 +125,8 @@ struct RawConfig {
     operator_token_file: Option<PathBuf>,
     #[serde(default, rename = "zone")]
     zones: Vec<zone::RawZone>,
+    #[serde(default, rename = "source")]
+    sources: Vec<source::RawSource>,
     #[serde(default, rename = "key")]
     keys: Vec<RawKey>,
     #[serde(default, rename = "grant")]
@@ -204,6 +210,7 @@ impl Config {
                 .map(|file| checker.operator_token(&file))
                 .transpose()?,
             zones: raw.zones.iter().map(|zone| checker.zone(zone)).collect::<Result<_, _>>()?,
+            sources: checker.sources(raw.sources)?,
             keys: keys.into_iter().flatten().collect(),
             grants: raw
                 .grants

@@ -12,6 +12,7 @@ mod copies;
 pub mod files;
 #[cfg(feature = "etcd")]
 mod forward;
+mod inquiry;
 mod keeper;
 mod ledgers;
 mod links;
@@ -28,6 +29,7 @@ mod renew;
 mod reviews;
 mod sealing;
 mod sites;
+mod sources;
 mod start;
 mod witnessing;
 mod zones;

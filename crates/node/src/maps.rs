@@ -8,8 +8,8 @@
 
 use crate::copies;
 use crate::files;
+use crate::inquiry::Inquiry;
 use crate::operate::Operator;
-use crate::pump::Inquiry;
 use crate::recover::{log_id, read_entries};
 use crate::sites;
 use einhorn_core::ledger::map::is_due;

@@ -1,8 +1,8 @@
 //! What an operator asks of a running node.
 
 use crate::config::{Config, zone_settings};
+use crate::inquiry::Inquiry;
 use crate::keeper::{Question, Questions};
-use crate::pump::Inquiry;
 use crate::recover::{log_id, read_log};
 use crate::zones::{self, ZoneRefused};
 use crossbeam_channel::{Receiver, bounded};
@@ -10,7 +10,9 @@ use einhorn_core::model::request::{Action, Commitment, Identity, Outcome, Reques
 use einhorn_core::model::{RrSet, Zone};
 use einhorn_core::rules::replace::Overwrite;
 use einhorn_core::rules::rollback::{Plan, Planner, Target};
-use einhorn_ingress::control::{Answer, Command, Control, ZoneSettings};
+use einhorn_ingress::control::{
+    Answer, BridgeCall, BridgeRefusal, BridgeReply, Command, Control, ZoneSettings,
+};
 use einhorn_ingress::reply::Reply;
 use einhorn_ingress::{Ingress, Submission, now_ms};
 use einhorn_links::Links;
@@ -48,6 +50,8 @@ pub(crate) struct Operator {
     pub(crate) data: PathBuf,
     /// Octets that it may hold before operators are warned.
     pub(crate) disk_budget: Option<u64>,
+    /// The sources of the legacy bridge, with the zone of each.
+    pub(crate) sources: Vec<(String, Name)>,
     /// What this site is called.
     pub(crate) site: String,
     /// The way to the commit for questions about itself.
@@ -99,6 +103,14 @@ impl Control for Operator {
         };
         answer.unwrap_or_else(|reason| Answer::Failed { reason })
     }
+
+    fn bridge(&self, source: &str, call: BridgeCall) -> Result<BridgeReply, BridgeRefusal> {
+        Operator::bridge(self, source, call)
+    }
+}
+
+fn sources(config: &Config) -> Vec<(String, Name)> {
+    config.sources.iter().map(|source| (source.name.clone(), source.zone.clone())).collect()
 }
 
 fn named(zone: &str) -> Result<Name, String> {
@@ -134,6 +146,7 @@ impl Operator {
             removed_folder: config.data.join("removed"),
             data: config.data.clone(),
             disk_budget: config.disk_budget,
+            sources: sources(config),
             site: config.site.clone(),
             inquiries,
             links: None,
@@ -329,16 +342,28 @@ pub(crate) fn request_by(
 ) -> Result<Request, String> {
     let mut id = [0; 32];
     crate::files::random(&mut id).map_err(|error| format!("no random numbers: {error}"))?;
-    Ok(Request {
-        id: RequestId(id),
-        remember_until_seconds: now_ms() / 1000 + OPERATOR_TIMEOUT.as_secs(),
+    Ok(request_with(ingress, RequestId(id), OPERATOR_TIMEOUT.as_secs(), who, zone, action))
+}
+
+/// A request from within the node with this id, which is remembered for so long.
+pub(crate) fn request_with(
+    ingress: &Ingress,
+    id: RequestId,
+    remembered_seconds: u64,
+    who: Identity,
+    zone: Name,
+    action: Action,
+) -> Request {
+    Request {
+        id,
+        remember_until_seconds: now_ms() / 1000 + remembered_seconds,
         who,
         zone,
         action,
         entered_site: ingress.site.load(Ordering::Relaxed),
         audit_commitment: Commitment(Sha256::digest([]).into()),
         audit: Vec::new(),
-    })
+    }
 }
 
 /// Submits a request and waits for its entry's index.
@@ -367,7 +392,8 @@ pub(crate) fn submit_all(ingress: &Ingress, requests: Vec<Request>) -> Result<()
     refused.map_or(Ok(()), Err)
 }
 
-fn send(ingress: &Ingress, request: Request) -> Result<Receiver<Outcome>, String> {
+/// Submits a request; the outcome comes out of what it gives.
+pub(crate) fn send(ingress: &Ingress, request: Request) -> Result<Receiver<Outcome>, String> {
     let (tell, told) = bounded(1);
     // Nobody listens any more only after the timeout below.
     let reply = Reply::Local(Box::new(move |outcome| _ = tell.send(outcome)));
@@ -379,11 +405,15 @@ fn send(ingress: &Ingress, request: Request) -> Result<Receiver<Outcome>, String
 }
 
 fn outcome(told: &Receiver<Outcome>) -> Result<u64, String> {
-    match told.recv_timeout(OPERATOR_TIMEOUT) {
-        Ok(Outcome::Done { at }) => Ok(at.index),
-        Ok(Outcome::Refused { rcode, reason }) => Err(format!("{rcode}: {reason}")),
-        Err(_) => {
-            Err(format!("no answer within {} s; it may still be done", OPERATOR_TIMEOUT.as_secs()))
-        }
+    match awaited(told)? {
+        Outcome::Done { at } => Ok(at.index),
+        Outcome::Refused { rcode, reason } => Err(format!("{rcode}: {reason}")),
     }
+}
+
+/// What became of a request that was sent.
+pub(crate) fn awaited(told: &Receiver<Outcome>) -> Result<Outcome, String> {
+    told.recv_timeout(OPERATOR_TIMEOUT).map_err(|_| {
+        format!("no answer within {} s; it may still be done", OPERATOR_TIMEOUT.as_secs())
+    })
 }

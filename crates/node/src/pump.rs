@@ -3,12 +3,13 @@
 //! the next batch is validated while the last one reaches the disk.
 
 use crate::config::Config;
+use crate::inquiry::Inquiry;
 use crate::keeper::{Changes, changed_zones};
 use crate::links::{Heard, LinkSide};
 use crate::recover::log_id;
 use crate::sealing::{Task, Wakes};
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
-use einhorn_core::commit::{Append, Batch, Commit, Output, Report, ReviewReport};
+use einhorn_core::commit::{Append, Batch, Commit, Output};
 use einhorn_core::ledger::{SignedCheckpoint, SignerKey};
 use einhorn_core::model::request::Outcome;
 use einhorn_core::model::{Origin, Registry, snapshot};
@@ -37,45 +38,6 @@ const CROWD_REQUESTS_MIN: usize = 32;
 const STOP_LATENCY: Duration = Duration::from_millis(100);
 /// Entries after which a clean stop leaves a snapshot, so that the next start folds fewer.
 pub(crate) const SNAPSHOT_ENTRIES_MIN: u64 = 1_000;
-
-/// What an operator wants of the commit itself.
-pub(crate) enum Inquiry {
-    /// How this site sees itself and the others.
-    Report(Sender<Report>),
-    /// The changes that wait for a person.
-    Reviews(Sender<Vec<ReviewReport>>),
-    /// Take over from a site.
-    FailOver {
-        /// The site.
-        site: u16,
-        /// Whether an operator vouches that it has stopped.
-        is_attested: bool,
-        /// Takes why not, if so.
-        reply: Sender<Result<(), String>>,
-    },
-    /// Let leases end that are held since so many end at once.
-    EndLeases,
-    /// Other logs are cosigned with this key from now on.
-    Mirror(Box<SignerKey>),
-    /// An operator vouches that this data is the newest there is of it.
-    Vouch,
-    /// The map of the own log's first `at` entries.
-    MapRoot {
-        /// Entries.
-        at: u64,
-        /// Names that they touched.
-        names: u64,
-        /// The root.
-        root: [u8; 32],
-    },
-    /// The map root that covers this log's first `at` entries is false.
-    FalseMap {
-        /// The log.
-        origin: Origin,
-        /// Entries.
-        at: u64,
-    },
-}
 
 /// What the commit's thread needs.
 pub(crate) struct Pump {
@@ -230,6 +192,9 @@ impl Pump {
         match inquiry {
             Inquiry::Report(reply) => _ = reply.send(self.commit.report(now_ms())),
             Inquiry::Reviews(reply) => _ = reply.send(self.commit.reviews()),
+            Inquiry::Source { name, ids, reply } => {
+                _ = reply.send(self.commit.source(&name, &ids));
+            }
             Inquiry::FailOver { site, is_attested, reply } => {
                 _ = reply.send(self.commit.fail_over(now_ms(), site, is_attested, out));
             }

@@ -324,6 +324,10 @@ fn single_changes(entry: Entry) -> Vec<Entry> {
             let single = |change| Entry { time_ms, body: Body::Change(change) };
             changes.into_iter().map(single).collect()
         }
+        Body::Source(source) => {
+            let single = |change| Entry { time_ms, body: Body::Change(change) };
+            source.changes.into_iter().map(single).collect()
+        }
         body => vec![Entry { time_ms, body }],
     }
 }

@@ -2,8 +2,8 @@
 //! good until an operator retires it, so that nothing waits.
 
 use crate::files::{self, FolderError, MIRROR_KEY};
+use crate::inquiry::Inquiry;
 use crate::operate::Operator;
-use crate::pump::Inquiry;
 use einhorn_core::model::registry::RegistryChange;
 use einhorn_core::model::{Origin, Site};
 use einhorn_ingress::control::{Answer, SiteKey};

@@ -1,12 +1,13 @@
 //! The review queue: shows what waits, and turns decisions into ordinary changes.
 
+use crate::inquiry::Inquiry;
 use crate::operate::{Operator, operator_request, submit};
-use crate::pump::Inquiry;
 use einhorn_core::commit::ReviewReport;
 use einhorn_core::model::entry::NameChange;
 use einhorn_core::model::review::Choice;
+use einhorn_core::model::source::LegacyRecord;
 use einhorn_core::model::{NameRecord, RrSet};
-use einhorn_ingress::control::{Answer, ReviewCommand, ReviewLine, ReviewName};
+use einhorn_ingress::control::{Answer, LegacyLine, ReviewCommand, ReviewLine, ReviewName};
 
 impl Operator {
     pub(crate) fn review(&self, command: ReviewCommand) -> Result<Answer, String> {
@@ -66,6 +67,18 @@ fn line(review: &ReviewReport) -> ReviewLine {
         site: change.entered_site,
         reason: review.open.review.reason.to_string(),
         names: change.names.iter().zip(&review.now).map(name).collect(),
+        legacy: review.open.review.legacy.as_ref().map(legacy),
+    }
+}
+
+fn legacy(record: &LegacyRecord) -> LegacyLine {
+    let LegacyRecord { source, conflict, place, text, raw, .. } = record;
+    LegacyLine {
+        source: source.clone(),
+        conflict: conflict.clone(),
+        place: place.clone(),
+        record: text.clone(),
+        raw: raw.iter().map(|octet| format!("{octet:02x}")).collect(),
     }
 }
 

@@ -3,8 +3,8 @@
 
 use crate::config::Config;
 use crate::files::{self, MIRROR_KEY};
+use crate::inquiry::Inquiry;
 use crate::operate::{Operator, operator_request, submit};
-use crate::pump::Inquiry;
 use crate::zones;
 use crossbeam_channel::bounded;
 use einhorn_core::commit::Report;

@@ -1,6 +1,7 @@
 //! Writes the corpus: small inputs of every target, all made here. Run it from the package's
 //! folder after a format has changed: `cargo run --release -p einhorn-fuzz --example corpus`.
 
+mod live;
 mod mainframe;
 
 use einhorn_core::ledger::map::{
@@ -48,6 +49,7 @@ fn main() -> Anyhow {
     links()?;
     link_messages()?;
     mainframe::all()?;
+    live::all()?;
     ledger()
 }
 
@@ -313,7 +315,12 @@ fn actions() -> Result<Vec<(&'static str, Action)>, Box<dyn Error>> {
         Operation::DeleteRecord { owner: owner.clone(), rtype, rdata: rdata.clone() },
         Operation::Add { owner: owner.clone(), rtype, ttl: 60, rdata },
     ];
-    let names = vec![PlannedName { owner: owner.clone(), version: 2, after: vec![set.clone()] }];
+    let names = vec![PlannedName {
+        owner: owner.clone(),
+        version: 2,
+        epoch: None,
+        after: vec![set.clone()],
+    }];
     let reason = ReplaceReason::Transfer { from: Some(1), to: 2 };
     let settings = Settings {
         level: Level::Majority,
@@ -368,6 +375,8 @@ fn of_sites() -> Result<Vec<u8>, Box<dyn Error>> {
             changes: Vec::new(),
         },
         Body::Finish { id: transaction().id, participant: origin(2), had_intent: true },
+        live::source()?,
+        live::review()?,
     ];
     let mut framed = Vec::new();
     for body in bodies {

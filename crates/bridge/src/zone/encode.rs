@@ -67,7 +67,7 @@ impl Encoder {
     }
 
     /// A record whose data is given as text.
-    fn other(&self, owner: &Text, text: &Text) -> Option<DnsRecord> {
+    pub(crate) fn other(&self, owner: &Text, text: &Text) -> Option<DnsRecord> {
         let owner = self.name(owner)?;
         let text = std::str::from_utf8(text.octets()).ok()?;
         let (ttl, data) = text.split_once(' ')?;

@@ -118,6 +118,7 @@ impl<R> Commit<R> {
             site: self.state.origin.site,
             entered_site: request.entered_site,
             contested: zone.settings.contested,
+            is_held: self.state.sources.hold(&replacement.owner, now_ms),
             names: &[record],
         });
         let is_advised = advice.path == Path::Coalesce && self.held.names.len() < HELD_MAX;

@@ -1,7 +1,7 @@
 //! From a request and the state to the change it makes, or to a refusal. Pure.
 
 use super::bug::{Bug, has};
-use super::sites;
+use super::{sites, source};
 use crate::agent::{Advice, Agent, Observation, Path, Rules, is_others};
 use crate::model::entry::{Body, Cause, Change, NameChange, SitesChange};
 use crate::model::request::{Action, Identity, PlannedName, ReplaceReason, Request};
@@ -38,6 +38,13 @@ pub(super) fn body(
         };
         return Ok((Body::Sites(sites), Rules::operator()));
     }
+    match std::mem::replace(&mut request.action, Action::RemoveZone) {
+        Action::Advance(step) => return source::advance(state, agent, now_ms, request, *step),
+        Action::Freeze(legacy, names) => {
+            return source::freeze(state, agent, now_ms, request, *legacy, names);
+        }
+        action => request.action = action,
+    }
     let change = change(state, agent, now_ms, request)?;
     let advice = change.advice;
     let change = match reviewed(state, now_ms, change) {
@@ -73,7 +80,7 @@ pub(super) fn reviewed(state: &State, now_ms: u64, change: Change) -> Result<Cha
     }
     let replaces = state.reviews.like(&change);
     let change = Change { path: Path::Review, ..change };
-    Err(Box::new(Review { reason: Reason::Contested, change, replaces }))
+    Err(Box::new(Review { reason: Reason::Contested, change, replaces, legacy: None }))
 }
 
 /// The change that `request` makes now. Takes the names of a large one out of it.
@@ -103,6 +110,7 @@ pub(super) fn change(
                 site: state.origin.site,
                 entered_site: request.entered_site,
                 contested: zone.settings.contested,
+                is_held: touched.iter().any(|name| state.sources.hold(&name.owner, now_ms)),
                 names: &known,
             });
             let homes = Homes { state, zone, entered_site: request.entered_site, advice };
@@ -139,7 +147,9 @@ pub(super) fn change(
             let cause = Cause::Settings { version, settings: Box::new(settings.clone()) };
             Ok(assemble(state, request, Rules::operator(), cause, Vec::new()))
         }
-        Action::Sites(_) => unreachable!("the sites are not a zone's"),
+        Action::Sites(_) | Action::Advance(_) | Action::Freeze(..) => {
+            unreachable!("entries of their own kinds")
+        }
     }
 }
 
@@ -213,10 +223,12 @@ fn replace(
 ) -> Result<Change, Refusal> {
     may_replace(zone, reason)?;
     let mut changes = Vec::with_capacity(names.len());
-    for PlannedName { owner, version, after } in names {
-        let before = zone.name(&owner);
+    for planned in names {
+        let before = zone.name(&planned.owner);
+        let is_as_planned = source::is_as_planned(before, &planned);
         let is_passed_over = has(Bug::RenewalOverlooked) && *reason == ReplaceReason::Expiry;
-        if before.map_or(0, |record| record.history().version) != version && !is_passed_over {
+        let PlannedName { owner, after, .. } = planned;
+        if !is_as_planned && !is_passed_over {
             let reason = format!("{owner} has changed since this was planned; plan again");
             return Err(Refusal::new(Rcode::NXRRSET, reason));
         }
@@ -238,6 +250,7 @@ fn replace(
         }
         ReplaceReason::Expiry => Cause::Expiry,
         ReplaceReason::Reload { source } => Cause::ZoneReload { source: *source },
+        ReplaceReason::Source { apply } => Cause::Source { apply: *apply },
         ReplaceReason::Transfer { to, .. } => Cause::Transfer { serial: *to },
         ReplaceReason::Rollback { target_index } => {
             let target_index = *target_index;

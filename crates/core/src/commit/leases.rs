@@ -180,7 +180,8 @@ impl<R> Commit<R> {
         id.update(history.last.origin.generation.to_be_bytes());
         id.update(history.last.index.to_be_bytes());
         let after = without_expired(&record.owned_rrsets(), &record.leases(), now_ms);
-        let planned = PlannedName { owner: owner.clone(), version: history.version, after };
+        let planned =
+            PlannedName { owner: owner.clone(), version: history.version, epoch: None, after };
         Some(Request {
             id: RequestId(id.finalize().into()),
             remember_until_seconds: now_ms / 1000 + 600,

@@ -115,6 +115,7 @@ fn resolve(site: &mut Site, id: u8, review: Position, choice: Choice) -> Rcode {
         PlannedName {
             owner: one.owner.clone(),
             version: now.history().version,
+            epoch: None,
             after: choice.outcome(&now.owned_rrsets(), &one.after),
         }
     });

@@ -2,9 +2,10 @@
 
 use super::Commit;
 use crate::model::entry::NameChange;
-use crate::model::request::{Action, PlannedName, ReplaceReason};
+use crate::model::request::{Action, PlannedName, ReplaceReason, RequestId};
 use crate::model::review::{Choice, OpenReview};
-use crate::model::{MapRootLogged, NameRecord, Origin, Position, Registry};
+use crate::model::source::{FrozenRecord, Source};
+use crate::model::{MapRootLogged, NameRecord, Origin, Position, Registry, Zones};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -60,6 +61,18 @@ pub struct ReviewReport {
     pub now: Vec<Option<NameRecord>>,
 }
 
+/// What is known of a source of the legacy bridge, and of its zone, at one moment.
+pub struct SourceReport {
+    /// The source; `None` for one that has said nothing yet.
+    pub source: Option<Arc<Source>>,
+    /// Its records that wait for a person.
+    pub frozen: Vec<FrozenRecord>,
+    /// The zones.
+    pub zones: Zones,
+    /// Whether each of the requests was done that were asked about.
+    pub done: Vec<bool>,
+}
+
 impl ReviewReport {
     /// What resolves it like this: done only if the names are still as they are here.
     pub fn resolution(&self, choice: Choice) -> Action {
@@ -68,6 +81,7 @@ impl ReviewReport {
             PlannedName {
                 owner: name.owner.clone(),
                 version: now.as_ref().map_or(0, |record| record.history().version),
+                epoch: None,
                 after: choice.outcome(&current, &name.after),
             }
         };
@@ -162,6 +176,21 @@ impl<R> Commit<R> {
             ReviewReport { at, open: open.clone(), now }
         };
         self.state.reviews.iter().map(report).collect()
+    }
+
+    /// What is known of a source, and whether these requests were done.
+    pub fn source(&self, name: &str, ids: &[RequestId]) -> SourceReport {
+        let frozen = |(at, open): (Position, &OpenReview)| {
+            let legacy = open.review.legacy.as_ref().filter(|legacy| legacy.source == name)?;
+            let (key, record) = (legacy.key.clone(), legacy.record.clone());
+            Some(FrozenRecord { at, key, record })
+        };
+        SourceReport {
+            source: self.state.sources.get(name).cloned(),
+            frozen: self.state.reviews.iter().filter_map(frozen).collect(),
+            zones: self.state.zones.clone(),
+            done: ids.iter().map(|id| self.state.done(id).is_some()).collect(),
+        }
     }
 
     fn peer_report(&self, now_ms: u64, site: u16) -> PeerReport {

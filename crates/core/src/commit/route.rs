@@ -1,5 +1,6 @@
 //! Which site decides on a request: the home of all the names that it reads or writes.
 
+use super::source;
 use crate::model::request::{Action, Operation, Prerequisite, ReplaceReason, Request};
 use crate::model::{Origin, Position, State, Zone};
 use einhorn_wire::Name;
@@ -17,6 +18,12 @@ pub(super) enum Route {
 pub(super) fn route(state: &State, request: &Request, derived: &[Request]) -> Route {
     let zone = match &request.action {
         Action::Sites(_) => return Route::To(state.home_of_registry(), Vec::new()),
+        Action::Advance(step) => {
+            return Route::To(source::home(state, &step.source), Vec::new());
+        }
+        Action::Freeze(legacy, _) => {
+            return Route::To(source::home(state, &legacy.source), Vec::new());
+        }
         _ => state.zones.get(&request.zone),
     };
     // A zone that does not exist is made, or refused, where the sites are decided on.
@@ -82,7 +89,9 @@ impl Homes<'_> {
                     ReplaceReason::Review { review, .. } if names.is_empty() => {
                         self.add(self.state.in_charge(review.origin));
                     }
-                    ReplaceReason::Review { .. } | ReplaceReason::Expiry => {}
+                    ReplaceReason::Review { .. }
+                    | ReplaceReason::Expiry
+                    | ReplaceReason::Source { .. } => {}
                     _ => self.add(self.state.home_of_zone(zone)),
                 }
                 if !matches!(reason, ReplaceReason::Transfer { .. }) {
@@ -92,7 +101,9 @@ impl Homes<'_> {
             Action::LoadZone { .. }
             | Action::RemoveZone
             | Action::Configure(_)
-            | Action::Sites(_) => {}
+            | Action::Sites(_)
+            | Action::Advance(_)
+            | Action::Freeze(..) => {}
         }
     }
 

@@ -5,7 +5,7 @@ use crate::agent::{Path, Reason, Rules};
 use crate::model::Effects;
 use crate::model::entry::{Assembler, Cause};
 use crate::model::request::{Action, Commitment, Identity, Operation, Prerequisite, RequestId};
-use crate::model::{RrSetRef, Step, Zones, snapshot};
+use crate::model::{Effects, RrSetRef, Step, Zones, snapshot};
 use crate::rules::rollback::{Planner, Target};
 use einhorn_wire::{RecordType, zonefile};
 

@@ -7,7 +7,7 @@ use crate::model::StepKind;
 use crate::model::entry::Cause;
 use crate::model::request::{Action, PlannedName, ReplaceReason, RequestId};
 use crate::model::settings::{Role, Settings};
-use crate::model::{RrSet, Zone, borrowed, same_rrsets, snapshot};
+use crate::model::{Effects, RrSet, Zone, borrowed, same_rrsets, snapshot};
 use crate::rules::catalog;
 use crate::rules::replace::{self, Overwrite};
 use crate::rules::zone::names_of_zone;

@@ -7,9 +7,11 @@ use crate::model::entry::{put_identity, take_identity};
 use crate::model::registry::RegistryChange;
 use crate::model::request::{
     Action, Commitment, Operation, PlannedName, Prerequisite, ReplaceReason, Request, RequestId,
+    SourceStep, SourceUnit,
 };
 use crate::model::review::Choice;
 use crate::model::settings::Settings;
+use crate::model::source::{Head, Item, LegacyRecord};
 use einhorn_wire::RecordType;
 use einhorn_wire::edns::UpdateLease;
 
@@ -76,18 +78,18 @@ fn put_action(put: &mut Put<'_>, action: &Action) {
                     put.position(*review);
                     put.u8(*choice as u8);
                 }
+                ReplaceReason::Source { apply } => {
+                    put.u8(6);
+                    put.bytes(apply);
+                }
                 ReplaceReason::Transfer { from, to } => {
                     put.u8(3);
                     put.option(*from, Put::u32);
                     put.u32(*to);
                 }
             }
-            put.count(names.len());
-            for PlannedName { owner, version, after } in names {
-                put.name(owner);
-                put.u64(*version);
-                put.rrsets(after);
-            }
+            let has_epochs = matches!(reason, ReplaceReason::Source { .. });
+            put_planned(put, names, has_epochs);
         }
         Action::RemoveZone => put.u8(4),
         Action::Configure(settings) => {
@@ -97,6 +99,15 @@ fn put_action(put: &mut Put<'_>, action: &Action) {
         Action::Sites(change) => {
             put.u8(6);
             change.put(put);
+        }
+        Action::Advance(step) => {
+            put.u8(7);
+            step.put(put);
+        }
+        Action::Freeze(legacy, names) => {
+            put.u8(8);
+            legacy.put(put);
+            put_planned(put, names, true);
         }
     }
 }
@@ -115,8 +126,8 @@ fn take_action(take: &mut Take<'_>) -> Result<Action, Malformed> {
             names: take.list(5, |take| Ok((take.name()?, take.rrsets()?)))?,
             source: take.array()?,
         },
-        3 => Action::Replace {
-            reason: match take.u8()? {
+        3 => {
+            let reason = match take.u8()? {
                 1 => ReplaceReason::Rollback { target_index: take.u64()? },
                 2 => ReplaceReason::Reload { source: take.array()? },
                 3 => ReplaceReason::Transfer { from: take.option(Take::u32)?, to: take.u32()? },
@@ -126,18 +137,70 @@ fn take_action(take: &mut Take<'_>) -> Result<Action, Malformed> {
                         .ok_or(Malformed("choice in a request"))?,
                 },
                 5 => ReplaceReason::Expiry,
+                6 => ReplaceReason::Source { apply: take.array()? },
                 _ => return Err(Malformed("reason in a request")),
-            },
-            names: take.list(13, |take| {
-                let (owner, version) = (take.name()?, take.u64()?);
-                Ok(PlannedName { owner, version, after: take.rrsets()? })
-            })?,
-        },
+            };
+            let has_epochs = matches!(reason, ReplaceReason::Source { .. });
+            Action::Replace { reason, names: take_planned(take, has_epochs)? }
+        }
         4 => Action::RemoveZone,
         5 => Action::Configure(Settings::take(take)?),
         6 => Action::Sites(RegistryChange::take(take)?),
+        7 => Action::Advance(Box::new(SourceStep::take(take)?)),
+        8 => {
+            let legacy = LegacyRecord::take(take)?;
+            Action::Freeze(Box::new(legacy), take_planned(take, true)?)
+        }
         _ => return Err(Malformed("action in a request")),
     })
+}
+
+pub(crate) fn put_planned(put: &mut Put<'_>, names: &[PlannedName], has_epochs: bool) {
+    put.count(names.len());
+    for PlannedName { owner, version, epoch, after } in names {
+        put.name(owner);
+        put.u64(*version);
+        if has_epochs {
+            put.option(*epoch, Put::u32);
+        }
+        put.rrsets(after);
+    }
+}
+
+pub(crate) fn take_planned(
+    take: &mut Take<'_>,
+    has_epochs: bool,
+) -> Result<Vec<PlannedName>, Malformed> {
+    take.list(13, |take| {
+        let (owner, version) = (take.name()?, take.u64()?);
+        let epoch = if has_epochs { take.option(Take::u32)? } else { None };
+        Ok(PlannedName { owner, version, epoch, after: take.rrsets()? })
+    })
+}
+
+impl SourceStep {
+    pub(crate) fn put(&self, put: &mut Put<'_>) {
+        put.text(&self.source);
+        put.u64(self.revision);
+        put.bytes(&self.apply);
+        self.head.put(put);
+        put.count(self.units.len());
+        for unit in &self.units {
+            put.count(unit.items.len());
+            unit.items.iter().for_each(|item| item.put(put));
+            put_planned(put, &unit.names, true);
+        }
+    }
+
+    pub(crate) fn take(take: &mut Take<'_>) -> Result<SourceStep, Malformed> {
+        let (source, revision, apply) = (take.text()?, take.u64()?, take.array()?);
+        let head = Head::take(take)?;
+        let units = take.list(8, |take| {
+            let items = take.list(9, Item::take)?;
+            Ok(SourceUnit { items, names: take_planned(take, true)? })
+        })?;
+        Ok(SourceStep { source, revision, apply, head, units })
+    }
 }
 
 fn put_prerequisite(put: &mut Put<'_>, prerequisite: &Prerequisite) {

@@ -15,12 +15,13 @@
 //! - `2` change: name zone; u32 incarnation of the zone; 32 octets request id; u64 remember-until
 //!   in seconds since 1970; list of requests that it stands for too (32 octets id, u64 remember-until);
 //!   identity (u8 `1` key: name | `2` operator | `3` primary: address |
-//!   `4` site: u16 its number); u16 site it entered at; 32 octets audit commitment; advice (u8 path, u8 reason, 8 octets model hash); u8 path taken; cause (u8 `1`
+//!   `4` site: u16 its number | `5` source: text its name); u16 site it entered at; 32 octets audit commitment; advice (u8 path, u8 reason, 8 octets model hash); u8 path taken; cause (u8 `1`
 //!   update | `2` zone load: 32 octets SHA-256 of the source | `3` rollback: u64 target index,
 //!   32 octets state root before, 32 after | `4` zone reload: 32 octets SHA-256 of the source |
 //!   `5` zone removal: u64 names, 32 octets state root | `6` u64 version and settings | `7`
 //!   transfer from a primary: u32 its serial | `8` move | `9` review: position it was opened at, u8 `0`
-//!   kept | `1` taken | `2` both, identity of who had asked | `10` leases that have ended); list of name changes.
+//!   kept | `1` taken | `2` both, identity of who had asked | `10` leases that have ended | `11` source: 32
+//!   octets id of the apply); list of name changes.
 //! - `3` publication: name zone; u32 incarnation; u32 serial; list of positions the serial covers.
 //! - `4` sites: 32 octets request id; u64 remember-until; identity; registry.
 //! - `5` map root: u64 entries; u64 names; 32 octets root.
@@ -34,8 +35,11 @@
 //!   list of changes, each as in kind `2`.
 //! - `12` finish: 16 octets transaction id; origin of the participant; u8 `0` | `1` it had an intent.
 //! - `13` changes of several zones: list of changes, each as in kind `2`.
-//! - `14` review: u8 reason (`1` contested); change as in kind `2`, which is not made; option of the
-//!   position of the review that it replaces.
+//! - `14` review: u8 reason (`1` contested | `2` legacy); change as in kind `2`, which is not made; option
+//!   of the position of the review that it replaces; for reason `2` the legacy record (see
+//!   [`super::source`]).
+//! - `15` source: 32 octets request id; u64 remember-until; advance (see [`super::source`]); list of
+//!   changes, each as in kind `2`.
 //!
 //! Transaction: 16 octets id; origin of the coordinator; list of origins of its participants, in order,
 //! the first of which is the anchor; u64 deadline in milliseconds since 1970.
@@ -59,6 +63,7 @@ use super::registry::Registry;
 use super::request::{Commitment, Identity, RequestId};
 use super::review::{Choice, Review};
 use super::settings::Settings;
+use super::source::{Advance, LegacyRecord};
 use super::transaction::{Transaction, TransactionId};
 use super::{Lease, Origin, Position, RrSet, WriterTag};
 use crate::agent::{Advice, Path, Reason};
@@ -100,6 +105,8 @@ pub enum Body {
     Changes(Vec<Change>),
     /// A change that is not made, unless a person decides so.
     Review(Review),
+    /// A source of the legacy bridge says so: its base advances, and changes are made with that.
+    Source(SourceChange),
     /// From here on the zone has this serial.
     Publication {
         /// Apex of the zone.
@@ -215,6 +222,19 @@ pub struct SitesChange {
     pub registry: Registry,
 }
 
+/// An advance of a source, with the changes that belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceChange {
+    /// The request that asked for it.
+    pub request: RequestId,
+    /// Until when copies of the request may arrive, in seconds since 1970.
+    pub remember_until_seconds: u64,
+    /// The source's next state.
+    pub advance: Advance,
+    /// Changes of names at home in this log; one for each zone.
+    pub changes: Vec<Change>,
+}
+
 /// A change to names of one zone, all at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -290,6 +310,11 @@ pub enum Cause {
     },
     /// Names have another home from now on, and nothing else happens to them.
     Move,
+    /// A source of the legacy bridge says so.
+    Source {
+        /// The id of the apply.
+        apply: [u8; 32],
+    },
     /// Leases of records have ended, and nobody has renewed them.
     Expiry,
     /// A person has decided on a change that waited for that.
@@ -382,8 +407,14 @@ impl Entry {
         const HEAD_OCTETS: usize = 512;
         let changes = self.body.all_changes();
         let names = changes.iter().flat_map(|change| &change.names);
-        let octets =
-            names.map(NameChange::octets).sum::<usize>() + HEAD_OCTETS * (1 + changes.len());
+        let beside = match &self.body {
+            Body::Source(source) => source.advance.octets_about(),
+            Body::Review(review) => review.legacy.as_ref().map_or(0, LegacyRecord::octets_about),
+            _ => 0,
+        };
+        let octets = beside
+            + names.map(NameChange::octets).sum::<usize>()
+            + HEAD_OCTETS * (1 + changes.len());
         octets + octets / (ENTRY_OCTETS_MAX - PART_HEADER_OCTETS) * PART_HEADER_OCTETS
     }
 }

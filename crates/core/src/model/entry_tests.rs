@@ -1,7 +1,9 @@
 //! Entries survive their binary form, which is pinned octet by octet.
 
 use super::*;
+use crate::model::review;
 use crate::model::settings::Role;
+use crate::model::source::{Applied, Head, Item, OpenBatch, UnderWay};
 use proptest::prelude::*;
 
 fn name() -> impl Strategy<Value = Name> {
@@ -79,6 +81,7 @@ fn cause() -> impl Strategy<Value = Cause> {
         (any::<u64>(), any::<[u8; 32]>())
             .prop_map(|(names, root)| Cause::ZoneRemoval { names, root }),
         any::<u32>().prop_map(|serial| Cause::Transfer { serial }),
+        any::<[u8; 32]>().prop_map(|apply| Cause::Source { apply }),
         (position(), name()).prop_map(|(review, asker)| Cause::Review {
             review,
             choice: Choice::Take,
@@ -149,7 +152,8 @@ fn entry(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Ent
         1 => publication,
         1 => genesis,
         2 => sites_body(),
-        2 => transaction_body(rdata_octets_max, names_max)
+        2 => transaction_body(rdata_octets_max, names_max),
+        2 => source_body(rdata_octets_max, names_max)
     ];
     (any::<u64>(), bodies).prop_map(|(time_ms, body)| Entry { time_ms, body })
 }
@@ -180,6 +184,56 @@ fn transaction_body(rdata_octets_max: usize, names_max: usize) -> impl Strategy<
             Body::Finish { id: TransactionId(id), participant, had_intent }
         }),
     ]
+}
+
+/// What is logged of sources of the legacy bridge.
+fn source_body(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Body> {
+    let octets = || proptest::collection::vec(any::<u8>(), 0..9).prop_map(Box::from);
+    let item = (octets(), proptest::option::of(octets()), any::<u32>())
+        .prop_map(|(key, record, missing)| Item { key, record, missing });
+    let file = (any::<[u8; 32]>(), any::<u64>()).prop_map(|(id, generation)| Applied {
+        id,
+        generation,
+        file_sha256: id,
+    });
+    let head = (name(), proptest::option::of(file), any::<u32>(), "[a-z]{0,9}").prop_map(
+        |(zone, last, spool, summary)| {
+            let names = vec![zone.clone(); usize::from(spool % 2 == 1)];
+            let batch = (spool > 9).then_some(OpenBatch { spool, until_ms: 5, names });
+            let under_way = last.map(|file| UnderWay { file, plan: [7; 32] });
+            Head { applies: 3, last, under_way, spool, batch, summary, ..Head::new(zone) }
+        },
+    );
+    let changes = proptest::collection::vec(change(rdata_octets_max, names_max), 0..3);
+    let advance = (head, any::<u64>(), proptest::collection::vec(item, 0..4)).prop_map(
+        |(head, revision, items)| Advance { source: "nic".to_owned(), revision, head, items },
+    );
+    let legacy = (octets(), proptest::option::of(octets()), any::<u64>(), "[a-zä]{0,9}").prop_map(
+        |(key, record, revision, text)| LegacyRecord {
+            source: "nic".to_owned(),
+            raw: key.to_vec(),
+            key,
+            revision,
+            record,
+            conflict: text.clone(),
+            place: text.clone(),
+            text,
+        },
+    );
+    let review = (change(rdata_octets_max, names_max), proptest::option::of(legacy)).prop_map(
+        |(change, legacy)| {
+            let reason = match legacy {
+                Some(_) => review::Reason::Legacy,
+                None => review::Reason::Contested,
+            };
+            Body::Review(Review { reason, change, replaces: None, legacy })
+        },
+    );
+    let source = (advance, changes, any::<[u8; 32]>()).prop_map(|(advance, changes, id)| {
+        let (request, remember_until_seconds) = (RequestId(id), 9);
+        Body::Source(SourceChange { request, remember_until_seconds, advance, changes })
+    });
+    prop_oneof![source, review]
 }
 
 /// What several sites say to each other by entries.

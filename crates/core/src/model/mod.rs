@@ -13,6 +13,7 @@ pub mod review;
 mod rrset;
 pub mod settings;
 pub mod snapshot;
+pub mod source;
 pub(crate) mod state;
 mod step;
 pub mod transaction;

@@ -3,6 +3,7 @@
 use super::registry::RegistryChange;
 use super::review::Choice;
 use super::settings::Settings;
+use super::source::{Head, Item, LegacyRecord};
 use super::{Position, RrSet};
 use einhorn_wire::edns::UpdateLease;
 use einhorn_wire::message::Rcode;
@@ -30,6 +31,8 @@ pub enum Identity {
     Primary(IpAddr),
     /// The site with this number, on its own account.
     Site(u16),
+    /// A source of the legacy bridge.
+    Source(String),
 }
 
 impl std::fmt::Display for Identity {
@@ -39,6 +42,7 @@ impl std::fmt::Display for Identity {
             Identity::Operator => f.write_str("operator"),
             Identity::Primary(address) => write!(f, "primary {address}"),
             Identity::Site(number) => write!(f, "site {number}"),
+            Identity::Source(name) => write!(f, "source {name}"),
         }
     }
 }
@@ -166,6 +170,35 @@ pub enum Action {
     Configure(Settings),
     /// Change which sites there are. The request's zone does not matter.
     Sites(RegistryChange),
+    /// Advance a source of the legacy bridge, and make the changes that belong to that.
+    Advance(Box<SourceStep>),
+    /// Put a record of a source into the review queue; the names would become this.
+    Freeze(Box<LegacyRecord>, Vec<PlannedName>),
+}
+
+/// The next step of a source. What of it is not as it was planned, or not at home in the source's log,
+/// is left out of the entry; its items show what was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceStep {
+    /// The source's name.
+    pub source: String,
+    /// The revision that it must still have.
+    pub revision: u64,
+    /// The id of the apply that it belongs to.
+    pub apply: [u8; 32],
+    /// What is known of the source from now on.
+    pub head: Head,
+    /// Records with their names, each done as a whole or not at all.
+    pub units: Vec<SourceUnit>,
+}
+
+/// Records of a source and the names that belong to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceUnit {
+    /// The records.
+    pub items: Vec<Item>,
+    /// The names that change with them; each name of a step once.
+    pub names: Vec<PlannedName>,
 }
 
 /// One name of a [`Action::Replace`].
@@ -175,6 +208,9 @@ pub struct PlannedName {
     pub owner: Name,
     /// The version it must still have; 0 for a name that was never there.
     pub version: u64,
+    /// The epoch it must still have; `None` where the version alone tells. Links carry it with
+    /// [`ReplaceReason::Source`] alone.
+    pub epoch: Option<u32>,
     /// Its RRsets after.
     pub after: Vec<RrSet>,
 }
@@ -201,6 +237,11 @@ pub enum ReplaceReason {
         /// What was decided.
         choice: Choice,
     },
+    /// A source of the legacy bridge says so.
+    Source {
+        /// The id of the apply.
+        apply: [u8; 32],
+    },
     /// The zone's primary says so.
     Transfer {
         /// The serial that the zone must have now; `None` for one that was never transferred.
@@ -214,10 +255,8 @@ impl ReplaceReason {
     /// Whether each home may do its part of it. What restores a zone's earlier content is checked
     /// against the whole.
     pub fn is_divisible(&self) -> bool {
-        matches!(
-            self,
-            ReplaceReason::Reload { .. } | ReplaceReason::Review { .. } | ReplaceReason::Expiry
-        )
+        use ReplaceReason::{Expiry, Reload, Review, Source};
+        matches!(self, Reload { .. } | Review { .. } | Expiry | Source { .. })
     }
 }
 

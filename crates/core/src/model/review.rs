@@ -8,6 +8,7 @@
 use super::codec::{Malformed, Put, Take};
 use super::entry::{Cause, Change};
 use super::request::RequestId;
+use super::source::LegacyRecord;
 use super::{Position, RrSet};
 use einhorn_wire::{Name, RecordType};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,12 +19,14 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Reason {
     /// Another identity changed one of its names not long ago.
     Contested = 1,
+    /// A source of the legacy bridge says what cannot be merged.
+    Legacy = 2,
 }
 
 impl Reason {
     /// The reason with this number in entries.
     pub fn from_code(code: u8) -> Option<Reason> {
-        (code == Reason::Contested as u8).then_some(Reason::Contested)
+        [Reason::Contested, Reason::Legacy].into_iter().find(|reason| *reason as u8 == code)
     }
 }
 
@@ -31,6 +34,7 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Reason::Contested => f.write_str("another identity changed the name not long ago"),
+            Reason::Legacy => f.write_str("what its source says cannot be merged"),
         }
     }
 }
@@ -121,6 +125,27 @@ pub struct Review {
     pub change: Change,
     /// The earlier one of the same asker for the same names, which this one stands for now.
     pub replaces: Option<Position>,
+    /// The record of a source that it is about; there with [`Reason::Legacy`] alone.
+    pub legacy: Option<LegacyRecord>,
+}
+
+impl Review {
+    pub(super) fn put(&self, put: &mut Put<'_>) {
+        put.u8(self.reason as u8);
+        self.change.put(put);
+        put.option(self.replaces, Put::position);
+        self.legacy.iter().for_each(|legacy| legacy.put(put));
+    }
+
+    pub(super) fn take(take: &mut Take<'_>) -> Result<Review, Malformed> {
+        let reason = Reason::from_code(take.u8()?).ok_or(Malformed("reason of a review"))?;
+        let (change, replaces) = (Change::take(take)?, take.option(Take::position)?);
+        let legacy = match reason {
+            Reason::Contested => None,
+            Reason::Legacy => Some(LegacyRecord::take(take)?),
+        };
+        Ok(Review { reason, change, replaces, legacy })
+    }
 }
 
 /// A review that is open.
@@ -137,6 +162,8 @@ pub struct OpenReview {
 pub struct Reviews {
     open: BTreeMap<Position, OpenReview>,
     by_request: BTreeMap<RequestId, Position>,
+    /// By source and key of the record.
+    by_record: BTreeMap<(String, Box<[u8]>), Position>,
     /// Closed before they were folded here.
     closed_early: BTreeSet<Position>,
 }
@@ -174,19 +201,43 @@ impl Reviews {
         self.open.iter().find(|(_, open)| is_like(open)).map(|(at, _)| *at)
     }
 
-    pub(super) fn fold_opened(&mut self, at: Position, time_ms: u64, review: &Review) {
+    /// Folds one that is opened; gives it back if a person has decided on it already.
+    pub(super) fn fold_opened(
+        &mut self,
+        at: Position,
+        time_ms: u64,
+        review: &Review,
+    ) -> Option<OpenReview> {
         if let Some(replaced) = review.replaces {
             self.close(replaced);
         }
-        if !self.closed_early.remove(&at) {
-            self.insert(at, OpenReview { time_ms, review: review.clone() });
+        let open = OpenReview { time_ms, review: review.clone() };
+        if self.closed_early.remove(&at) {
+            return Some(open);
+        }
+        self.insert(at, open);
+        None
+    }
+
+    /// Folds why a change was made; gives the review that a person has decided on with it.
+    pub(super) fn fold_cause(&mut self, cause: &Cause) -> Option<OpenReview> {
+        match cause {
+            Cause::Review { review, .. } => self.close(*review),
+            _ => None,
         }
     }
 
-    /// Folds why a change was made.
-    pub(super) fn fold_cause(&mut self, cause: &Cause) {
-        if let Cause::Review { review, .. } = cause {
-            self.close(*review);
+    /// The one that waits for a record of a source.
+    pub fn of_record(&self, source: &str, key: &[u8]) -> Option<Position> {
+        self.by_record.get(&(source.to_owned(), Box::from(key))).copied()
+    }
+
+    /// Closes that of a record which was frozen before its source had this revision.
+    pub(super) fn close_record(&mut self, source: &str, key: &[u8], revision: u64) {
+        let at = if self.by_record.is_empty() { None } else { self.of_record(source, key) };
+        let legacy = |at| self.open.get(&at).and_then(|open| open.review.legacy.as_ref());
+        if let Some(at) = at.filter(|at| legacy(*at).is_some_and(|one| one.revision < revision)) {
+            self.close(at);
         }
     }
 
@@ -194,19 +245,30 @@ impl Reviews {
     pub(super) fn remove_zone(&mut self, zone: &Name) {
         let of_zone = |open: &OpenReview| open.review.change.zone == *zone;
         let gone = self.open.iter().filter(|(_, open)| of_zone(open)).map(|(at, _)| *at);
-        gone.collect::<Vec<_>>().into_iter().for_each(|at| self.close(at));
+        gone.collect::<Vec<_>>().into_iter().for_each(|at| _ = self.close(at));
     }
 
     fn insert(&mut self, at: Position, open: OpenReview) {
         self.by_request.insert(open.review.change.request, at);
+        if let Some(legacy) = &open.review.legacy {
+            self.by_record.insert((legacy.source.clone(), legacy.key.clone()), at);
+        }
         self.open.insert(at, open);
     }
 
-    fn close(&mut self, at: Position) {
-        match self.open.remove(&at) {
-            Some(open) => _ = self.by_request.remove(&open.review.change.request),
-            None => _ = self.closed_early.insert(at),
+    fn close(&mut self, at: Position) -> Option<OpenReview> {
+        let Some(open) = self.open.remove(&at) else {
+            self.closed_early.insert(at);
+            return None;
+        };
+        self.by_request.remove(&open.review.change.request);
+        if let Some(legacy) = &open.review.legacy {
+            let record = (legacy.source.clone(), legacy.key.clone());
+            if self.by_record.get(&record) == Some(&at) {
+                self.by_record.remove(&record);
+            }
         }
+        Some(open)
     }
 
     /// Writes them into a snapshot.
@@ -215,9 +277,7 @@ impl Reviews {
         for (at, OpenReview { time_ms, review }) in &self.open {
             put.position(*at);
             put.u64(*time_ms);
-            put.u8(review.reason as u8);
-            review.change.put(put);
-            put.option(review.replaces, Put::position);
+            review.put(put);
         }
         put.count(self.closed_early.len());
         self.closed_early.iter().for_each(|at| put.position(*at));
@@ -227,10 +287,7 @@ impl Reviews {
         let mut all = Reviews::default();
         let open = take.list(64, |take| {
             let (at, time_ms) = (take.position()?, take.u64()?);
-            let reason = Reason::from_code(take.u8()?).ok_or(Malformed("reason of a review"))?;
-            let change = Change::take(take)?;
-            let review = Review { reason, change, replaces: take.option(Take::position)? };
-            Ok((at, OpenReview { time_ms, review }))
+            Ok((at, OpenReview { time_ms, review: Review::take(take)? }))
         })?;
         open.into_iter().for_each(|(at, open)| all.insert(at, open));
         all.closed_early = take.list(12, Take::position)?.into_iter().collect();

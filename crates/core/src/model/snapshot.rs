@@ -1,14 +1,17 @@
 //! The whole state as octets, so that a restart need not fold the whole log.
 //!
 //! A snapshot is a cache: the logs alone are the truth, and a snapshot that cannot be read is
-//! skipped. Form 5, with the words of [`super::entry`]: u8 version; origin that this site appends
+//! skipped. Form 7, with the words of [`super::entry`]: u8 version; origin that this site appends
 //! to; list of logs (origin, text, u64 next index, u64 last time, option of u64 end and origin of
 //! the successor, option of the last map root (u64
 //! entries, u64 names, 32 octets, u64 time)); octets of the registry; list of
 //! endorsements (origin lost, origin endorser, origin successor, u32 round, u64 held, u64 index); list of
 //! withdrawals (two origins, u32 round); list of positions of leftovers; octets of the
 //! transactions under way; octets of the open reviews; list of removed zones (name, u32 incarnation); list of zones; u64 latest second until which forgotten requests were remembered; list of remembered
-//! requests (16 octets id, u64 until, position).
+//! requests (16 octets id, u64 until, position); list of sources. Form 6 ends before the sources, and is read
+//! too.
+//!
+//! Source: text name, origin home, u64 revision, octets head, list of its records (u64 revision, octets item).
 //!
 //! Zone: name apex, u32 incarnation, origin home, u32 serial, u64 and octets settings, list of
 //! waiting points (position, u32 serial, list of positions), list of names as of the serial where they
@@ -19,6 +22,7 @@ use super::codec::{Malformed, Put, TOO_SHORT, Take};
 use super::points::Point;
 use super::review::Reviews;
 use super::settings::Settings;
+use super::source::{Head, Item, Sources};
 use super::state::{Closed, Endorsed, Log, MapRootLogged};
 use super::transaction::Transactions;
 use super::tree::Tree;
@@ -26,7 +30,9 @@ use super::{Effects, NameRecord, Origin, Registry, State, Zone};
 use crate::commit::bug::{Bug, has};
 use std::sync::Arc;
 
-const VERSION: u8 = 6;
+const VERSION: u8 = 7;
+/// The form without sources.
+const VERSION_WITHOUT_SOURCES: u8 = 6;
 
 /// Writes `state`.
 pub fn encode(state: &State) -> Vec<u8> {
@@ -45,7 +51,28 @@ pub fn encode(state: &State) -> Vec<u8> {
         put.u64(until_seconds);
         put.position(at);
     }
+    put_sources(&mut put, &state.sources);
     octets
+}
+
+fn put_sources(put: &mut Put<'_>, sources: &Sources) {
+    put.count(sources.iter().count());
+    let mut octets = Vec::new();
+    for (name, source) in sources.iter() {
+        put.text(name);
+        put.origin(source.home);
+        put.u64(source.revision);
+        octets.clear();
+        source.head.put(&mut Put(&mut octets));
+        put.octets(&octets);
+        put.count(source.records().count());
+        for record in source.records() {
+            put.u64(record.revision());
+            octets.clear();
+            record.item().put(&mut Put(&mut octets));
+            put.octets(&octets);
+        }
+    }
 }
 
 fn put_head(put: &mut Put<'_>, state: &State) {
@@ -144,6 +171,8 @@ pub fn decode(octets: &[u8]) -> Result<State, Malformed> {
 pub struct Decoder {
     state: State,
     due: Due,
+    /// Whether the form has sources.
+    has_sources: bool,
     /// Octets of a thing that is not whole yet.
     rest: Vec<u8>,
     /// Why nothing more is read.
@@ -158,6 +187,9 @@ enum Due {
     Zones(usize, Option<(Zone, usize, AtSerial)>),
     RequestsHead,
     Requests(usize),
+    SourcesHead,
+    /// So many sources, of which the one with this name has so many more records.
+    Sources(usize, Option<(String, usize)>),
     Nothing,
 }
 
@@ -169,6 +201,7 @@ impl Default for Decoder {
         Decoder {
             state: State::empty(Origin::NONE),
             due: Due::Head,
+            has_sources: true,
             rest: Vec::new(),
             problem: None,
         }
@@ -225,7 +258,8 @@ impl Decoder {
         self.skip_empty();
         match &mut self.due {
             Due::Head => {
-                let zones = take_head(take, &mut self.state)?;
+                let (zones, has_sources) = take_head(take, &mut self.state)?;
+                self.has_sources = has_sources;
                 self.due = Due::Zones(zones, None);
             }
             Due::Zones(_, zone @ None) => *zone = Some(take_zone(take)?),
@@ -245,6 +279,20 @@ impl Decoder {
                 }
                 *left -= 1;
             }
+            Due::SourcesHead => self.due = Due::Sources(take.u32()? as usize, None),
+            Due::Sources(_, source @ None) => {
+                let (name, home, revision) = (take_text(take)?, take.origin()?, take.u64()?);
+                let head = Head::take(&mut Take { rest: take_octets(take)? })?;
+                let records = take.u32()? as usize;
+                self.state.sources.insert(name.clone(), home, revision, head);
+                *source = Some((name, records));
+            }
+            Due::Sources(_, Some((name, left))) => {
+                let revision = take.u64()?;
+                let item = Item::take(&mut Take { rest: take_octets(take)? })?;
+                self.state.sources.insert_record(name, &item, revision);
+                *left -= 1;
+            }
             Due::Nothing => return Err(Malformed("snapshot: octets after its end")),
         }
         Ok(())
@@ -262,8 +310,17 @@ impl Decoder {
         }
         match self.due {
             Due::Zones(0, None) => self.due = Due::RequestsHead,
+            Due::Requests(0) if self.has_sources => self.due = Due::SourcesHead,
             Due::Requests(0) => self.due = Due::Nothing,
             _ => {}
+        }
+        if let Due::Sources(left, source) = &mut self.due {
+            if source.take_if(|(_, records)| *records == 0).is_some() {
+                *left -= 1;
+            }
+            if (*left, source.is_none()) == (0, true) {
+                self.due = Due::Nothing;
+            }
         }
     }
 }
@@ -322,11 +379,13 @@ fn take_zone(take: &mut Take<'_>) -> Result<(Zone, usize, AtSerial), Malformed> 
     Ok((zone, take.u32()? as usize, at_serial))
 }
 
-/// Reads up to the number of zones, which it returns.
-fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<usize, Malformed> {
-    if take.u8()? != VERSION {
-        return Err(Malformed("snapshot: of another version"));
-    }
+/// Reads up to the number of zones, which it returns, and whether there are sources.
+fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<(usize, bool), Malformed> {
+    let has_sources = match take.u8()? {
+        VERSION => true,
+        VERSION_WITHOUT_SOURCES => false,
+        _ => return Err(Malformed("snapshot: of another version")),
+    };
     state.origin = take.origin()?;
     let logs = take_list(take, |take| {
         let (origin, name) = (take.origin()?, take_text(take)?);
@@ -357,7 +416,7 @@ fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<usize, Malformed>
     state.reviews = Reviews::take(&mut reviews)?;
     reviews.end()?;
     state.removed = take_list(take, |take| Ok((take.name()?, take.u32()?)))?.into_iter().collect();
-    Ok(take.u32()? as usize)
+    Ok((take.u32()? as usize, has_sources))
 }
 
 fn take_text(take: &mut Take<'_>) -> Result<String, Malformed> {

@@ -11,7 +11,8 @@ use super::fold_error::FoldError;
 use super::points::Point;
 use super::request::RequestId;
 use super::requests::Requests;
-use super::review::Reviews;
+use super::review::{Review, Reviews};
+use super::source::Sources;
 use super::transaction::{TransactionId, Transactions};
 use super::{NameRecord, Origin, Position, Registry, Step, StepKind, Zone, Zones};
 use crate::commit::bug::{Bug, has};
@@ -98,6 +99,8 @@ pub struct State {
     pub transactions: Transactions,
     /// Changes that wait for a person.
     pub reviews: Reviews,
+    /// What the sources of the legacy bridge said last.
+    pub sources: Sources,
     /// By lost log and endorser.
     pub(super) endorsements: BTreeMap<(Origin, Origin), Endorsed>,
     /// The last round that was given up, by lost log and successor.
@@ -120,6 +123,7 @@ impl State {
             requests: Requests::default(),
             transactions: Transactions::default(),
             reviews: Reviews::default(),
+            sources: Sources::default(),
             endorsements: BTreeMap::new(),
             withdrawn: BTreeMap::new(),
             leftovers: Vec::new(),
@@ -330,7 +334,16 @@ impl State {
                     self.fold_change(change, entry.time_ms, at, effects)?;
                 }
             }
-            Body::Review(review) => self.reviews.fold_opened(at, entry.time_ms, review),
+            Body::Review(review) => self.fold_review(at, entry.time_ms, review),
+            Body::Source(source) => {
+                let (short, until) =
+                    (Requests::short(&source.request), source.remember_until_seconds);
+                self.requests.insert(short, until, at);
+                self.sources.fold(origin, &source.advance, &mut self.reviews);
+                for change in &source.changes {
+                    self.fold_change(change, entry.time_ms, at, effects)?;
+                }
+            }
             Body::Publication { zone, incarnation, serial, covers } => {
                 let point = Point { at, serial: *serial, covers: covers.clone() };
                 self.fold_point(zone, *incarnation, point, effects)?;
@@ -368,6 +381,16 @@ impl State {
         Ok(())
     }
 
+    fn fold_review(&mut self, at: Position, time_ms: u64, review: &Review) {
+        if let Some(decided) = self.reviews.fold_opened(at, time_ms, review) {
+            self.sources.settle(&decided);
+        } else if let Some(legacy) = &review.legacy
+            && self.sources.is_over(legacy)
+        {
+            self.reviews.close_record(&legacy.source, &legacy.key, u64::MAX);
+        }
+    }
+
     /// A zone that is known is gone, if this one has been made anew since.
     pub(super) fn note_made_anew(&self, apex: &Name, incarnation: u32, effects: &mut Effects) {
         let known = self.zones.get(apex).map_or(0, |zone| zone.incarnation);
@@ -390,7 +413,9 @@ impl State {
         for (request, until_seconds) in &change.stands_for {
             self.requests.insert(Requests::short(request), *until_seconds, at);
         }
-        self.reviews.fold_cause(&change.cause);
+        if let Some(decided) = self.reviews.fold_cause(&change.cause) {
+            self.sources.settle(&decided);
+        }
         if self.removed.get(&change.zone).is_some_and(|removed| change.incarnation <= *removed) {
             return Ok(());
         }

@@ -64,7 +64,7 @@ impl Plan {
             return;
         }
         let version = before.map_or(0, |record| record.history().version);
-        self.names.push(PlannedName { owner, version, after });
+        self.names.push(PlannedName { owner, version, epoch: None, after });
     }
 }
 

@@ -156,6 +156,7 @@ impl Plan {
         let planned = |name: NameRollback| PlannedName {
             owner: name.owner,
             version: name.version,
+            epoch: None,
             after: name.then,
         };
         Action::Replace {

@@ -40,6 +40,25 @@ pub struct ReviewLine {
     pub reason: String,
     /// The names that it would change.
     pub names: Vec<ReviewName>,
+    /// The record of a source that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legacy: Option<LegacyLine>,
+}
+
+/// A record of a source of the legacy bridge.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub struct LegacyLine {
+    /// The source's name.
+    pub source: String,
+    /// What cannot be merged.
+    pub conflict: String,
+    /// Where the record stands: file, line and octet.
+    pub place: String,
+    /// The record in words.
+    pub record: String,
+    /// The record as it was read, in hexadecimal.
+    pub raw: String,
 }
 
 /// A name of a change that waits. Records are written as `TTL TYPE DATA`.

@@ -43,7 +43,11 @@ pub(super) fn routes(operators: Operators) -> Router {
         .with_state(operators)
 }
 
-async fn guard(State(operators): State<Operators>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    State(operators): State<Operators>,
+    request: Request,
+    next: Next,
+) -> Response {
     if is_operator(request.headers(), &operators.token) {
         return next.run(request).await;
     }

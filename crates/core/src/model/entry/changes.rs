@@ -8,6 +8,7 @@ impl Body {
         match self {
             Body::Change(change) => std::slice::from_ref(change),
             Body::Changes(changes) | Body::Decision { changes, .. } => changes,
+            Body::Source(source) => &source.changes,
             _ => &[],
         }
     }
@@ -17,6 +18,7 @@ impl Body {
         let changes = match self {
             Body::Change(change) => std::slice::from_mut(change),
             Body::Changes(changes) | Body::Decision { changes, .. } => changes,
+            Body::Source(source) => &mut source.changes,
             _ => &mut [],
         };
         for change in changes {

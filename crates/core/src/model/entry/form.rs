@@ -4,7 +4,6 @@
 use super::*;
 use crate::model::codec::{Put, Take};
 use crate::model::registry::Registry;
-use crate::model::review;
 use crate::model::settings::{Settings, put_address, take_address};
 
 /// The kind of a takeover.
@@ -26,10 +25,12 @@ impl Entry {
             }
             Body::Change(change) => change.put(put),
             Body::Changes(changes) => put_changes(put, changes),
-            Body::Review(review) => {
-                put.u8(review.reason as u8);
-                review.change.put(put);
-                put.option(review.replaces, Put::position);
+            Body::Review(review) => review.put(put),
+            Body::Source(source) => {
+                put.bytes(&source.request.0);
+                put.u64(source.remember_until_seconds);
+                source.advance.put(put);
+                put_changes(put, &source.changes);
             }
             Body::Publication { zone, incarnation, serial, covers } => {
                 put.name(zone);
@@ -132,11 +133,12 @@ impl Entry {
                 had_intent: take.flag()?,
             },
             13 => Body::Changes(take.list(64, Change::take)?),
-            14 => Body::Review(Review {
-                reason: review::Reason::from_code(take.u8()?)
-                    .ok_or(Malformed("reason of a review"))?,
-                change: Change::take(&mut take)?,
-                replaces: take.option(Take::position)?,
+            14 => Body::Review(Review::take(&mut take)?),
+            15 => Body::Source(SourceChange {
+                request: RequestId(take.array()?),
+                remember_until_seconds: take.u64()?,
+                advance: Advance::take(&mut take)?,
+                changes: take.list(64, Change::take)?,
             }),
             _ => return Err(Malformed("entry: unknown kind, written by a newer version?")),
         };
@@ -162,6 +164,7 @@ impl Body {
             Body::Finish { .. } => 12,
             Body::Changes(_) => 13,
             Body::Review(_) => 14,
+            Body::Source(_) => 15,
         }
     }
 }
@@ -244,6 +247,10 @@ impl Change {
             }
             Cause::Move => put.u8(8),
             Cause::Expiry => put.u8(10),
+            Cause::Source { apply } => {
+                put.u8(11);
+                put.bytes(apply);
+            }
             Cause::Review { review, choice, asker } => {
                 put.u8(9);
                 put.position(*review);
@@ -288,6 +295,7 @@ impl Change {
                 7 => Cause::Transfer { serial: take.u32()? },
                 8 => Cause::Move,
                 10 => Cause::Expiry,
+                11 => Cause::Source { apply: take.array()? },
                 9 => Cause::Review {
                     review: take.position()?,
                     choice: Choice::from_code(take.u8()?).ok_or(Malformed("choice in an entry"))?,
@@ -370,6 +378,10 @@ pub(crate) fn put_identity(put: &mut Put<'_>, who: &Identity) {
             put.u8(4);
             put.u16(*number);
         }
+        Identity::Source(name) => {
+            put.u8(5);
+            put.text(name);
+        }
     }
 }
 
@@ -379,6 +391,7 @@ pub(crate) fn take_identity(take: &mut Take<'_>) -> Result<Identity, Malformed> 
         2 => Ok(Identity::Operator),
         3 => take_address(take).map(Identity::Primary),
         4 => Ok(Identity::Site(take.u16()?)),
+        5 => take.text().map(Identity::Source),
         _ => Err(Malformed("identity in an entry")),
     }
 }

@@ -1,0 +1,554 @@
+//! Sources on a node that is a commit in memory.
+
+use super::apply::{Done, Input, Node, Problem, Source, apply, look};
+use super::file::Reader;
+use super::image::Placing;
+use super::lift::{Content, lift};
+use super::plan::Known;
+use super::show::Summary;
+use crate::codec::{Format, Options, Refusal};
+use crate::merge::{InputKind, PlanError, Policy, State as Records};
+use einhorn_core::agent::Rules;
+use einhorn_core::commit::{Commit, Output};
+use einhorn_core::exchange::{self, View, decode_view, encode_view};
+use einhorn_core::model::request::{
+    Action, Commitment, Identity, Operation, Outcome, PlannedName, ReplaceReason, Request,
+    RequestId, SourceStep,
+};
+use einhorn_core::model::review::Choice;
+use einhorn_core::model::{Origin, State, Zone, snapshot};
+use einhorn_core::rules::zone::names_of_zone;
+use einhorn_wire::{Name, RecordType, zonefile};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const ORIGIN: Origin = Origin { site: 1, generation: 1 };
+const ZONE: &str = "arpa.example.";
+const ZONE_FILE: &[u8] = b"@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n";
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a name")
+}
+
+/// A node with one zone, whose calls can be counted and made to fail.
+struct Memory {
+    commit: Commit<()>,
+    now_ms: u64,
+    requests: u64,
+    entries: usize,
+    /// After so many calls every call fails: before or after it was done.
+    dies: Option<(usize, bool)>,
+    /// What devices do before the next step.
+    meanwhile: Vec<(Name, Option<[u8; 4]>)>,
+}
+
+impl Memory {
+    fn new() -> Memory {
+        let mut commit = Commit::new(State::empty(ORIGIN), Box::new(Rules));
+        commit.begin_log(1, ORIGIN, "test".to_owned(), None);
+        let (now_ms, requests, entries) = (10, 0, 0);
+        let mut memory =
+            Memory { commit, now_ms, requests, entries, dies: None, meanwhile: Vec::new() };
+        let read = &mut |_: &Path| Ok(ZONE_FILE.to_vec());
+        let records = zonefile::load(Path::new("zone"), &name(ZONE), read).expect("a zone");
+        let names = names_of_zone(&name(ZONE), records).expect("a zone");
+        let loaded = memory.run(Identity::Operator, Action::LoadZone { names, source: [0; 32] });
+        assert!(matches!(loaded, Outcome::Done { .. }), "{loaded:?}");
+        memory
+    }
+
+    fn run(&mut self, who: Identity, action: Action) -> Outcome {
+        self.requests += 1;
+        self.now_ms += 1;
+        let mut id = [7; 32];
+        id[..8].copy_from_slice(&self.requests.to_be_bytes());
+        let request = Request {
+            id: RequestId(id),
+            remember_until_seconds: 1_000,
+            who,
+            zone: name(ZONE),
+            action,
+            entered_site: 1,
+            audit_commitment: Commitment([0; 32]),
+            audit: Vec::new(),
+        };
+        let mut out = Vec::new();
+        self.commit.request(self.now_ms, request, (), &mut out);
+        self.commit.flush(self.now_ms, &mut out);
+        let mut answer = None;
+        while !out.is_empty() {
+            for output in std::mem::take(&mut out) {
+                match output {
+                    Output::Append(append) => {
+                        self.entries += append.own.len();
+                        self.commit.appended(self.now_ms, &mut out);
+                    }
+                    Output::Answer((), outcome, _) => answer = Some(outcome),
+                    _ => {}
+                }
+            }
+            self.commit.flush(self.now_ms, &mut out);
+        }
+        answer.expect("an answer")
+    }
+
+    fn state(&self) -> &State {
+        self.commit.state()
+    }
+
+    fn zone(&self) -> &Zone {
+        self.state().zones.get(&name(ZONE)).expect("the zone")
+    }
+
+    /// The zone's records but for its apex and name server, as `NAME TTL TYPE DATA`.
+    fn records(&self) -> Vec<String> {
+        let zone = self.zone();
+        let names = zone.names.iter().filter(|record| record.rrsets().next().is_some());
+        let mut lines = Vec::new();
+        for record in names {
+            let owner = record.owner().to_name();
+            if owner != name(ZONE) && owner != name("ns.arpa.example.") {
+                let sets = record.owned_rrsets();
+                lines.extend(sets.iter().flat_map(|set| set.lines()).map(|line| {
+                    format!("{} {line}", owner.to_string().trim_end_matches(".arpa.example."))
+                }));
+            }
+        }
+        lines.sort();
+        lines
+    }
+
+    /// A device gives a name this address, or none.
+    fn device(&mut self, owner: &Name, address: Option<[u8; 4]>) {
+        let mut operations = vec![Operation::DeleteRrSet(owner.clone(), RecordType::A)];
+        operations.extend(address.map(|address| Operation::Add {
+            owner: owner.clone(),
+            rtype: RecordType::A,
+            ttl: 60,
+            rdata: Box::new(address),
+        }));
+        let action = Action::Update { prerequisites: Vec::new(), operations, lease: None };
+        let done = self.run(Identity::Key(name("phone.")), action);
+        assert!(matches!(done, Outcome::Done { .. }), "{done:?}");
+    }
+
+    /// A person decides on all that waits.
+    fn decide(&mut self, choice: Choice) {
+        let next = |memory: &Memory| {
+            let (at, open) = memory.state().reviews.iter().next()?;
+            Some((at, open.review.change.clone()))
+        };
+        while let Some((at, change)) = next(self) {
+            let zone = self.zone();
+            let planned = change.names.iter().map(|one| {
+                let now = zone.name(&one.owner);
+                let current = now.map_or_else(Vec::new, |record| record.owned_rrsets());
+                PlannedName {
+                    owner: one.owner.clone(),
+                    version: now.map_or(0, |record| record.history().version),
+                    epoch: None,
+                    after: choice.outcome(&current, &one.after),
+                }
+            });
+            let names = if choice == Choice::Keep { Vec::new() } else { planned.collect() };
+            let reason = ReplaceReason::Review { review: at, choice };
+            let done = self.run(Identity::Operator, Action::Replace { reason, names });
+            assert!(matches!(done, Outcome::Done { .. }), "{done:?}");
+        }
+    }
+
+    /// Whether the next call fails before it is done; and counts it.
+    fn call(&mut self) -> Result<bool, Problem> {
+        let died = || Problem::Node("killed".to_owned());
+        match &mut self.dies {
+            Some((0, false)) => Err(died()),
+            Some((0, true)) => {
+                self.dies = Some((0, false));
+                Ok(true)
+            }
+            Some((left, _)) => {
+                *left -= 1;
+                Ok(false)
+            }
+            None => Ok(false),
+        }
+    }
+}
+
+impl Node for Memory {
+    fn look(&mut self) -> Result<View, Problem> {
+        self.call()?;
+        let (source, zone) = (self.state().sources.get("nic"), self.zone());
+        let frozen = self.commit.source("nic", &[]).frozen;
+        let octets = encode_view(source.map(|source| &**source), &frozen, Some(zone));
+        Ok(decode_view(&octets).expect("a view"))
+    }
+
+    fn advance(&mut self, step: &SourceStep) -> Result<Done, Problem> {
+        let dies = self.call()?;
+        for (owner, address) in std::mem::take(&mut self.meanwhile) {
+            self.device(&owner, address);
+        }
+        let who = Identity::Source("nic".to_owned());
+        let outcome = self.run(who, Action::Advance(Box::new(step.clone())));
+        if dies {
+            return Err(Problem::Node("killed".to_owned()));
+        }
+        let source = self.state().sources.get("nic");
+        let revision = source.map_or(0, |source| source.revision);
+        let is_left = |at: &usize| {
+            let items = &step.units[*at].items;
+            !items.iter().all(|item| source.is_some_and(|source| source.has(item)))
+        };
+        let left: Vec<_> = (0..step.units.len()).filter(is_left).collect();
+        match outcome {
+            Outcome::Refused { reason, .. } if left.is_empty() => Err(Problem::Moved(reason)),
+            _ => {
+                let left = left.into_iter().map(|at| (at, "changed".to_owned())).collect();
+                Ok(Done { revision, left })
+            }
+        }
+    }
+
+    fn freeze(&mut self, frozen: &exchange::Frozen) -> Result<Done, Problem> {
+        let dies = self.call()?;
+        let mut left = Vec::new();
+        for (at, (legacy, names)) in frozen.records.iter().enumerate() {
+            let who = Identity::Source("nic".to_owned());
+            let action = Action::Freeze(Box::new(legacy.clone()), names.clone());
+            let outcome = self.run(who, action);
+            let waits = self.state().reviews.of_record("nic", &legacy.key).is_some();
+            if !waits {
+                left.push((at, format!("{outcome:?}")));
+            }
+        }
+        let revision = self.state().sources.get("nic").map_or(0, |source| source.revision);
+        if dies { Err(Problem::Node("killed".to_owned())) } else { Ok(Done { revision, left }) }
+    }
+}
+
+struct Octets(Vec<u8>);
+
+impl Input for Octets {
+    fn name(&self) -> String {
+        "HOSTS.TXT".to_owned()
+    }
+
+    fn read(&mut self, each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Problem> {
+        Ok(each(&self.0)?)
+    }
+}
+
+fn source() -> Source {
+    let format = Format::HostsTxt;
+    let mut policy = Policy::new(format);
+    (policy.deletes_percent_max, policy.updates_percent_max) = (100, 100);
+    policy.missing_generations = 1;
+    Source {
+        name: "nic".to_owned(),
+        placing: Placing { zone: name(ZONE), format, ttl_seconds: 60 },
+        options: Options { source: "nic".to_owned(), ..Options::default() },
+        kind: InputKind::Full,
+        policy,
+    }
+}
+
+fn try_apply(memory: &mut Memory, text: &str) -> Result<Summary, Problem> {
+    let mut input = Octets(text.as_bytes().to_vec());
+    let plan = look(&source(), memory, &mut input)?.planned.plan.hash;
+    apply(&source(), memory, &mut input, Some(plan), &mut |_, _| {})
+}
+
+fn applied(memory: &mut Memory, text: &str) -> Summary {
+    try_apply(memory, text).unwrap_or_else(|problem| panic!("{problem}: {text}"))
+}
+
+const FIRST: &str = "\
+HOST : 10.0.0.1 : A,AA : VAX : UNIX : TCP/TELNET :
+HOST : 10.0.0.2, 10.0.1.2 : B : PDP-10 : ITS : :
+NET : 10.0.0.0 : ARPANET :
+GATEWAY : 10.0.0.9 : GW : C30 : :
+";
+
+#[test]
+fn a_table_is_applied_once() {
+    let mut memory = Memory::new();
+    let summary = applied(&mut memory, FIRST);
+    assert_eq!((summary.added, summary.conflicts), (4, 0), "{summary:?}");
+    let expected = [
+        "A 60 A 10.0.0.1",
+        "A 60 HINFO VAX UNIX",
+        "AA 60 CNAME A.arpa.example.",
+        "ARPANET 60 PTR 0.0.0.10.in-addr.arpa.",
+        "B 60 A 10.0.0.2",
+        "B 60 A 10.0.1.2",
+        "B 60 HINFO PDP-10 ITS",
+        "GW 60 A 10.0.0.9",
+    ];
+    let records: Vec<_> = memory.records();
+    for line in expected {
+        let is_there = records.iter().any(|one| one.replace('"', "") == line);
+        assert!(is_there, "{line} in {records:#?}");
+    }
+    let entries = memory.entries;
+    let again = try_apply(&mut memory, FIRST);
+    assert!(
+        matches!(again, Err(Problem::Plan(PlanError::AlreadyApplied(_)))),
+        "{:?}",
+        again.map(|summary| summary.to_json())
+    );
+    assert_eq!(memory.entries, entries, "nothing is committed");
+    let decoded = snapshot::decode(&snapshot::encode(memory.state())).expect("a snapshot");
+    assert_eq!(snapshot::encode(&decoded), snapshot::encode(memory.state()));
+}
+
+#[test]
+fn each_side_s_changes_stay() {
+    let mut memory = Memory::new();
+    applied(&mut memory, FIRST);
+    memory.device(&name("b.arpa.example."), Some([10, 0, 0, 77]));
+    memory.device(&name("phone.arpa.example."), Some([10, 9, 9, 9]));
+    let second = FIRST.replace("10.0.0.1 ", "10.0.0.5 ").replace("A,AA", "A,AB");
+    let summary = applied(&mut memory, &second);
+    assert_eq!((summary.updated, summary.conflicts, summary.deleted), (1, 0, 0), "{summary:?}");
+    let records = memory.records().join("\n");
+    for line in ["A 60 A 10.0.0.5", "AB 60 CNAME", "B 60 A 10.0.0.77", "phone 60 A 10.9.9.9"] {
+        assert!(records.contains(line), "{line} in {records}");
+    }
+    assert!(!records.contains("AA 60 CNAME"), "{records}");
+    let third = second.replace("HOST : 10.0.0.5 : A,AB : VAX", "HOST : 10.0.0.5 : NEW,A : VAX");
+    let summary = applied(&mut memory, &third);
+    assert_eq!((summary.renamed, summary.added, summary.deleted), (1, 0, 0), "{summary:?}");
+    let records = memory.records().join("\n");
+    assert!(records.contains("NEW 60 A 10.0.0.5"), "{records}");
+    assert!(records.contains("A 60 CNAME NEW."), "{records}");
+    assert!(!records.contains("AB 60"), "{records}");
+}
+
+#[test]
+fn what_both_changed_waits_for_a_person_and_nothing_else_does() {
+    for choice in Choice::ALL {
+        let mut memory = Memory::new();
+        applied(&mut memory, FIRST);
+        // The machine is one value, which only one of them can have its way with.
+        let operations = vec![
+            Operation::DeleteRrSet(name("a.arpa.example."), RecordType(13)),
+            Operation::Add {
+                owner: name("a.arpa.example."),
+                rtype: RecordType(13),
+                ttl: 60,
+                rdata: b"\x05PHONE\x03IOS"[..].into(),
+            },
+        ];
+        let action = Action::Update { prerequisites: Vec::new(), operations, lease: None };
+        memory.run(Identity::Key(name("phone.")), action);
+        let second = FIRST.replace(": VAX :", ": CRAY :").replace("PDP-10", "PDP-11");
+        let summary = applied(&mut memory, &second);
+        assert_eq!((summary.updated, summary.conflicts), (1, 1), "{summary:?}");
+        let records = memory.records().join("\n");
+        assert!(records.contains("PHONE"), "what is served stays: {records}");
+        assert!(records.contains("PDP-11"), "others go on: {records}");
+        let (_, open) = memory.state().reviews.iter().next().expect("a review");
+        let legacy = open.review.legacy.clone().expect("a record");
+        assert_eq!(legacy.conflict, "both-changed: machine");
+        assert_eq!(legacy.raw, b"HOST : 10.0.0.1 : A,AA : CRAY : UNIX : TCP/TELNET :\n");
+        assert!(legacy.text.contains("machine=CRAY"), "{}", legacy.text);
+        assert!(legacy.place.contains("line 1, octet 0"), "{}", legacy.place);
+        // The next file says the same of it: nothing new waits.
+        let third = second.replace("C30", "C40");
+        let summary = applied(&mut memory, &third);
+        assert_eq!(summary.conflicts, 1, "{summary:?}");
+        assert_eq!(memory.state().reviews.count(), 1);
+        memory.decide(choice);
+        let records = memory.records().join("\n");
+        assert_eq!(records.contains("CRAY"), choice != Choice::Keep, "{choice}: {records}");
+        let summary = applied(&mut memory, &third.replace("C40", "C50"));
+        assert_eq!((summary.conflicts, summary.updated), (0, 1), "{choice}: {summary:?}");
+        assert_eq!(memory.state().reviews.count(), 0, "{choice}");
+    }
+}
+
+#[test]
+fn a_device_that_is_faster_is_merged_and_not_overwritten() {
+    let mut memory = Memory::new();
+    applied(&mut memory, FIRST);
+    let second = FIRST.replace("10.0.0.1 ", "10.0.0.5 ");
+    let mut input = Octets(second.into_bytes());
+    memory.meanwhile = vec![(name("a.arpa.example."), Some([10, 7, 7, 7]))];
+    let summary = apply(&source(), &mut memory, &mut input, None, &mut |_, _| {});
+    let summary = summary.expect("applied");
+    assert_eq!(summary.updated, 1, "{summary:?}");
+    let records = memory.records().join("\n");
+    // Addresses are a set: both sides replaced the one that there was.
+    assert!(records.contains("A 60 A 10.0.0.5"), "{records}");
+    assert!(records.contains("A 60 A 10.7.7.7"), "{records}");
+    assert!(!records.contains("A 60 A 10.0.0.1\n"), "{records}");
+}
+
+#[test]
+fn other_octets_of_the_same_generation_are_rejected() {
+    let mut memory = Memory::new();
+    let first = format!("; DoD Internet Host Table\n; Version number 7\n{FIRST}");
+    let stated = {
+        let none = Records::default();
+        let mut reader =
+            Reader::new(Format::HostsTxt, &Options::default(), &none).expect("a reader");
+        reader.push(first.as_bytes()).expect("read");
+        reader.finish().expect("read").generation
+    };
+    applied(&mut memory, &first);
+    let other = first.replace("10.0.0.1", "10.0.0.5");
+    let refused = try_apply(&mut memory, &other);
+    let is_refused = matches!(refused, Err(Problem::Plan(PlanError::OtherContent(_))));
+    assert_eq!(is_refused, stated.is_some(), "{:?}", refused.map(|summary| summary.to_json()));
+}
+
+#[test]
+fn a_guard_holds_until_the_hash_is_confirmed() {
+    let mut memory = Memory::new();
+    applied(&mut memory, FIRST);
+    let mut guarded = source();
+    guarded.policy.deletes_percent_max = 10;
+    let fewer: String = FIRST.lines().skip(1).map(|line| format!("{line}\n")).collect();
+    let mut input = Octets(fewer.into_bytes());
+    let held = apply(&guarded, &mut memory, &mut input, None, &mut |_, _| {});
+    let text = held.expect_err("held").to_string();
+    assert!(text.contains("would be deleted") && text.contains("--plan"), "{text}");
+    let wrong = apply(&guarded, &mut memory, &mut input, Some([1; 32]), &mut |_, _| {});
+    assert!(matches!(wrong, Err(Problem::NotConfirmed(_))));
+    let plan = look(&guarded, &mut memory, &mut input).expect("a plan").planned.plan.hash;
+    let done = apply(&guarded, &mut memory, &mut input, Some(plan), &mut |_, _| {});
+    assert_eq!(done.expect("applied").deleted, 1);
+}
+
+#[test]
+fn a_name_that_another_zone_has_is_not_touched() {
+    let mut memory = Memory::new();
+    let operations = vec![Operation::Add {
+        owner: name("sub.arpa.example."),
+        rtype: RecordType::NS,
+        ttl: 60,
+        rdata: name("ns.arpa.example.").as_wire().into(),
+    }];
+    let action = Action::Update { prerequisites: Vec::new(), operations, lease: None };
+    memory.run(Identity::Operator, action);
+    let table = "HOST : 10.0.0.1 : X.SUB ::::\nHOST : 10.0.0.2 : Y ::::\n";
+    let summary = applied(&mut memory, table);
+    assert_eq!(summary.conflicts, 1, "{summary:?}");
+    let records = memory.records().join("\n");
+    assert!(records.contains("Y 60 A 10.0.0.2"), "{records}");
+    assert!(!records.contains("X.SUB"), "{records}");
+}
+
+/// A small table: hosts by number, each with address and machine.
+fn table(hosts: &BTreeMap<u8, (u8, u8)>) -> String {
+    let line = |(host, (address, machine)): (&u8, &(u8, u8))| {
+        format!("HOST : 10.0.0.{address} : H{host},N{host} : M{machine} : : :\n")
+    };
+    hosts.iter().map(line).collect()
+}
+
+fn tables() -> impl Strategy<Value = BTreeMap<u8, (u8, u8)>> {
+    proptest::collection::btree_map(0u8..6, (1u8..9, 0u8..3), 0..6)
+}
+
+/// What must be the same whether an apply was interrupted or not.
+fn outcome(memory: &Memory) -> (Vec<String>, Vec<(Vec<u8>, Option<Vec<u8>>, u32)>, Vec<Vec<u8>>) {
+    let source = memory.state().sources.get("nic").expect("the source");
+    let records = source.records().filter(|record| record.record().is_some());
+    let records = records.map(|record| {
+        (record.key().to_vec(), record.record().map(<[u8]>::to_vec), record.missing())
+    });
+    let mut waiting: Vec<Vec<u8>> = (memory.state().reviews.iter())
+        .filter_map(|(_, open)| open.review.legacy.as_ref().map(|legacy| legacy.key.to_vec()))
+        .collect();
+    waiting.sort();
+    (memory.records(), records.collect(), waiting)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_apply_that_is_killed_anywhere_goes_on_where_it_was(
+        before in tables(),
+        after in tables(),
+        devices in proptest::collection::vec((0u8..8, proptest::option::of(1u8..9)), 0..5),
+        missing_generations in 1u32..3,
+    ) {
+        let run = |dies: Option<(usize, bool)>| {
+            let mut memory = Memory::new();
+            let mut source = source();
+            source.policy.missing_generations = missing_generations;
+            let mut input = Octets(table(&before).into_bytes());
+            let plan = look(&source, &mut memory, &mut input).map(|s| s.planned.plan.hash);
+            let plan = plan.expect("a plan");
+            apply(&source, &mut memory, &mut input, Some(plan), &mut |_, _| {}).expect("applied");
+            for (host, address) in &devices {
+                let owner = name(&format!("h{host}.arpa.example."));
+                memory.device(&owner, address.map(|last| [10, 0, 1, last]));
+            }
+            let mut input = Octets(table(&after).into_bytes());
+            let plan = match look(&source, &mut memory, &mut input) {
+                Ok(shown) => shown.planned.plan.hash,
+                Err(Problem::Plan(PlanError::AlreadyApplied(_))) => return (memory, 0),
+                Err(problem) => panic!("{problem}"),
+            };
+            memory.dies = dies;
+            let mut calls = 0;
+            let first = apply(&source, &mut memory, &mut input, Some(plan), &mut |_, _| calls += 1);
+            memory.dies = None;
+            if first.is_err() {
+                // The same command again, with the same hash.
+                match apply(&source, &mut memory, &mut input, Some(plan), &mut |_, _| {}) {
+                    Ok(_) | Err(Problem::Plan(PlanError::AlreadyApplied(_))) => {}
+                    Err(problem) => panic!("{problem}"),
+                }
+            }
+            (memory, calls)
+        };
+        let (whole, _) = run(None);
+        let expected = outcome(&whole);
+        for calls in 0..5 {
+            for after_done in [false, true] {
+                let (memory, _) = run(Some((calls, after_done)));
+                prop_assert_eq!(outcome(&memory), expected.clone(), "{} {}", calls, after_done);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_applied_is_what_the_zone_says(
+        tables in proptest::collection::vec(tables(), 1..4),
+        devices in proptest::collection::vec((0u8..8, proptest::option::of(1u8..9)), 0..6),
+    ) {
+        let mut memory = Memory::new();
+        for (round, hosts) in tables.iter().enumerate() {
+            match try_apply(&mut memory, &table(hosts)) {
+                Ok(summary) => {
+                    let all = summary.added + summary.updated + summary.renamed
+                        + summary.unchanged + summary.conflicts;
+                    prop_assert!(all >= hosts.len(), "no record is lost: {:?}", summary);
+                }
+                Err(Problem::Plan(PlanError::AlreadyApplied(_))) => {}
+                Err(problem) => panic!("{problem}"),
+            }
+            // Lifting what the zone says gives the base back where nobody changed anything.
+            let view = memory.look().expect("a view");
+            let source = source();
+            let known = Known::new(&view, &source.placing).expect("a base");
+            let content = Content::new(&view.names);
+            let ours = lift(&source.placing, &known.state.base, &Records::default(), &content);
+            if round == 0 {
+                for entry in known.state.base.entries() {
+                    prop_assert_eq!(ours.get(&entry.key), Some(entry));
+                }
+            }
+            for (host, address) in &devices {
+                let owner = name(&format!("h{host}.arpa.example."));
+                memory.device(&owner, address.map(|last| [10, 0, 2, last]));
+            }
+        }
+    }
+}

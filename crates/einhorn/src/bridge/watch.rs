@@ -1,0 +1,327 @@
+//! `einhorn bridge watch`: applies the files of a source as they appear.
+//!
+//! A file is read when nobody has changed it for a while and nobody has it open for writing, or when it was
+//! renamed into place, which happens at once; and what was read counts only if it did not change
+//! meanwhile. The kernel's messages say when to look; a regular look finds what they miss. Nothing is
+//! remembered but in the ledger: who is killed looks again.
+
+use super::apply::text;
+use super::node::HttpNode;
+use super::source::{Which, source};
+use crate::{Failure, Outcome, print};
+use einhorn_bridge::codec::Refusal;
+use einhorn_bridge::live::apply::{Input, Node, Problem, Source, apply};
+use einhorn_bridge::merge::PlanError;
+use einhorn_node::config::{DeclaredInput, SourceConfig};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Octets of the kernel's messages that are taken at once.
+const EVENTS_OCTETS: usize = 4_096;
+
+/// Arguments of `einhorn bridge watch`.
+#[derive(clap::Args)]
+pub(crate) struct WatchArguments {
+    #[command(flatten)]
+    which: Which,
+    /// For how long a file must not have changed before it is read, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 2_000)]
+    settle_ms: u64,
+    /// How often to look without having heard of anything, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    rescan_ms: u64,
+}
+
+/// What tells one content of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    octets: u64,
+    changed_ns: i128,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Stamp {
+        Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            octets: metadata.len(),
+            changed_ns: i128::from(metadata.mtime()) * 1_000_000_000
+                + i128::from(metadata.mtime_nsec()),
+        }
+    }
+}
+
+/// A file as it was seen.
+struct Seen {
+    stamp: Stamp,
+    since: Instant,
+    /// It was renamed into place: it is as it was meant.
+    is_whole: bool,
+    /// Nothing more is to be done for this content.
+    is_done: bool,
+    /// Of the content, once it was read.
+    sha256: Option<[u8; 32]>,
+}
+
+/// A file that lies in memory: what is applied cannot change meanwhile.
+struct Octets<'o> {
+    name: String,
+    octets: &'o [u8],
+}
+
+impl Input for Octets<'_> {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn read(&mut self, each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Problem> {
+        Ok(each(self.octets)?)
+    }
+}
+
+/// Watches until it is killed.
+pub(crate) fn watch(arguments: &WatchArguments) -> Outcome {
+    let (config, settings) = arguments.which.open()?;
+    let source = source(&settings)?;
+    let node = HttpNode::new(&config, arguments.which.node.as_deref(), &settings.name)?;
+    let (folder, only) = watched(&settings)?;
+    let settle = Duration::from_millis(arguments.settle_ms);
+    let rescan = Duration::from_millis(arguments.rescan_ms.max(1));
+    let events = listen(&folder)?;
+    let is_delta = settings.declared == DeclaredInput::Delta;
+    let seen = BTreeMap::new();
+    let mut watcher = Watcher { source, node, folder, only, settle, is_delta, seen };
+    print(format_args!("watching {}", watcher.folder.display()))?;
+    let mut renamed = HashSet::new();
+    loop {
+        let settles_in = watcher.look(&renamed)?;
+        renamed.clear();
+        let patience = settles_in.map_or(rescan, |settles_in| settles_in.min(rescan));
+        wait(&events, patience, &mut renamed)?;
+    }
+}
+
+/// The folder to watch, and the one file in it if there is only one.
+fn watched(settings: &SourceConfig) -> Result<(PathBuf, Option<PathBuf>), Failure> {
+    match (&settings.folder, &settings.file) {
+        (Some(folder), _) => Ok((folder.clone(), None)),
+        (None, Some(file)) => {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            Ok((folder.unwrap_or(Path::new(".")).to_owned(), Some(file.clone())))
+        }
+        (None, None) => Err(Failure::usage(format!(
+            "source {} has neither `folder` nor `file`: there is nothing to watch",
+            settings.name
+        ))),
+    }
+}
+
+fn listen(folder: &Path) -> Result<OwnedFd, Failure> {
+    let cannot = |error| Failure::finding(format!("cannot watch {}: {error}", folder.display()));
+    let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(cannot)?;
+    let wanted = WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO;
+    inotify::add_watch(&events, folder, wanted | WatchFlags::ONLYDIR).map_err(cannot)?;
+    Ok(events)
+}
+
+/// Waits until the kernel says something, or for so long; notes which files were renamed into place.
+fn wait(events: &OwnedFd, patience: Duration, renamed: &mut HashSet<PathBuf>) -> Outcome {
+    let timeout = Timespec::try_from(patience).map_err(Failure::finding)?;
+    let mut fds = [PollFd::new(events, PollFlags::IN)];
+    match poll(&mut fds, Some(&timeout)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(Failure::finding(format!("cannot wait: {error}"))),
+    }
+    let mut buffer = [MaybeUninit::uninit(); EVENTS_OCTETS];
+    let mut reader = inotify::Reader::new(events, &mut buffer);
+    // It ends when there are no more; whatever else is wrong, the next look finds the files.
+    while let Ok(event) = reader.next() {
+        if let Some(name) =
+            event.file_name().filter(|_| event.events().contains(ReadFlags::MOVED_TO))
+        {
+            renamed.insert(PathBuf::from(name.to_string_lossy().into_owned()));
+        }
+    }
+    Ok(())
+}
+
+struct Watcher {
+    source: Source,
+    node: HttpNode,
+    folder: PathBuf,
+    only: Option<PathBuf>,
+    settle: Duration,
+    is_delta: bool,
+    seen: BTreeMap<PathBuf, Seen>,
+}
+
+impl Watcher {
+    /// Applies what is ready, in the order of time; says how long until something may be.
+    fn look(&mut self, renamed: &HashSet<PathBuf>) -> Result<Option<Duration>, Failure> {
+        let mut files = self.files();
+        files.sort_by(|a, b| (a.1.changed_ns, &a.0).cmp(&(b.1.changed_ns, &b.0)));
+        let here: HashSet<PathBuf> = files.iter().map(|(path, _)| path.clone()).collect();
+        self.seen.retain(|path, _| here.contains(path));
+        let mut next: Option<Duration> = None;
+        for (path, stamp) in files {
+            let is_whole = path.file_name().is_some_and(|name| renamed.contains(Path::new(name)));
+            let now = Instant::now();
+            let new = || Seen { stamp, since: now, is_whole, is_done: false, sha256: None };
+            let seen = self.seen.entry(path.clone()).or_insert_with(new);
+            if seen.stamp != stamp {
+                *seen = new();
+            }
+            seen.is_whole |= is_whole;
+            if seen.is_done {
+                continue;
+            }
+            let left = self.settle.saturating_sub(now.duration_since(seen.since));
+            let is_ready = seen.is_whole || left.is_zero();
+            if !is_ready || is_being_written(stamp) {
+                let left = left.max(Duration::from_millis(50));
+                next = Some(next.map_or(left, |next| next.min(left)));
+                // What comes after it must not overtake it.
+                if self.is_delta {
+                    break;
+                }
+                continue;
+            }
+            if !self.take(&path, stamp)? && self.is_delta {
+                break;
+            }
+        }
+        Ok(next)
+    }
+
+    /// The files that the source may have written. Names of files under way, as programs give them, do not
+    /// count.
+    fn files(&self) -> Vec<(PathBuf, Stamp)> {
+        let stamped = |path: PathBuf| {
+            let metadata = path.metadata().ok().filter(Metadata::is_file)?;
+            Some((path, Stamp::of(&metadata)))
+        };
+        if let Some(only) = &self.only {
+            return stamped(only.clone()).into_iter().collect();
+        }
+        let is_meant = |path: &PathBuf| {
+            let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            !name.starts_with('.') && ![".tmp", ".part", "~"].iter().any(|end| name.ends_with(end))
+        };
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(is_meant).filter_map(stamped).collect()
+    }
+
+    /// Reads and applies a file; whether those that come after it may be looked at.
+    fn take(&mut self, path: &Path, stamp: Stamp) -> Result<bool, Failure> {
+        let Some(octets) = read_whole(path, stamp) else { return Ok(false) };
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        if self.is_old(path, stamp, Sha256::digest(&octets).into()) {
+            self.done(path);
+            return Ok(true);
+        }
+        let mut input = Octets { name: name.clone(), octets: &octets };
+        let progress = &mut |_, _| {};
+        match apply(&self.source, &mut self.node, &mut input, None, progress) {
+            Ok(summary) => {
+                self.done(path);
+                print(format_args!("applied {}", text(&summary)))?;
+                Ok(true)
+            }
+            Err(Problem::Plan(PlanError::AlreadyApplied(_))) => {
+                self.done(path);
+                Ok(true)
+            }
+            // The node may be back the next time.
+            Err(problem @ (Problem::Node(_) | Problem::Moved(_) | Problem::Restless(..))) => {
+                eprintln!("einhorn: {name}: {problem}");
+                Ok(false)
+            }
+            Err(problem) => {
+                self.done(path);
+                eprintln!("einhorn: {name}: {problem}; waiting for it to change");
+                Ok(!self.is_delta)
+            }
+        }
+    }
+
+    /// Whether the file is the one that was applied last, or came before that one, which is still there.
+    fn is_old(&mut self, path: &Path, stamp: Stamp, sha256: [u8; 32]) -> bool {
+        // Of a node that does not answer the apply says so.
+        let Ok(view) = self.node.look() else { return false };
+        let Some(last) = view.source.and_then(|source| source.head.last) else { return false };
+        if last.file_sha256 == sha256 {
+            return true;
+        }
+        let files = self.files();
+        files.into_iter().any(|(other, at)| {
+            (stamp.changed_ns, path) < (at.changed_ns, &*other)
+                && self.sha256(&other, at) == Some(last.file_sha256)
+        })
+    }
+
+    /// A file's hash, which is made once.
+    fn sha256(&mut self, path: &Path, stamp: Stamp) -> Option<[u8; 32]> {
+        let known = self.seen.get(path).filter(|seen| seen.stamp == stamp);
+        if let Some(sha256) = known.and_then(|seen| seen.sha256) {
+            return Some(sha256);
+        }
+        let sha256 = Sha256::digest(read_whole(path, stamp)?).into();
+        if let Some(seen) = self.seen.get_mut(path).filter(|seen| seen.stamp == stamp) {
+            seen.sha256 = Some(sha256);
+        }
+        Some(sha256)
+    }
+
+    fn done(&mut self, path: &Path) {
+        if let Some(seen) = self.seen.get_mut(path) {
+            seen.is_done = true;
+        }
+    }
+}
+
+/// A file's octets, if they are those of the content that was seen, from the first to the last.
+fn read_whole(path: &Path, stamp: Stamp) -> Option<Vec<u8>> {
+    let mut file = File::open(path).ok()?;
+    let is_same = |file: &File| file.metadata().is_ok_and(|now| Stamp::of(&now) == stamp);
+    let mut octets = Vec::new();
+    if !is_same(&file) {
+        return None;
+    }
+    file.read_to_end(&mut octets).ok()?;
+    let is_all = octets.len() as u64 == stamp.octets;
+    (is_all && is_same(&file) && !is_being_written(stamp)).then_some(octets)
+}
+
+/// Whether a process that may be looked at has the file open for writing.
+fn is_being_written(stamp: Stamp) -> bool {
+    const ACCESS_MODE: u32 = 0o3;
+    let entries = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten();
+    let is_writer = |fd: &std::fs::DirEntry| {
+        let is_it = std::fs::metadata(fd.path())
+            .is_ok_and(|file| (file.dev(), file.ino()) == (stamp.device, stamp.inode));
+        let flags = || {
+            let folder = fd.path().parent()?.parent()?.join("fdinfo").join(fd.file_name());
+            let info = std::fs::read_to_string(folder).ok()?;
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?.trim();
+            u32::from_str_radix(flags, 8).ok()
+        };
+        is_it && flags().is_some_and(|flags| flags & ACCESS_MODE != 0)
+    };
+    let is_process = |entry: &std::fs::DirEntry| {
+        entry.file_name().to_string_lossy().bytes().all(|octet| octet.is_ascii_digit())
+    };
+    entries("/proc".into())
+        .filter(is_process)
+        .any(|process| entries(process.path().join("fd")).any(|fd| is_writer(&fd)))
+}

@@ -1,0 +1,8 @@
+//! The legacy bridge on running nodes: plans and applies, conflicts, and what happens when somebody is
+//! killed in between.
+
+mod apply;
+mod kills;
+mod sites;
+mod support;
+mod tables;
