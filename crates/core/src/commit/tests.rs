@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::agent::{Path, Reason, Rules};
-use crate::model::Effects;
 use crate::model::entry::{Assembler, Cause};
 use crate::model::request::{Action, Commitment, Identity, Operation, Prerequisite, RequestId};
 use crate::model::{Effects, RrSetRef, Step, Zones, snapshot};

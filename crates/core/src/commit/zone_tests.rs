@@ -2,7 +2,6 @@
 
 use super::tests::{ORIGIN, Site, done, load, name, rcode, request, set_a};
 use super::*;
-use crate::model::Effects;
 use crate::model::StepKind;
 use crate::model::entry::Cause;
 use crate::model::request::{Action, PlannedName, ReplaceReason, RequestId};
