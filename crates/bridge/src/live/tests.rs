@@ -6,8 +6,11 @@ use super::image::Placing;
 use super::lift::{Content, lift};
 use super::plan::Known;
 use super::show::Summary;
-use crate::codec::{Format, Options, Refusal};
+use crate::cards::{self, Card};
+use crate::codec::{Format, Layout, Options, Refusal, encoder};
+use crate::item::{Item, Output as Written};
 use crate::merge::{InputKind, PlanError, Policy, State as Records};
+use crate::record::{Address, Field, Fields, HostId, Key, Kind};
 use einhorn_core::agent::Rules;
 use einhorn_core::commit::{Commit, Output};
 use einhorn_core::exchange::{self, View, decode_view, encode_view};
@@ -551,4 +554,71 @@ proptest! {
             }
         }
     }
+}
+
+/// A deck of cards, which say all the same of a host as its base does.
+fn deck(cards: Vec<Card>) -> Octets {
+    let mut out = Written::default();
+    let mut encode = encoder(Format::Cards, &card_options()).expect("a layout");
+    for card in cards {
+        let id = HostId::first_seen("nic", &card.key);
+        encode.push(Item::Record(Box::new(card.into_record(id))), &mut out).expect("a card");
+    }
+    encode.finish(&mut out).expect("a deck");
+    Octets(out.octets)
+}
+
+fn card_options() -> Options {
+    let layout = Layout {
+        copybook: include_str!("../../../../tests/interop/mainframe/cards.cpy").to_owned(),
+        layout: include_str!("../../../../tests/interop/mainframe/cards.toml").to_owned(),
+    };
+    Options { source: "nic".to_owned(), layout: Some(layout), ..Options::default() }
+}
+
+fn card(action: cards::Action, name: &str, address: Option<[u8; 4]>) -> Card {
+    let key = Key { kind: Kind::Host, name: name.into() };
+    let addresses =
+        Field::list(address.map(|octets| Address::V4(octets.into())).into_iter().collect());
+    let fields = Fields { addresses, ..Fields::default() };
+    Card { action, key, fields, cleared: Vec::new(), base_revision: None }
+}
+
+#[test]
+fn cards_add_change_and_delete_at_once_and_what_they_cannot_waits() {
+    use cards::Action::{Add, Change, Delete};
+    let mut source = source();
+    source.placing.format = Format::Cards;
+    source.policy.format = Format::Cards;
+    source.policy.missing_generations = 2;
+    source.options = card_options();
+    source.kind = InputKind::Delta { revision: 0 };
+    let mut memory = Memory::new();
+    let run = |memory: &mut Memory, cards: Vec<Card>| {
+        apply(&source, memory, &mut deck(cards), None, &mut |_, _| {}).expect("applied")
+    };
+    let first = vec![card(Add, "A", Some([10, 0, 0, 1])), card(Add, "B", Some([10, 0, 0, 2]))];
+    let summary = run(&mut memory, first);
+    assert_eq!((summary.added, summary.conflicts), (2, 0), "{summary:?}");
+    source.policy.deletes_percent_max = 100;
+    let run = |memory: &mut Memory, cards: Vec<Card>| {
+        apply(&source, memory, &mut deck(cards), None, &mut |_, _| {}).expect("applied")
+    };
+    let second = vec![
+        card(Change, "A", Some([10, 0, 0, 3])),
+        card(Delete, "B", None),
+        card(Change, "C", Some([10, 0, 0, 4])),
+    ];
+    let summary = run(&mut memory, second);
+    assert_eq!((summary.updated, summary.deleted), (1, 1), "{summary:?}");
+    assert_eq!(summary.conflicts_listed, ["HOST C: delete-against-edit"], "{summary:?}");
+    assert_eq!(memory.state().reviews.count(), 1);
+    let records = memory.records().join("\n");
+    assert!(records.contains("A 60 A 10.0.0.3") && !records.contains("B 60"), "{records}");
+    // A deck that does not mention the record that waits leaves it waiting; a person decides.
+    run(&mut memory, vec![card(Add, "D", Some([10, 0, 0, 5]))]);
+    assert_eq!(memory.state().reviews.count(), 1);
+    memory.decide(Choice::Take);
+    let records = memory.records().join("\n");
+    assert!(records.contains("C 60 A 10.0.0.4") && records.contains("D 60 A"), "{records}");
 }
