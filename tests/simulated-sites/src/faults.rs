@@ -291,13 +291,12 @@ impl World {
         let site = self.site(number);
         let backup = site.backups[which as usize].clone();
         let own: Vec<Origin> = site.disk.logs.keys().copied().collect();
-        let lengths: Vec<_> = own
-            .into_iter()
-            .filter(|origin| origin.site == number)
-            .map(|origin| (origin, backup.len(origin)))
-            .collect();
+        let own = own.into_iter().filter(|origin| origin.site == number);
+        let lengths: Vec<_> =
+            own.map(|origin| (origin, backup.len(origin), site.disk.len(origin))).collect();
         site.disk = backup;
-        for (origin, length) in lengths {
+        for (origin, length, before) in lengths {
+            self.signed.insert((origin, before));
             let known = self.set_back.entry(origin).or_insert(length);
             *known = (*known).min(length);
         }
@@ -311,14 +310,16 @@ impl World {
         let disks: Vec<_> = self.sites.iter().map(|site| &site.disk).collect();
         let held = |origin| disks.iter().map(|disk| disk.len(origin)).max().unwrap_or(0);
         let forgotten = &mut self.forgotten;
-        self.cosigned.retain(|(origin, size), _| {
-            let end = held(*origin);
-            if *size > end {
-                let known = forgotten.entry(*origin).or_insert(end);
+        let mut is_kept = |(origin, size): (Origin, u64)| {
+            let end = held(origin);
+            if size > end {
+                let known = forgotten.entry(origin).or_insert(end);
                 *known = end.min(*known);
             }
-            *size <= end
-        });
+            size <= end
+        };
+        self.cosigned.retain(|at, _| is_kept(*at));
+        std::mem::take(&mut self.signed).into_iter().for_each(|at| _ = is_kept(at));
     }
 
     /// Everything is put right.

@@ -14,7 +14,7 @@ use einhorn_core::link::Message;
 use einhorn_core::model::{Origin, Position};
 use einhorn_sim::random::Random;
 use einhorn_wire::Name;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// When the world begins, in milliseconds since 1970.
@@ -67,7 +67,9 @@ pub(crate) struct World {
     pub(crate) cosigned: BTreeMap<(Origin, u64), Hash>,
     /// Where a disk was set back to: what its log had beyond may be lost.
     pub(crate) set_back: BTreeMap<Origin, u64>,
-    /// Where the entries of logs begin that were once cosigned, and that no disk holds any more.
+    /// How long logs were whose disks were set back just now: their sites had signed that.
+    pub(crate) signed: BTreeSet<(Origin, u64)>,
+    /// Where the entries of logs begin that were once signed, and that no disk holds any more.
     pub(crate) forgotten: BTreeMap<Origin, u64>,
     pub(crate) counts: Counts,
     pub(crate) hash: u64,
@@ -122,6 +124,7 @@ impl World {
             published: BTreeMap::new(),
             cosigned: BTreeMap::new(),
             set_back: BTreeMap::new(),
+            signed: BTreeSet::new(),
             forgotten: BTreeMap::new(),
             counts: Counts::default(),
             hash: 0xcbf2_9ce4_8422_2325,

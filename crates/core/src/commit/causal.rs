@@ -9,7 +9,7 @@
 
 use super::copies::Stop;
 use super::{Commit, Output};
-use crate::model::entry::Entry;
+use crate::model::entry::{Assembler, Entry};
 use crate::model::{Origin, Position};
 use std::collections::VecDeque;
 
@@ -48,9 +48,17 @@ impl Arrived {
         self.octets = 0;
     }
 
-    /// The log has ended before all this.
-    fn forget(&mut self) {
-        *self = Arrived::default();
+    /// Forgets everything. Gives what the parts are put together with that were taken before the entry
+    /// that waited.
+    pub(super) fn forget(&mut self) -> Option<Assembler> {
+        let waits = std::mem::take(self).waits?;
+        let mut parts = Vec::new();
+        waits.entry.encode(&mut Vec::new(), |part| parts.push(part.to_vec()));
+        parts.pop();
+        let mut assembler = Assembler::default();
+        // What was put together comes apart again.
+        let is_whole = parts.iter().all(|part| assembler.next(part).is_ok());
+        is_whole.then_some(assembler)
     }
 
     /// Adds what came last; `false` if there is no room for it.

@@ -128,6 +128,10 @@ impl Copies {
     pub(super) fn lost_source(&mut self, site: u16) {
         for copy in self.0.values_mut().filter(|copy| copy.source == Some(site)) {
             copy.source = None;
+            // It may come back with less than it had.
+            if let Some(assembler) = copy.arrived.forget() {
+                copy.assembler = assembler;
+            }
         }
     }
 }

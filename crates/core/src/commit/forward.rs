@@ -181,6 +181,8 @@ impl<R> Commit<R> {
             Self::tell(asker, Outcome::servfail(reason.clone()), None, out);
             return;
         }
+        // A copy of this very request may be held.
+        self.release_before(now_ms, &request, out);
         self.state.forget_before(now_ms / 1000);
         if let Some(at) = self.state.done(&request.id) {
             let level = self.level_of(&request.zone);
@@ -194,7 +196,6 @@ impl<R> Commit<R> {
             self.answer_when_durable(Waiting { asker, outcome, advice: None, level }, out);
             return;
         }
-        self.release_before(now_ms, &request, out);
         let derived = derived(&self.state, &request);
         match route(&self.state, &request, &derived) {
             Route::To(home, _) if home == self.state.origin && self.may_append() => {

@@ -94,6 +94,7 @@ impl<R> Commit<R> {
         let peer = self.peers.peers.entry(site).or_default();
         *peer = Peer { is_up: true, since_ms: now_ms, ..Peer::default() };
         self.followers.forget(site);
+        self.copies.lost_source(site);
         out.push(Output::Send(site, self.own_state(now_ms).encode()));
         if let Some(checkpoint) = &self.checkpoint {
             let (origin, note) = (self.state.origin, checkpoint.note.clone());
