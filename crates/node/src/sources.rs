@@ -94,45 +94,42 @@ impl Call<'_> {
                 unit.names.clear();
             }
         }
-        let mut refused = self.step(&step)?;
+        let refused = self.step(&step)?;
         let report = self.report(Vec::new())?;
-        let is_left = |report: &SourceReport, unit: &SourceUnit| {
-            let source = report.source.as_ref();
-            !unit.items.iter().all(|item| source.is_some_and(|source| source.has(item)))
-        };
-        let mut revision = revision_of(&report);
-        let left: Vec<usize> =
-            (0..ids.len()).filter(|at| is_left(&report, &step.units[*at])).collect();
-        let elsewhere: Vec<usize> =
-            left.iter().copied().filter(|at| !step.units[*at].names.is_empty()).collect();
-        let outcomes = self.send_units(&step, &ids, &elsewhere);
-        let mut reasons: Vec<(usize, String)> = Vec::new();
-        let mut done = Vec::new();
-        for (at, outcome) in elsewhere.into_iter().zip(outcomes) {
+        if let Some(reason) = refused.filter(|_| revision_of(&report) != step.revision) {
+            return Err(BridgeRefusal::Moved(reason));
+        }
+        let left = (0..ids.len()).filter(|at| is_left(&report, &step.units[*at]));
+        let left: Vec<usize> = left.filter(|at| !step.units[*at].names.is_empty()).collect();
+        let outcomes = self.send_units(&step, &ids, &left);
+        let (mut done, mut reasons) = (Vec::new(), Vec::new());
+        for (at, outcome) in left.into_iter().zip(outcomes) {
             match outcome {
                 Ok(()) => done.push(at),
                 Err(reason) => reasons.push((at, reason)),
             }
         }
-        if !done.is_empty() {
-            let items = |at: &usize| step.units[*at].items.clone();
-            let unit = |items: Vec<Item>| SourceUnit { items, names: Vec::new() };
-            let units = done.iter().map(items).map(unit).collect();
-            let rest = SourceStep { units, revision, ..step.clone() };
-            refused = self.step(&rest)?;
-            let report = self.report(Vec::new())?;
-            revision = revision_of(&report);
-            let lost = done.iter().filter(|at| is_left(&report, &step.units[**at]));
-            let reason = refused.clone().unwrap_or_default();
-            reasons.extend(lost.map(|at| (*at, reason.clone())));
+        if done.is_empty() {
+            return Ok(BridgeReply::Done { revision: revision_of(&report), left: reasons });
         }
-        let is_nothing_done = revision == step.revision;
-        match refused {
-            Some(reason) if is_nothing_done && reasons.is_empty() => {
-                Err(BridgeRefusal::Moved(reason))
-            }
-            _ => Ok(BridgeReply::Done { revision, left: reasons }),
-        }
+        self.advance_behind(&SourceStep { revision: revision_of(&report), ..step }, &done, reasons)
+    }
+
+    /// Lets the records of units advance whose names were changed by requests of their own.
+    fn advance_behind(
+        &self,
+        step: &SourceStep,
+        done: &[usize],
+        mut left: Vec<(usize, String)>,
+    ) -> Result<BridgeReply, BridgeRefusal> {
+        let items = done.iter().map(|at| step.units[*at].items.clone());
+        let units = items.map(|items| SourceUnit { items, names: Vec::new() }).collect();
+        let refused = self.step(&SourceStep { units, ..step.clone() })?.unwrap_or_default();
+        let report = self.report(Vec::new())?;
+        // Somebody else has moved the source on: what is known of these records is found anew.
+        let lost = done.iter().filter(|at| is_left(&report, &step.units[**at]));
+        left.extend(lost.map(|at| (*at, refused.clone())));
+        Ok(BridgeReply::Done { revision: revision_of(&report), left })
     }
 
     /// Sends a step to the commit; gives why it was refused, if it was.
@@ -225,6 +222,12 @@ impl Call<'_> {
 }
 
 const NXRRSET: einhorn_wire::message::Rcode = einhorn_wire::message::Rcode::NXRRSET;
+
+/// Whether a unit was not done.
+fn is_left(report: &SourceReport, unit: &SourceUnit) -> bool {
+    let source = report.source.as_ref();
+    !unit.items.iter().all(|item| source.is_some_and(|source| source.has(item)))
+}
 
 fn revision_of(report: &SourceReport) -> u64 {
     report.source.as_ref().map_or(0, |source| source.revision)

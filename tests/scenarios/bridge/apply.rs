@@ -1,6 +1,6 @@
 //! Plans and applies of small tables, beside devices.
 
-use super::support::{Bridge, OPEN, source};
+use super::support::{Bridge, OPEN, TOKEN, source};
 use std::path::Path;
 
 const FIRST: &str = "\
@@ -128,4 +128,37 @@ fn a_restart_and_a_replay_of_the_ledger_know_what_was_applied() {
     let said = bridge.apply(&bridge.file("HOSTS.2", &second));
     assert!(said.contains("1 renamed"), "{said}");
     assert!(has(&bridge, "sri-nic 86400 cname nic-sri"), "{:#?}", bridge.records());
+}
+
+#[test]
+fn the_node_refuses_strangers_and_nonsense() {
+    let bridge = Bridge::start(&source(OPEN));
+    let base = bridge.site().ledger_url.split("/ledger/").next().unwrap_or_default().to_owned();
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build();
+    let agent = ureq::Agent::new_with_config(agent);
+    let get = |path: &str, token: &str| {
+        let request = agent.get(format!("{base}/bridge/{path}"));
+        let answer = request.header("Authorization", format!("Bearer {token}")).call();
+        answer.expect("an answer").status().as_u16()
+    };
+    assert_eq!(get("nic", TOKEN), 200);
+    assert_eq!(get("nic", "another token"), 401);
+    assert_eq!(get("mit", TOKEN), 404);
+    let post = |path: &str, body: &[u8]| {
+        let request = agent.post(format!("{base}/bridge/nic/{path}"));
+        let answer = request.header("Authorization", format!("Bearer {TOKEN}")).send(body);
+        answer.expect("an answer").status().as_u16()
+    };
+    for path in ["apply", "freeze"] {
+        for body in [&b""[..], b"\x01", b"\x02\0\0\0\0", &[1; 90]] {
+            assert_eq!(post(path, body), 400, "{path} {body:?}");
+        }
+    }
+    // A table that is refused as a whole, or of which an entry makes no sense.
+    let before = bridge.records();
+    let odd = "HOST : 10.0.0.1 : A ::::\nHOST : 1.2.3.999 : B ::::\n\u{0}\n";
+    let said = bridge.apply(&bridge.file("HOSTS.1", odd));
+    assert!(said.contains("1 added") && said.contains("1 quarantined"), "{said}");
+    assert!(said.contains("quarantined: line 2: an address part above 255"), "{said}");
+    assert_eq!(bridge.records().len(), before.len() + 1);
 }

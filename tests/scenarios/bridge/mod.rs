@@ -2,7 +2,9 @@
 //! killed in between.
 
 mod apply;
+mod cycle;
 mod kills;
 mod sites;
 mod support;
 mod tables;
+mod watch;

@@ -1,7 +1,10 @@
 //! A node with one source, and the commands that belong to it.
 
-use einhorn_harness::{KEY, Ran, Site, ZONE, ZONE_FILE, key, run, scratch};
+use einhorn_harness::{
+    KEY, Ran, Reply, Site, ZONE, ZONE_FILE, key, record, run, scratch, update_message,
+};
 use einhorn_wire::message::Rcode;
+use einhorn_wire::{Class, RecordType};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -127,6 +130,14 @@ impl Bridge {
         let mut command = Command::new(EINHORN);
         command.args(["zone", "export", ZONE, "--data"]).arg(self.path().join("data"));
         records(&run(&mut command).good())
+    }
+
+    /// A device gives its name up.
+    pub(crate) fn device_leaves(&self, label: &str) {
+        let gone = record(&format!("{label}.{ZONE}"), RecordType::ANY, Class::ANY, 0, &[]);
+        let message = update_message(8, ZONE, &[], &[gone], Some(&key()));
+        let answer = self.site().client().udp(&message).expect("an answer");
+        assert_eq!(Reply::parse(answer).rcode, Rcode::NOERROR);
     }
 
     /// A device gives a name this address.

@@ -92,10 +92,16 @@ impl Placing {
         matches!(self.format, Format::Zone | Format::Json)
     }
 
+    /// Whether the source's format can say an IPv6 address.
+    fn holds_ipv6(&self) -> bool {
+        self.holds_others() || self.format == Format::EtcHosts
+    }
+
     /// Whether a record of a name is the source's to change.
     pub(super) fn is_managed(&self, rtype: RecordType, rdata: &[u8]) -> bool {
         match rtype {
-            RecordType::A | RecordType::AAAA | RecordType::CNAME => true,
+            RecordType::A | RecordType::CNAME => true,
+            RecordType::AAAA => self.holds_ipv6(),
             HINFO => self.format.holds(FieldName::Machine),
             RecordType::PTR => {
                 let has_networks =
@@ -140,7 +146,7 @@ impl Placing {
                     target.iter().for_each(|target| add(RecordType::PTR, target.as_wire()));
                 }
                 (Address::V4(v4), _) => add(RecordType::A, &v4.octets()),
-                (Address::V6(v6), Kind::Host | Kind::Gateway) => {
+                (Address::V6(v6), Kind::Host | Kind::Gateway) if self.holds_ipv6() => {
                     add(RecordType::AAAA, &v6.octets());
                 }
                 _ => {}

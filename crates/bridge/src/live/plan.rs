@@ -1,9 +1,11 @@
 //! The plan for a file: what the node knows of its source, merged with what the file says.
 
+use super::deck::{self, Refused};
 use super::file::Read;
 use super::image::Placing;
 use super::lift::{Content, lift};
 use super::stored::{self, BadRecord, Sidecar};
+use crate::codec::Format;
 use crate::merge::{self, Hold, Input, InputKind, PlanError, Policy, SourceState, State};
 use einhorn_core::exchange::{KnownSource, View};
 use einhorn_core::model::source::{Applied, FrozenRecord, Head, Item};
@@ -90,6 +92,8 @@ pub struct Planned {
     pub ours: State,
     /// The file.
     pub file: Applied,
+    /// Cards of it that cannot be done.
+    pub refused: Vec<Refused>,
 }
 
 /// Why a plan is not carried out.
@@ -139,10 +143,18 @@ pub fn plan(
     {
         return Err(PlanError::OtherContent(generation));
     }
-    let ours = lift(placing, &known.state.base, &read.theirs, content);
-    let plan = merge::plan(&known.state, &ours, &input, policy)?;
+    let (mut input, mut policy, mut refused) = (input, policy.clone(), Vec::new());
+    if placing.format == Format::Cards && matches!(input.kind, InputKind::Delta { .. }) {
+        // After its changes, the deck says all there is: what it deletes is gone at once.
+        let resumes = known.resumes(input.apply_id().0).is_some();
+        (input.theirs, refused) = deck::after(known, read, resumes);
+        input.kind = InputKind::Full;
+        policy.missing_generations = 1;
+    }
+    let ours = lift(placing, &known.state.base, &input.theirs, content);
+    let plan = merge::plan(&known.state, &ours, &input, &policy)?;
     let file = Applied { id: plan.apply_id.0, generation, file_sha256: read.sha256 };
-    Ok(Planned { plan, ours, file })
+    Ok(Planned { plan, ours, file, refused })
 }
 
 /// Whether a plan may be carried out: confirmed is the hash that an operator gave. Gives the hash to

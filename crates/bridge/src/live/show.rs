@@ -3,15 +3,15 @@
 use super::file::Read;
 use super::image::Placing;
 use super::plan::Planned;
-use super::steps::Work;
+use super::steps::{Frozen, Work};
 use crate::codec::Format;
 use crate::codes::LossCode;
 use crate::held::{declare_unheld, shown};
 use crate::item::{Loss, Output};
-use crate::merge::{Entry, Outcome, What};
-use crate::record::{Address, FieldName, Kind, Record};
+use crate::merge::{Entry, What};
+use crate::record::{Address, FieldName, Key, Kind, Record};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Things of one sort that a summary lists; more are only counted.
 const LISTED_MAX: usize = 50;
@@ -70,7 +70,7 @@ impl Summary {
     pub(super) fn new(file: &str, planned: &Planned, read: &Read, work: &Work) -> Summary {
         let merge = &planned.plan.merge;
         let count = |is: fn(&What) -> bool| merge.outcomes.iter().filter(|o| is(&o.what)).count();
-        let blocked = work.frozen.iter().filter(|frozen| is_made(merge, &frozen.key)).count();
+        let blocked = blocked(planned, work).count();
         let listed = read.quarantined.iter().take(LISTED_MAX).map(|entry| {
             let text = entry.text.escape_debug();
             cut(format!("line {}: {}: {text}", entry.line, entry.code.meaning()))
@@ -86,7 +86,9 @@ impl Summary {
             deleted: count(|what| matches!(what, What::Deleted)),
             missing: count(|what| matches!(what, What::Missing(_))),
             unchanged: merge.unchanged,
-            conflicts: count(|what| matches!(what, What::Conflict(_))) + blocked,
+            conflicts: count(|what| matches!(what, What::Conflict(_)))
+                + blocked
+                + planned.refused.len(),
             conflicts_listed: Vec::new(),
             quarantined: read.quarantined_keys.len(),
             quarantined_listed: listed.collect(),
@@ -111,9 +113,13 @@ impl Summary {
     }
 }
 
-fn is_made(merge: &crate::merge::Merge, key: &crate::record::Key) -> bool {
-    let conflict = |one: &Outcome| one.key == *key && matches!(one.what, What::Conflict(_));
-    !merge.outcomes.iter().any(conflict)
+/// Records that the merge took, and the zone cannot.
+fn blocked<'w>(planned: &Planned, work: &'w Work) -> impl Iterator<Item = &'w Frozen> {
+    let outcomes = planned.plan.merge.outcomes.iter();
+    let conflicts = outcomes.filter(|one| matches!(one.what, What::Conflict(_)));
+    let refused = planned.refused.iter().map(|refused| refused.key.clone());
+    let known: HashSet<Key> = conflicts.map(|one| one.key.clone()).chain(refused).collect();
+    work.frozen.iter().filter(move |frozen| !known.contains(&frozen.key))
 }
 
 /// A record in one line.
@@ -172,9 +178,10 @@ pub(super) fn lines(
             }
         }
     }
-    for frozen in work.frozen.iter().filter(|frozen| is_made(merge, &frozen.key)) {
-        let line =
-            format!("{} {}: {}", frozen.key.kind.keyword(), frozen.key.name, frozen.conflict);
+    let blocked = blocked(planned, work).map(|frozen| (&frozen.key, frozen.conflict.as_str()));
+    let refused = planned.refused.iter().map(|refused| (&refused.key, refused.conflict.code()));
+    for (key, conflict) in blocked.chain(refused) {
+        let line = format!("{} {}: {conflict}", key.kind.keyword(), key.name);
         if summary.conflicts_listed.len() < LISTED_MAX {
             summary.conflicts_listed.push(cut(line.clone()));
         }

@@ -4,6 +4,7 @@
 //! Records whose names touch each other (a nickname that goes from one host to another, a rename) are one
 //! unit, which is done as a whole.
 
+use super::deck::Refused;
 use super::file::Read;
 use super::image::{Claims, Data, Image, Placing, images, same};
 use super::lift::Content;
@@ -109,6 +110,14 @@ pub fn work(
         maker.freeze(outcome, words(conflict))
     });
     work.frozen.extend(conflicts);
+    let refused = planned.refused.iter().filter_map(|refused| {
+        let Refused { key, theirs, conflict } = refused.clone();
+        let ours = planned.ours.get(&key).cloned();
+        let text = words(&conflict);
+        let what = What::Conflict(conflict);
+        maker.freeze(&Outcome { key, what, theirs, ours }, text)
+    });
+    work.frozen.extend(refused);
     work
 }
 
@@ -165,7 +174,7 @@ impl Maker<'_> {
             }
             kept.insert(key);
         }
-        self.thaw(&held, &mut items);
+        self.thaw(read, kind, &held, &mut items);
         for entry in self.known.state.base.entries() {
             let key = stored::key(&entry.key);
             if !kept.contains(&key) {
@@ -176,9 +185,24 @@ impl Maker<'_> {
     }
 
     /// Records that waited for a person and need not any more: their base is said anew.
-    fn thaw(&self, held: &HashSet<&Key>, items: &mut BTreeMap<Box<[u8]>, Item>) {
+    fn thaw(
+        &self,
+        read: &Read,
+        kind: &InputKind,
+        held: &HashSet<&Key>,
+        items: &mut BTreeMap<Box<[u8]>, Item>,
+    ) {
+        if self.known.frozen.is_empty() {
+            return;
+        }
         let held: HashSet<Box<[u8]>> = held.iter().map(|key| stored::key(key)).collect();
-        for frozen in self.known.frozen.iter().filter(|frozen| !held.contains(&frozen.key)) {
+        let said: HashSet<Box<[u8]>> =
+            read.theirs.entries().iter().map(|entry| stored::key(&entry.key)).collect();
+        // Only a full file says something of everything.
+        let is_over = |key: &Box<[u8]>| {
+            !held.contains(key) && (*kind == InputKind::Full || said.contains(key))
+        };
+        for frozen in self.known.frozen.iter().filter(|frozen| is_over(&frozen.key)) {
             let known = self.known.items.get(&frozen.key).cloned();
             let none = || Item { key: frozen.key.clone(), record: None, missing: 0 };
             items.entry(frozen.key.clone()).or_insert_with(|| known.unwrap_or_else(none));
@@ -189,7 +213,9 @@ impl Maker<'_> {
     fn held(&self) -> HashSet<&Key> {
         use What::{Conflict, Missing, Quarantined};
         let is_held = |one: &&Outcome| matches!(one.what, Conflict(_) | Quarantined | Missing(_));
-        self.planned.plan.merge.outcomes.iter().filter(is_held).map(|one| &one.key).collect()
+        let outcomes = self.planned.plan.merge.outcomes.iter().filter(is_held);
+        let refused = self.planned.refused.iter().map(|refused| &refused.key);
+        outcomes.map(|one| &one.key).chain(refused).collect()
     }
 
     /// Records whose count of generations in which they were missing changes.

@@ -1,244 +1,25 @@
 //! Sources on a node that is a commit in memory.
 
-use super::apply::{Done, Input, Node, Problem, Source, apply, look};
+mod world;
+
+use super::apply::{Node, Problem, Source, apply, look};
 use super::file::Reader;
 use super::image::Placing;
 use super::lift::{Content, lift};
 use super::plan::Known;
 use super::show::Summary;
-use crate::codec::{Format, Options, Refusal};
+use crate::cards::{self, Card};
+use crate::codec::{Format, Layout, Options, encoder};
+use crate::item::{Item, Output};
 use crate::merge::{InputKind, PlanError, Policy, State as Records};
-use einhorn_core::agent::Rules;
-use einhorn_core::commit::{Commit, Output};
-use einhorn_core::exchange::{self, View, decode_view, encode_view};
-use einhorn_core::model::request::{
-    Action, Commitment, Identity, Operation, Outcome, PlannedName, ReplaceReason, Request,
-    RequestId, SourceStep,
-};
+use crate::record::{Address, Field, Fields, HostId, Key, Kind};
+use einhorn_core::model::request::{Action, Identity, Operation};
 use einhorn_core::model::review::Choice;
-use einhorn_core::model::{Origin, State, Zone, snapshot};
-use einhorn_core::rules::zone::names_of_zone;
-use einhorn_wire::{Name, RecordType, zonefile};
+use einhorn_core::model::snapshot;
+use einhorn_wire::RecordType;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::path::Path;
-
-const ORIGIN: Origin = Origin { site: 1, generation: 1 };
-const ZONE: &str = "arpa.example.";
-const ZONE_FILE: &[u8] = b"@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n";
-
-fn name(text: &str) -> Name {
-    text.parse().expect("a name")
-}
-
-/// A node with one zone, whose calls can be counted and made to fail.
-struct Memory {
-    commit: Commit<()>,
-    now_ms: u64,
-    requests: u64,
-    entries: usize,
-    /// After so many calls every call fails: before or after it was done.
-    dies: Option<(usize, bool)>,
-    /// What devices do before the next step.
-    meanwhile: Vec<(Name, Option<[u8; 4]>)>,
-}
-
-impl Memory {
-    fn new() -> Memory {
-        let mut commit = Commit::new(State::empty(ORIGIN), Box::new(Rules));
-        commit.begin_log(1, ORIGIN, "test".to_owned(), None);
-        let (now_ms, requests, entries) = (10, 0, 0);
-        let mut memory =
-            Memory { commit, now_ms, requests, entries, dies: None, meanwhile: Vec::new() };
-        let read = &mut |_: &Path| Ok(ZONE_FILE.to_vec());
-        let records = zonefile::load(Path::new("zone"), &name(ZONE), read).expect("a zone");
-        let names = names_of_zone(&name(ZONE), records).expect("a zone");
-        let loaded = memory.run(Identity::Operator, Action::LoadZone { names, source: [0; 32] });
-        assert!(matches!(loaded, Outcome::Done { .. }), "{loaded:?}");
-        memory
-    }
-
-    fn run(&mut self, who: Identity, action: Action) -> Outcome {
-        self.requests += 1;
-        self.now_ms += 1;
-        let mut id = [7; 32];
-        id[..8].copy_from_slice(&self.requests.to_be_bytes());
-        let request = Request {
-            id: RequestId(id),
-            remember_until_seconds: 1_000,
-            who,
-            zone: name(ZONE),
-            action,
-            entered_site: 1,
-            audit_commitment: Commitment([0; 32]),
-            audit: Vec::new(),
-        };
-        let mut out = Vec::new();
-        self.commit.request(self.now_ms, request, (), &mut out);
-        self.commit.flush(self.now_ms, &mut out);
-        let mut answer = None;
-        while !out.is_empty() {
-            for output in std::mem::take(&mut out) {
-                match output {
-                    Output::Append(append) => {
-                        self.entries += append.own.len();
-                        self.commit.appended(self.now_ms, &mut out);
-                    }
-                    Output::Answer((), outcome, _) => answer = Some(outcome),
-                    _ => {}
-                }
-            }
-            self.commit.flush(self.now_ms, &mut out);
-        }
-        answer.expect("an answer")
-    }
-
-    fn state(&self) -> &State {
-        self.commit.state()
-    }
-
-    fn zone(&self) -> &Zone {
-        self.state().zones.get(&name(ZONE)).expect("the zone")
-    }
-
-    /// The zone's records but for its apex and name server, as `NAME TTL TYPE DATA`.
-    fn records(&self) -> Vec<String> {
-        let zone = self.zone();
-        let names = zone.names.iter().filter(|record| record.rrsets().next().is_some());
-        let mut lines = Vec::new();
-        for record in names {
-            let owner = record.owner().to_name();
-            if owner != name(ZONE) && owner != name("ns.arpa.example.") {
-                let sets = record.owned_rrsets();
-                lines.extend(sets.iter().flat_map(|set| set.lines()).map(|line| {
-                    format!("{} {line}", owner.to_string().trim_end_matches(".arpa.example."))
-                }));
-            }
-        }
-        lines.sort();
-        lines
-    }
-
-    /// A device gives a name this address, or none.
-    fn device(&mut self, owner: &Name, address: Option<[u8; 4]>) {
-        let mut operations = vec![Operation::DeleteRrSet(owner.clone(), RecordType::A)];
-        operations.extend(address.map(|address| Operation::Add {
-            owner: owner.clone(),
-            rtype: RecordType::A,
-            ttl: 60,
-            rdata: Box::new(address),
-        }));
-        let action = Action::Update { prerequisites: Vec::new(), operations, lease: None };
-        let done = self.run(Identity::Key(name("phone.")), action);
-        assert!(matches!(done, Outcome::Done { .. }), "{done:?}");
-    }
-
-    /// A person decides on all that waits.
-    fn decide(&mut self, choice: Choice) {
-        let next = |memory: &Memory| {
-            let (at, open) = memory.state().reviews.iter().next()?;
-            Some((at, open.review.change.clone()))
-        };
-        while let Some((at, change)) = next(self) {
-            let zone = self.zone();
-            let planned = change.names.iter().map(|one| {
-                let now = zone.name(&one.owner);
-                let current = now.map_or_else(Vec::new, |record| record.owned_rrsets());
-                PlannedName {
-                    owner: one.owner.clone(),
-                    version: now.map_or(0, |record| record.history().version),
-                    epoch: None,
-                    after: choice.outcome(&current, &one.after),
-                }
-            });
-            let names = if choice == Choice::Keep { Vec::new() } else { planned.collect() };
-            let reason = ReplaceReason::Review { review: at, choice };
-            let done = self.run(Identity::Operator, Action::Replace { reason, names });
-            assert!(matches!(done, Outcome::Done { .. }), "{done:?}");
-        }
-    }
-
-    /// Whether the next call fails before it is done; and counts it.
-    fn call(&mut self) -> Result<bool, Problem> {
-        let died = || Problem::Node("killed".to_owned());
-        match &mut self.dies {
-            Some((0, false)) => Err(died()),
-            Some((0, true)) => {
-                self.dies = Some((0, false));
-                Ok(true)
-            }
-            Some((left, _)) => {
-                *left -= 1;
-                Ok(false)
-            }
-            None => Ok(false),
-        }
-    }
-}
-
-impl Node for Memory {
-    fn look(&mut self) -> Result<View, Problem> {
-        self.call()?;
-        let (source, zone) = (self.state().sources.get("nic"), self.zone());
-        let frozen = self.commit.source("nic", &[]).frozen;
-        let octets = encode_view(source.map(|source| &**source), &frozen, Some(zone));
-        Ok(decode_view(&octets).expect("a view"))
-    }
-
-    fn advance(&mut self, step: &SourceStep) -> Result<Done, Problem> {
-        let dies = self.call()?;
-        for (owner, address) in std::mem::take(&mut self.meanwhile) {
-            self.device(&owner, address);
-        }
-        let who = Identity::Source("nic".to_owned());
-        let outcome = self.run(who, Action::Advance(Box::new(step.clone())));
-        if dies {
-            return Err(Problem::Node("killed".to_owned()));
-        }
-        let source = self.state().sources.get("nic");
-        let revision = source.map_or(0, |source| source.revision);
-        let is_left = |at: &usize| {
-            let items = &step.units[*at].items;
-            !items.iter().all(|item| source.is_some_and(|source| source.has(item)))
-        };
-        let left: Vec<_> = (0..step.units.len()).filter(is_left).collect();
-        match outcome {
-            Outcome::Refused { reason, .. } if left.is_empty() => Err(Problem::Moved(reason)),
-            _ => {
-                let left = left.into_iter().map(|at| (at, "changed".to_owned())).collect();
-                Ok(Done { revision, left })
-            }
-        }
-    }
-
-    fn freeze(&mut self, frozen: &exchange::Frozen) -> Result<Done, Problem> {
-        let dies = self.call()?;
-        let mut left = Vec::new();
-        for (at, (legacy, names)) in frozen.records.iter().enumerate() {
-            let who = Identity::Source("nic".to_owned());
-            let action = Action::Freeze(Box::new(legacy.clone()), names.clone());
-            let outcome = self.run(who, action);
-            let waits = self.state().reviews.of_record("nic", &legacy.key).is_some();
-            if !waits {
-                left.push((at, format!("{outcome:?}")));
-            }
-        }
-        let revision = self.state().sources.get("nic").map_or(0, |source| source.revision);
-        if dies { Err(Problem::Node("killed".to_owned())) } else { Ok(Done { revision, left }) }
-    }
-}
-
-struct Octets(Vec<u8>);
-
-impl Input for Octets {
-    fn name(&self) -> String {
-        "HOSTS.TXT".to_owned()
-    }
-
-    fn read(&mut self, each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Problem> {
-        Ok(each(&self.0)?)
-    }
-}
+use world::{Memory, Octets, ZONE, name};
 
 fn source() -> Source {
     let format = Format::HostsTxt;
@@ -551,4 +332,71 @@ proptest! {
             }
         }
     }
+}
+
+/// A deck of cards, which say all the same of a host as its base does.
+fn deck(cards: Vec<Card>) -> Octets {
+    let mut out = Output::default();
+    let mut encode = encoder(Format::Cards, &card_options()).expect("a layout");
+    for card in cards {
+        let id = HostId::first_seen("nic", &card.key);
+        encode.push(Item::Record(Box::new(card.into_record(id))), &mut out).expect("a card");
+    }
+    encode.finish(&mut out).expect("a deck");
+    Octets(out.octets)
+}
+
+fn card_options() -> Options {
+    let layout = Layout {
+        copybook: include_str!("../../../../tests/interop/mainframe/cards.cpy").to_owned(),
+        layout: include_str!("../../../../tests/interop/mainframe/cards.toml").to_owned(),
+    };
+    Options { source: "nic".to_owned(), layout: Some(layout), ..Options::default() }
+}
+
+fn card(action: cards::Action, name: &str, address: Option<[u8; 4]>) -> Card {
+    let key = Key { kind: Kind::Host, name: name.into() };
+    let addresses =
+        Field::list(address.map(|octets| Address::V4(octets.into())).into_iter().collect());
+    let fields = Fields { addresses, ..Fields::default() };
+    Card { action, key, fields, cleared: Vec::new(), base_revision: None }
+}
+
+#[test]
+fn cards_add_change_and_delete_at_once_and_what_they_cannot_waits() {
+    use cards::Action::{Add, Change, Delete};
+    let mut source = source();
+    source.placing.format = Format::Cards;
+    source.policy.format = Format::Cards;
+    source.policy.missing_generations = 2;
+    source.options = card_options();
+    source.kind = InputKind::Delta { revision: 0 };
+    let mut memory = Memory::new();
+    let run = |memory: &mut Memory, cards: Vec<Card>| {
+        apply(&source, memory, &mut deck(cards), None, &mut |_, _| {}).expect("applied")
+    };
+    let first = vec![card(Add, "A", Some([10, 0, 0, 1])), card(Add, "B", Some([10, 0, 0, 2]))];
+    let summary = run(&mut memory, first);
+    assert_eq!((summary.added, summary.conflicts), (2, 0), "{summary:?}");
+    source.policy.deletes_percent_max = 100;
+    let run = |memory: &mut Memory, cards: Vec<Card>| {
+        apply(&source, memory, &mut deck(cards), None, &mut |_, _| {}).expect("applied")
+    };
+    let second = vec![
+        card(Change, "A", Some([10, 0, 0, 3])),
+        card(Delete, "B", None),
+        card(Change, "C", Some([10, 0, 0, 4])),
+    ];
+    let summary = run(&mut memory, second);
+    assert_eq!((summary.updated, summary.deleted), (1, 1), "{summary:?}");
+    assert_eq!(summary.conflicts_listed, ["HOST C: delete-against-edit"], "{summary:?}");
+    assert_eq!(memory.state().reviews.count(), 1);
+    let records = memory.records().join("\n");
+    assert!(records.contains("A 60 A 10.0.0.3") && !records.contains("B 60"), "{records}");
+    // A deck that does not mention the record that waits leaves it waiting; a person decides.
+    run(&mut memory, vec![card(Add, "D", Some([10, 0, 0, 5]))]);
+    assert_eq!(memory.state().reviews.count(), 1);
+    memory.decide(Choice::Take);
+    let records = memory.records().join("\n");
+    assert!(records.contains("C 60 A 10.0.0.4") && records.contains("D 60 A"), "{records}");
 }

@@ -63,31 +63,7 @@ fn put_action(put: &mut Put<'_>, action: &Action) {
         }
         Action::Replace { reason, names } => {
             put.u8(3);
-            match reason {
-                ReplaceReason::Rollback { target_index } => {
-                    put.u8(1);
-                    put.u64(*target_index);
-                }
-                ReplaceReason::Reload { source } => {
-                    put.u8(2);
-                    put.bytes(source);
-                }
-                ReplaceReason::Expiry => put.u8(5),
-                ReplaceReason::Review { review, choice } => {
-                    put.u8(4);
-                    put.position(*review);
-                    put.u8(*choice as u8);
-                }
-                ReplaceReason::Source { apply } => {
-                    put.u8(6);
-                    put.bytes(apply);
-                }
-                ReplaceReason::Transfer { from, to } => {
-                    put.u8(3);
-                    put.option(*from, Put::u32);
-                    put.u32(*to);
-                }
-            }
+            put_reason(put, reason);
             let has_epochs = matches!(reason, ReplaceReason::Source { .. });
             put_planned(put, names, has_epochs);
         }
@@ -108,6 +84,34 @@ fn put_action(put: &mut Put<'_>, action: &Action) {
             put.u8(8);
             legacy.put(put);
             put_planned(put, names, true);
+        }
+    }
+}
+
+fn put_reason(put: &mut Put<'_>, reason: &ReplaceReason) {
+    match reason {
+        ReplaceReason::Rollback { target_index } => {
+            put.u8(1);
+            put.u64(*target_index);
+        }
+        ReplaceReason::Reload { source } => {
+            put.u8(2);
+            put.bytes(source);
+        }
+        ReplaceReason::Expiry => put.u8(5),
+        ReplaceReason::Review { review, choice } => {
+            put.u8(4);
+            put.position(*review);
+            put.u8(*choice as u8);
+        }
+        ReplaceReason::Source { apply } => {
+            put.u8(6);
+            put.bytes(apply);
+        }
+        ReplaceReason::Transfer { from, to } => {
+            put.u8(3);
+            put.option(*from, Put::u32);
+            put.u32(*to);
         }
     }
 }

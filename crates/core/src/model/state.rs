@@ -6,7 +6,7 @@
 //! they come. What comes out does not depend on the mixture: a name takes an after-image only if it
 //! ranks higher than what it has, zones have incarnations, the sites a version.
 
-use super::entry::{Body, Cause, Change, Entry};
+use super::entry::{Body, Cause, Change, Entry, SourceChange};
 use super::fold_error::FoldError;
 use super::points::Point;
 use super::request::RequestId;
@@ -335,15 +335,7 @@ impl State {
                 }
             }
             Body::Review(review) => self.fold_review(at, entry.time_ms, review),
-            Body::Source(source) => {
-                let (short, until) =
-                    (Requests::short(&source.request), source.remember_until_seconds);
-                self.requests.insert(short, until, at);
-                self.sources.fold(origin, &source.advance, &mut self.reviews);
-                for change in &source.changes {
-                    self.fold_change(change, entry.time_ms, at, effects)?;
-                }
-            }
+            Body::Source(source) => self.fold_source(source, entry.time_ms, at, effects)?,
             Body::Publication { zone, incarnation, serial, covers } => {
                 let point = Point { at, serial: *serial, covers: covers.clone() };
                 self.fold_point(zone, *incarnation, point, effects)?;
@@ -379,6 +371,20 @@ impl State {
         }
         self.reach_points_waiting_for(origin, self.next_of(origin), effects);
         Ok(())
+    }
+
+    fn fold_source(
+        &mut self,
+        source: &SourceChange,
+        time_ms: u64,
+        at: Position,
+        effects: &mut Effects,
+    ) -> Result<(), FoldError> {
+        let short = Requests::short(&source.request);
+        self.requests.insert(short, source.remember_until_seconds, at);
+        self.sources.fold(at.origin, &source.advance, &mut self.reviews);
+        let mut changes = source.changes.iter();
+        changes.try_for_each(|change| self.fold_change(change, time_ms, at, effects))
     }
 
     fn fold_review(&mut self, at: Position, time_ms: u64, review: &Review) {
