@@ -159,12 +159,14 @@ impl World {
         let is_leased = self.plan.leases && self.random.one_in(2);
         let record_seconds = 1 + self.random.below(4) as u32;
         let lease = is_leased.then_some(UpdateLease { record_seconds, key_seconds: None });
+        // Only changes of one key are joined.
+        let key = if self.plan.coalesces { client % 2 } else { client };
         let mut id = [0; 32];
         self.random.fill(&mut id);
         let request = Request {
             id: RequestId(id),
             remember_until_seconds: self.now / 1000 + 300,
-            who: Identity::Key(name(&format!("k{client}."))),
+            who: Identity::Key(name(&format!("k{key}."))),
             zone: name(ZONES[zone]),
             action: Action::Update { prerequisites, operations, lease },
             entered_site: 0,

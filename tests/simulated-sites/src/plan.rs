@@ -84,7 +84,7 @@ impl Plan {
             is_large: random.one_in(6),
             leases: random.one_in(3),
             tombstones: random.one_in(3),
-            coalesces: random.one_in(6),
+            coalesces: random.one_in(4),
             reviews: random.one_in(8),
             reverse: random.one_in(4),
             passing_zone: random.one_in(3),
