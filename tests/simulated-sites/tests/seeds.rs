@@ -8,11 +8,13 @@ use std::thread;
 const SEEDS: u64 = 600;
 
 /// What must happen in them, or they test less than they seem to.
-const WANTED: [&str; 24] = [
+const WANTED: [&str; 30] = [
     "acknowledged at all",
     "acknowledged over several homes",
+    "acknowledged with later ones",
     "appends to full disks",
     "changes of moved names",
+    "changes of several zones",
     "clock steps",
     "crashes",
     "decisions against",
@@ -20,17 +22,21 @@ const WANTED: [&str; 24] = [
     "entries in parts",
     "frames lost",
     "leftovers",
+    "leases ended",
     "links stalled",
     "points compared",
     "rebuilds",
     "restores",
     "retries",
+    "reviews opened",
+    "reviews resolved",
     "snapshots saved",
     "syncs failed",
     "takeovers attested",
     "takeovers attested of three sites",
     "takeovers automatic",
     "takeovers manual",
+    "tombstones returned",
     "withdrawals",
     "zones removed",
 ];
