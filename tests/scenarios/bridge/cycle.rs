@@ -122,13 +122,8 @@ fn await_history(bridge: &Bridge, label: &str, part: &str) {
     });
 }
 
-#[test]
-fn days_and_nights_with_changes_on_both_sides_converge() {
-    let bridge = Bridge::start(&source());
-    let Some(program) = compile(bridge.path()) else { return };
-    std::fs::create_dir(bridge.path().join("spool")).expect("a folder");
-    let mainframe = Mainframe { bridge: &bridge, program, master: bridge.path().join("MASTER") };
-    // The first night: the mainframe learns of everything that the zone has.
+/// The mainframe learns of everything that the zone has.
+fn first_night(bridge: &Bridge, mainframe: &Mainframe<'_>) {
     bridge.device("sri-nic", [26, 0, 0, 73]);
     let said = mainframe.export();
     assert!(said.contains("000001: 4 hosts changed"), "{said}");
@@ -139,6 +134,15 @@ fn days_and_nights_with_changes_on_both_sides_converge() {
     assert!(said.contains("0 added") && said.contains(" 0 conflicts"), "{said}");
     assert_eq!(bridge.report()["records"], 4);
     assert_eq!(mainframe.export().trim(), "nothing to send");
+}
+
+#[test]
+fn days_and_nights_with_changes_on_both_sides_converge() {
+    let bridge = Bridge::start(&source());
+    let Some(program) = compile(bridge.path()) else { return };
+    std::fs::create_dir(bridge.path().join("spool")).expect("a folder");
+    let mainframe = Mainframe { bridge: &bridge, program, master: bridge.path().join("MASTER") };
+    first_night(&bridge, &mainframe);
 
     // The day. Devices: one moves, one leaves, one is new. At the mainframe: a machine, a nickname of the
     // host that moves, and an address, which is not the mainframe's to change.
