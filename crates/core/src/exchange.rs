@@ -187,9 +187,8 @@ mod tests {
         let octets = proptest::collection::vec(any::<u8>(), 0..9);
         (octets.clone(), proptest::option::of(octets), any::<u32>()).prop_map(
             |(key, record, missing)| Item {
-                key: key.into(),
-                record: record.map(Into::into),
                 missing,
+                ..Item::new(key.into(), record.map(Into::into))
             },
         )
     }

@@ -188,7 +188,7 @@ impl Call<'_> {
         for (at, (legacy, names)) in records.iter().enumerate() {
             if before.done.get(at) == Some(&true) {
                 let (key, record) = (legacy.key.clone(), legacy.record.clone());
-                advanced.push(Item { key, record, missing: 0 });
+                advanced.push(Item::new(key, record));
                 continue;
             }
             let id = hashed(&[b"freeze", &apply, &legacy.key, &legacy.revision.to_be_bytes()]);

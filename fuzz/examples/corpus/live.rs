@@ -12,7 +12,7 @@ use einhorn_core::model::request::{
 };
 use einhorn_core::model::review::{Reason, Review};
 use einhorn_core::model::source::{
-    Advance, Applied, FrozenRecord, Head, Item, LegacyRecord, OpenBatch, UnderWay,
+    Advance, Applied, FrozenRecord, Head, Item, LegacyRecord, OpenBatch, Sent, UnderWay,
 };
 use einhorn_core::model::{Origin, Position, RrSet};
 use einhorn_wire::{Name, RecordType};
@@ -41,7 +41,9 @@ fn record() -> Box<[u8]> {
 }
 
 fn item() -> Item {
-    Item { key: b"\x02SRI-NIC".to_vec().into(), record: Some(record()), missing: 1 }
+    let sent = Some(Sent::Record(record()));
+    let key = b"\x02SRI-NIC".to_vec().into();
+    Item { missing: 1, sent, ..Item::new(key, Some(record())) }
 }
 
 fn head() -> Made<Head> {

@@ -16,7 +16,7 @@ use einhorn_core::ledger::{
     Algorithm, Checkpoint, Cosignatures, EMPTY_ROOT, Hash, SignerKey, Tile, leaf_hash,
 };
 use einhorn_core::link::Message;
-use einhorn_core::model::entry::Assembler;
+use einhorn_core::model::entry::{Assembler, Entry};
 use einhorn_core::model::registry::RegistryChange;
 use einhorn_core::model::request::{
     Action, Commitment, Identity, Operation, Outcome, PlannedName, Prerequisite, ReplaceReason,

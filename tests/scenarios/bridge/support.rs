@@ -132,6 +132,14 @@ impl Bridge {
         records(&run(&mut command).good())
     }
 
+    /// What the ledger says of a name.
+    pub(crate) fn history(&self, label: &str) -> String {
+        let name = format!("{label}.{ZONE}");
+        let mut command = Command::new(EINHORN);
+        command.args(["ledger", "history", &name, "--data"]).arg(self.path().join("data"));
+        run(&mut command).good()
+    }
+
     /// A device gives its name up.
     pub(crate) fn device_leaves(&self, label: &str) {
         let gone = record(&format!("{label}.{ZONE}"), RecordType::ANY, Class::ANY, 0, &[]);

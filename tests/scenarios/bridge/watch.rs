@@ -10,6 +10,8 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 const SETTLE_MS: &str = "300";
+/// Longer than pieces of a file are apart, however busy the machine is.
+const SETTLE_LONG_MS: &str = "4000";
 /// Much longer than a file takes to settle.
 const LONG: Duration = Duration::from_millis(1_500);
 
@@ -18,7 +20,11 @@ struct Watcher(Child);
 
 impl Watcher {
     fn start(bridge: &Bridge) -> Watcher {
-        let options = ["--settle-ms", SETTLE_MS, "--rescan-ms", "200"].map(Path::new);
+        Watcher::patient(bridge, SETTLE_MS)
+    }
+
+    fn patient(bridge: &Bridge, settle_ms: &str) -> Watcher {
+        let options = ["--settle-ms", settle_ms, "--rescan-ms", "200"].map(Path::new);
         Watcher(bridge.begin("watch", &options))
     }
 }
@@ -83,7 +89,7 @@ fn a_file_that_is_written_slowly_is_read_once_and_whole() {
 #[test]
 fn a_file_that_grows_by_pieces_is_read_when_it_has_settled() {
     let bridge = watched();
-    let _watcher = Watcher::start(&bridge);
+    let _watcher = Watcher::patient(&bridge, SETTLE_LONG_MS);
     let text = table(1, 40);
     let path = bridge.path().join("in/HOSTS.1");
     // Closed after each piece, and opened again soon.

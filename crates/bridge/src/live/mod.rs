@@ -8,6 +8,7 @@
 //! Octets and values in, values out: whoever calls reads files and talks to the node.
 
 pub mod apply;
+mod confirmed;
 pub mod deck;
 pub mod file;
 pub mod image;

@@ -14,8 +14,8 @@ use crate::item::{Item, Loss, Output};
 use crate::merge::{Entry, Owner, Shared, State};
 use crate::record::{FieldName, HostId, Key, Record};
 use einhorn_core::exchange::View;
-use einhorn_core::model::request::SourceStep;
-use einhorn_core::model::source::{Head, OpenBatch};
+use einhorn_core::model::request::{SourceStep, SourceUnit};
+use einhorn_core::model::source::{Head, Item as Told, OpenBatch, Sent};
 use einhorn_wire::Name;
 use std::collections::{BTreeSet, HashSet};
 
@@ -24,10 +24,10 @@ use std::collections::{BTreeSet, HashSet};
 pub struct Batch {
     /// The file.
     pub octets: Vec<u8>,
-    /// Hosts that differ from what the source said last.
-    pub changed: usize,
     /// The names of these, which the batch holds until it is confirmed.
     pub names: Vec<Name>,
+    /// What the source is told of them, by key: the record, or that it is gone.
+    pub sent: Vec<(Key, Option<Shared>)>,
     /// What the file does not hold.
     pub losses: Vec<Loss>,
 }
@@ -74,7 +74,7 @@ impl<'s> Outbound<'s> {
     pub fn deck(&self, format: Format, options: &Options) -> Result<Option<Batch>, Problem> {
         let mut out = Output::default();
         let mut encode = encoder(format, options)?;
-        let (mut changed, mut names) = (0, BTreeSet::new());
+        let (mut sent, mut names) = (Vec::new(), BTreeSet::new());
         for key in self.keys() {
             let (base, ours) = (self.known.state.base.get(&key), self.ours.get(&key));
             let both = self.names(base, ours);
@@ -91,13 +91,13 @@ impl<'s> Outbound<'s> {
             let Some(card) = Card::between(base.as_ref(), ours.as_ref(), written) else { continue };
             let id = HostId::first_seen(&self.source.name, &card.key);
             encode.push(Item::Record(Box::new(card.into_record(id))), &mut out)?;
-            changed += 1;
+            sent.push((key.clone(), self.ours.get(&key).cloned()));
             names.extend(both);
         }
         encode.finish(&mut out)?;
         let names = names.into_iter().collect();
-        let batch = Batch { octets: out.octets, changed, names, losses: out.losses };
-        Ok((changed > 0).then_some(batch))
+        let batch = Batch { octets: out.octets, sent, names, losses: out.losses };
+        Ok((!batch.sent.is_empty()).then_some(batch))
     }
 
     /// A whole file with what the cluster says; `items` are those of the last file that was applied, from
@@ -113,7 +113,7 @@ impl<'s> Outbound<'s> {
     ) -> Result<Batch, Problem> {
         let mut out = Output::default();
         let mut encode = encoder(format, options)?;
-        let (mut changed, mut names) = (0, BTreeSet::new());
+        let (mut sent, mut names) = (Vec::new(), BTreeSet::new());
         let mut seen: HashSet<Box<[u8]>> = HashSet::new();
         for item in items {
             let Item::Record(mut record) = item else {
@@ -124,7 +124,7 @@ impl<'s> Outbound<'s> {
             let is_first = seen.insert(key.clone());
             let (base, ours) = (self.known.state.base.get(&record.key), self.ours.get(&record.key));
             if is_first && !self.waiting.contains(&key) && base != ours {
-                changed += 1;
+                sent.push((record.key.clone(), ours.cloned()));
                 names.extend(self.names(base, ours));
                 let Some(ours) = ours else { continue };
                 record.set_fields(ours.fields.clone());
@@ -138,7 +138,7 @@ impl<'s> Outbound<'s> {
                 continue;
             }
             if self.known.state.base.get(&entry.key).is_none() {
-                changed += 1;
+                sent.push((entry.key.clone(), Some(entry.clone())));
                 names.extend(names_of);
             }
             let none = Sidecar::new();
@@ -147,7 +147,7 @@ impl<'s> Outbound<'s> {
         }
         encode.finish(&mut out)?;
         let names = names.into_iter().collect();
-        Ok(Batch { octets: out.octets, changed, names, losses: out.losses })
+        Ok(Batch { octets: out.octets, sent, names, losses: out.losses })
     }
 
     /// Tells the node of a batch that is about to be given out; gives its number.
@@ -159,12 +159,28 @@ impl<'s> Outbound<'s> {
         let mut names: BTreeSet<Name> = self.held.iter().cloned().collect();
         names.extend(batch.names.iter().cloned());
         let names = names.into_iter().collect();
+        let unit = |item| SourceUnit { items: vec![item], names: Vec::new() };
+        let units = batch.sent.iter().map(|(key, ours)| unit(self.told(key, ours.as_ref())));
+        let units = units.collect();
         let batch = Some(OpenBatch { spool, until_ms, names });
         let head = Head { spool, batch, ..self.known.head.clone() };
         let (source, revision) = (self.source.name.clone(), self.known.revision);
         let apply = [0; 32];
-        node.advance(&SourceStep { source, revision, apply, head, units: Vec::new() })?;
+        let mut step = SourceStep { source, revision, apply, head: self.known.head.clone(), units };
+        if !step.units.is_empty() {
+            step.revision = node.advance(&step)?.revision;
+        }
+        node.advance(&SourceStep { head, units: Vec::new(), ..step })?;
         Ok(spool)
+    }
+
+    /// A record of the base with what its source is told of it.
+    fn told(&self, key: &Key, ours: Option<&Shared>) -> Told {
+        let key = stored::key(key);
+        let none = || Told::new(key.clone(), None);
+        let known = self.known.items.get(&key).cloned().unwrap_or_else(none);
+        let record = |ours: &Shared| Sent::Record(stored::encode(ours, &Sidecar::new()));
+        Told { sent: Some(ours.map_or(Sent::Gone, record)), ..known }
     }
 
     /// Records of either side, in order.

@@ -1,14 +1,15 @@
 //! The plan for a file: what the node knows of its source, merged with what the file says.
 
+use super::confirmed;
 use super::deck::{self, Refused};
 use super::file::Read;
 use super::image::Placing;
 use super::lift::{Content, lift};
 use super::stored::{self, BadRecord, Sidecar};
 use crate::codec::Format;
-use crate::merge::{self, Hold, Input, InputKind, PlanError, Policy, SourceState, State};
+use crate::merge::{self, Hold, Input, InputKind, PlanError, Policy, Shared, SourceState, State};
 use einhorn_core::exchange::{KnownSource, View};
-use einhorn_core::model::source::{Applied, FrozenRecord, Head, Item};
+use einhorn_core::model::source::{Applied, FrozenRecord, Head, Item, Sent};
 use std::collections::{BTreeMap, HashMap};
 
 /// What the node knows of a source.
@@ -26,6 +27,8 @@ pub struct Known {
     pub items: HashMap<Box<[u8]>, Item>,
     /// Its records that wait for a person.
     pub frozen: Vec<FrozenRecord>,
+    /// What it was told and has not confirmed yet: by key, the record, or that it is gone.
+    pub sent: Vec<(Box<[u8]>, Option<Shared>)>,
 }
 
 impl Known {
@@ -42,8 +45,15 @@ impl Known {
         let KnownSource { revision, head, records } = view.source.clone().unwrap_or_else(none);
         let mut entries = Vec::with_capacity(records.len());
         let (mut sidecars, mut items) = (HashMap::new(), HashMap::new());
-        let mut missing = BTreeMap::new();
+        let (mut missing, mut sent) = (BTreeMap::new(), Vec::new());
         for (_, item) in records {
+            match &item.sent {
+                Some(Sent::Record(octets)) => {
+                    sent.push((item.key.clone(), Some(stored::decode(octets)?.0)));
+                }
+                Some(Sent::Gone) => sent.push((item.key.clone(), None)),
+                None => {}
+            }
             let Some(octets) = &item.record else { continue };
             let (entry, sidecar) = stored::decode(octets)?;
             if item.missing > 0 {
@@ -63,7 +73,7 @@ impl Known {
             missing,
         };
         let frozen = view.frozen.clone();
-        Ok(Known { revision, head, state, sidecars, items, frozen })
+        Ok(Known { revision, head, state, sidecars, items, frozen, sent })
     }
 
     /// The generation of a file that may not state one: a file that was seen before has the one that it
@@ -152,7 +162,9 @@ pub fn plan(
         policy.missing_generations = 1;
     }
     let ours = lift(placing, &known.state.base, &input.theirs, content);
-    let plan = merge::plan(&known.state, &ours, &input, &policy)?;
+    let is_all = input.kind == InputKind::Full;
+    let state = confirmed::state(known, &input.theirs, is_all);
+    let plan = merge::plan(state.as_ref().unwrap_or(&known.state), &ours, &input, &policy)?;
     let file = Applied { id: plan.apply_id.0, generation, file_sha256: read.sha256 };
     Ok(Planned { plan, ours, file, refused })
 }

@@ -161,16 +161,19 @@ impl Maker<'_> {
         let mut kept: HashSet<Box<[u8]>> = HashSet::with_capacity(merge.base.len());
         for entry in merge.base.entries() {
             let key = stored::key(&entry.key);
+            if held.contains(&entry.key) {
+                kept.insert(key);
+                continue;
+            }
             let before = self.known.sidecars.get(&key).unwrap_or(&none);
             let is_theirs = !is_delta && read.theirs.get(&entry.key).is_some();
             let now = read.sidecars.get(&key).filter(|_| is_theirs);
-            let is_kept = !is_theirs || held.contains(&entry.key);
-            let sidecar = if is_kept { before } else { now.unwrap_or(&none) };
+            let sidecar = if !is_theirs { before } else { now.unwrap_or(&none) };
             let known = self.known.state.base.get(&entry.key);
             let is_same = known.is_some_and(|known| Shared::ptr_eq(known, entry) || known == entry);
             if !is_same || sidecar != before {
                 let record = Some(stored::encode(entry, sidecar));
-                items.insert(key.clone(), Item { key: key.clone(), record, missing: 0 });
+                items.insert(key.clone(), Item::new(key.clone(), record));
             }
             kept.insert(key);
         }
@@ -178,7 +181,7 @@ impl Maker<'_> {
         for entry in self.known.state.base.entries() {
             let key = stored::key(&entry.key);
             if !kept.contains(&key) {
-                items.insert(key.clone(), Item { key, record: None, missing: 0 });
+                items.insert(key.clone(), Item::new(key, None));
             }
         }
         items
@@ -199,12 +202,11 @@ impl Maker<'_> {
         let said: HashSet<Box<[u8]>> =
             read.theirs.entries().iter().map(|entry| stored::key(&entry.key)).collect();
         // Only a full file says something of everything.
-        let is_over = |key: &Box<[u8]>| {
-            !held.contains(key) && (*kind == InputKind::Full || said.contains(key))
-        };
+        let is_over =
+            |key: &[u8]| !held.contains(key) && (*kind == InputKind::Full || said.contains(key));
         for frozen in self.known.frozen.iter().filter(|frozen| is_over(&frozen.key)) {
             let known = self.known.items.get(&frozen.key).cloned();
-            let none = || Item { key: frozen.key.clone(), record: None, missing: 0 };
+            let none = || Item::new(frozen.key.clone(), None);
             items.entry(frozen.key.clone()).or_insert_with(|| known.unwrap_or_else(none));
         }
     }

@@ -13,7 +13,7 @@ fn unit(key: &[u8], owner: &str, version: u64, last: u8) -> SourceUnit {
     let (owner, epoch) = (name(owner), Some(u32::from(version > 0)));
     let after = set.into_iter().collect();
     SourceUnit {
-        items: vec![Item { key: key.into(), record: Some(Box::from([last])), missing: 0 }],
+        items: vec![Item::new(key.into(), Some(Box::from([last])))],
         names: vec![PlannedName { owner, version, epoch, after }],
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::review;
 use crate::model::settings::Role;
-use crate::model::source::{Applied, Head, Item, OpenBatch, UnderWay};
+use crate::model::source::{Applied, Head, Item, OpenBatch, Sent, UnderWay};
 use proptest::prelude::*;
 
 fn name() -> impl Strategy<Value = Name> {
@@ -189,8 +189,13 @@ fn transaction_body(rdata_octets_max: usize, names_max: usize) -> impl Strategy<
 /// What is logged of sources of the legacy bridge.
 fn source_body(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Body> {
     let octets = || proptest::collection::vec(any::<u8>(), 0..9).prop_map(Box::from);
-    let item = (octets(), proptest::option::of(octets()), any::<u32>())
-        .prop_map(|(key, record, missing)| Item { key, record, missing });
+    let item = (octets(), proptest::option::of(octets()), any::<u32>()).prop_map(
+        |(key, record, missing)| {
+            let sent = [None, Some(Sent::Gone), Some(Sent::Record(Box::from([7])))];
+            let sent = sent[missing as usize % 3].clone();
+            Item { key, record, missing, sent }
+        },
+    );
     let file = (any::<[u8; 32]>(), any::<u64>()).prop_map(|(id, generation)| Applied {
         id,
         generation,

@@ -8,8 +8,8 @@
 //!
 //! # Form
 //! With the words of [`super::entry`]. Advance: text source; u64 revision; head; list of items. Item:
-//! octets key; option of octets record; u32 generations for which it was missing. Head: name zone; u64
-//! files applied; option of the last one; option of the one under way: it and 32 octets of its plan's
+//! octets key; option of octets record; u32 generations for which it was missing; u8 `0` nothing was sent of
+//! it | `1` the octets of a record were | `2` that it is gone was. Head: name zone; u64 files applied; option of the last one; option of the one under way: it and 32 octets of its plan's
 //! hash; u32 last spool; option of the open batch: u32 spool, u64 time in milliseconds until which it
 //! holds its names, list of names; text summary. Applied file: 32 octets id, u64 generation, 32 octets
 //! SHA-256. Legacy record of a review: text source; octets key; u64 revision; option of octets record;
@@ -93,6 +93,17 @@ pub struct Item {
     pub record: Option<Box<[u8]>>,
     /// In how many generations in a row it was missing.
     pub missing: u32,
+    /// What was given to the other side of it, and not confirmed yet.
+    pub sent: Option<Sent>,
+}
+
+/// What the other side was told of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// That it is this.
+    Record(Box<[u8]>),
+    /// That it is gone.
+    Gone,
 }
 
 /// The next state of a source.
@@ -139,6 +150,7 @@ struct Inner {
     revision: u64,
     missing: u32,
     record: Option<Box<[u8]>>,
+    sent: Option<Sent>,
 }
 
 impl BaseRecord {
@@ -159,8 +171,8 @@ impl BaseRecord {
 
     /// As an advance has it.
     pub(crate) fn item(&self) -> Item {
-        let Inner { key, missing, record, .. } = &*self.0;
-        Item { key: key.clone(), record: record.clone(), missing: *missing }
+        let Inner { key, missing, record, sent, .. } = &*self.0;
+        Item { key: key.clone(), record: record.clone(), missing: *missing, sent: sent.clone() }
     }
 
     /// What the source said; `None` for one that it no longer has.
@@ -206,14 +218,13 @@ impl Source {
 
     /// Whether an item is there already.
     pub fn has(&self, item: &Item) -> bool {
-        self.record(&item.key).map_or(item.record.is_none(), |known| {
-            known.record() == item.record.as_deref() && known.missing() == item.missing
-        })
+        let known = self.record(&item.key).map(BaseRecord::item);
+        known.unwrap_or_else(|| Item::new(item.key.clone(), None)) == *item
     }
 
     fn put_item(&mut self, item: &Item, revision: u64) {
-        let Item { key, record, missing } = item.clone();
-        let inner = Inner { key, revision, missing, record };
+        let Item { key, record, missing, sent } = item.clone();
+        let inner = Inner { key, revision, missing, record, sent };
         self.records.insert(&item.key, BaseRecord(Arc::new(inner)));
     }
 }
@@ -269,7 +280,7 @@ impl Sources {
         let source = self.source(&legacy.source, &decided.review.change.zone);
         let (key, record) = (legacy.key.clone(), legacy.record.clone());
         if source.record(&key).is_none_or(|known| known.revision() <= legacy.revision) {
-            source.put_item(&Item { key, record, missing: 0 }, legacy.revision);
+            source.put_item(&Item::new(key, record), legacy.revision);
         }
     }
 
@@ -345,22 +356,47 @@ impl Head {
 }
 
 impl Item {
+    /// A record as its source says it now.
+    pub fn new(key: Box<[u8]>, record: Option<Box<[u8]>>) -> Item {
+        Item { key, record, missing: 0, sent: None }
+    }
+
     pub(crate) fn put(&self, put: &mut Put<'_>) {
         put.octets(&self.key);
         put.option(self.record.as_deref(), Put::octets);
         put.u32(self.missing);
+        match &self.sent {
+            None => put.u8(0),
+            Some(Sent::Record(record)) => {
+                put.u8(1);
+                put.octets(record);
+            }
+            Some(Sent::Gone) => put.u8(2),
+        }
     }
 
     pub(crate) fn take(take: &mut Take<'_>) -> Result<Item, Malformed> {
         let key = take.octets()?.into();
         let record = take.option(|take| Ok(Box::from(take.octets()?)))?;
-        Ok(Item { key, record, missing: take.u32()? })
+        let missing = take.u32()?;
+        let sent = match take.u8()? {
+            0 => None,
+            1 => Some(Sent::Record(take.octets()?.into())),
+            2 => Some(Sent::Gone),
+            _ => return Err(Malformed("what was sent of a record")),
+        };
+        Ok(Item { key, record, missing, sent })
     }
 
     /// How many octets [`Item::put`] writes.
     pub(super) fn octets(&self) -> usize {
-        const FIXED_OCTETS: usize = 13;
-        FIXED_OCTETS + self.key.len() + self.record.as_ref().map_or(0, |record| record.len())
+        const FIXED_OCTETS: usize = 18;
+        let sent = match &self.sent {
+            Some(Sent::Record(record)) => record.len(),
+            _ => 0,
+        };
+        let record = self.record.as_ref().map_or(0, |record| record.len());
+        FIXED_OCTETS + self.key.len() + record + sent
     }
 }
 
@@ -385,7 +421,7 @@ impl Advance {
 
     pub(crate) fn take(take: &mut Take<'_>) -> Result<Advance, Malformed> {
         let (source, revision) = (take.text()?, take.u64()?);
-        Ok(Advance { source, revision, head: Head::take(take)?, items: take.list(9, Item::take)? })
+        Ok(Advance { source, revision, head: Head::take(take)?, items: take.list(10, Item::take)? })
     }
 }
 

@@ -13,7 +13,7 @@ fn zone() -> Name {
 
 fn advance(revision: u64, key: u8, record: u8) -> Advance {
     let record = (record > 0).then(|| Box::from([record]));
-    let items = vec![Item { key: Box::from([key]), record, missing: 0 }];
+    let items = vec![Item::new(Box::from([key]), record)];
     Advance { source: "nic".to_owned(), revision, head: Head::new(zone()), items }
 }
 

@@ -99,7 +99,7 @@ fn whole(
     if is_there(path, &batch.octets) {
         return print(format_args!("{} is as it is to be", path.display()));
     }
-    if batch.changed > 0 {
+    if !batch.sent.is_empty() {
         out.open(node, &batch, until_ms(output)).map_err(failure)?;
     }
     write_whole(path, |file| file.write_all(&batch.octets).map_err(failed("write", path)))?;
@@ -148,8 +148,8 @@ fn is_there(path: &Path, octets: &[u8]) -> bool {
 }
 
 fn say(path: &Path, batch: &Batch) -> Outcome {
-    let Batch { octets, changed, losses, .. } = batch;
-    let path = path.display();
+    let Batch { octets, sent, losses, .. } = batch;
+    let (path, changed) = (path.display(), sent.len());
     print(format_args!("{path}: {changed} hosts changed, {} octets", octets.len()))?;
     losses.iter().try_for_each(|loss| {
         let (record, field, value) = (&loss.record, loss.field.name(), &loss.value);
