@@ -385,10 +385,7 @@ impl Operator {
             leases_held: report.leases_held,
             oldest_waiting_ms: report.oldest_ms,
             queued: self.ingress.submissions.len(),
-            failover: match registry.failover {
-                Failover::Manual => "manual".to_owned(),
-                Failover::Auto { after_ms } => format!("after {} s", after_ms / 1_000),
-            },
+            failover: failover_text(registry.failover),
             disk_used_octets,
             disk_budget_octets: self.disk_budget,
             disk_free_octets,
@@ -473,4 +470,12 @@ fn used(folder: &Path) -> u64 {
         Err(_) => 0,
     });
     sizes.sum()
+}
+
+/// Who takes over from a lost site, for people.
+fn failover_text(failover: Failover) -> String {
+    match failover {
+        Failover::Manual => "manual".to_owned(),
+        Failover::Auto { after_ms } => format!("after {} s", after_ms / 1_000),
+    }
 }

@@ -234,8 +234,11 @@ fn tables() -> impl Strategy<Value = BTreeMap<u8, (u8, u8)>> {
     proptest::collection::btree_map(0u8..6, (1u8..9, 0u8..3), 0..6)
 }
 
+/// A record of a base: its key, what it is, in how many files it was missing.
+type Based = (Vec<u8>, Option<Vec<u8>>, u32);
+
 /// What must be the same whether an apply was interrupted or not.
-fn outcome(memory: &Memory) -> (Vec<String>, Vec<(Vec<u8>, Option<Vec<u8>>, u32)>, Vec<Vec<u8>>) {
+fn outcome(memory: &Memory) -> (Vec<String>, Vec<Based>, Vec<Vec<u8>>) {
     let source = memory.state().sources.get("nic").expect("the source");
     let records = source.records().filter(|record| record.record().is_some());
     let records = records.map(|record| {

@@ -13,7 +13,7 @@ use einhorn_node::config::{OutputConfig, OutputPlace, SourceConfig};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -92,7 +92,7 @@ fn whole(
     settings: &SourceConfig,
     output: &OutputConfig,
     form: &Options,
-    path: &PathBuf,
+    path: &Path,
 ) -> Outcome {
     let items = last_items(out, settings, output)?;
     let batch = out.whole(output.form.format, form, items).map_err(failure)?;

@@ -242,7 +242,9 @@ impl Run<'_> {
         let whole = Tile::full(views.tile.level, views.tile.index);
         for path in self.partials(&whole.path(), views.tile.width) {
             let Ok(Path::Tile(tile)) = Path::parse(path.as_bytes()) else { continue };
-            if let Some(found) = self.read_tile(tile) {
+            // The writer of a ledger in use takes them away once the tile is full.
+            let bytes = self.read(&path);
+            if let Some(found) = bytes.and_then(|bytes| self.parse_tile(tile, &bytes)) {
                 for position in differing(hashes, Some(&found)) {
                     self.found(path.clone(), Some(position), Problem::Altered);
                 }
@@ -349,12 +351,15 @@ impl Run<'_> {
     }
 
     fn read_tile(&mut self, tile: Tile) -> Option<Vec<Hash>> {
-        let path = tile.path();
-        let bytes = self.must_read(&path)?;
-        match parse_tile(&bytes, tile.width) {
+        let bytes = self.must_read(&tile.path())?;
+        self.parse_tile(tile, &bytes)
+    }
+
+    fn parse_tile(&mut self, tile: Tile, bytes: &[u8]) -> Option<Vec<Hash>> {
+        match parse_tile(bytes, tile.width) {
             Ok(hashes) => Some(hashes),
             Err(error) => {
-                self.found(path, None, Problem::Malformed(error));
+                self.found(tile.path(), None, Problem::Malformed(error));
                 None
             }
         }
