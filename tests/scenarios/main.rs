@@ -1,6 +1,7 @@
 //! What happens to the running program: crashes, full disks, bad input, operators.
 
 mod command_line;
+mod convert;
 mod corruption;
 mod crash;
 mod disk;
