@@ -2,6 +2,7 @@
 
 use crate::codec::Format;
 use crate::codes::LossCode;
+use crate::names::in_upper_case;
 use crate::text::Text;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::fmt;
@@ -278,9 +279,7 @@ impl HostId {
         let mut write = |octets: &[u8]| std::hash::Hasher::write(&mut hasher, octets);
         write(source.as_bytes());
         write(&[0, key.kind as u8]);
-        for octet in key.name.octets() {
-            write(&[octet.to_ascii_uppercase()]);
-        }
+        in_upper_case(key.name.octets(), write);
         HostId(hasher.finish128().as_u128())
     }
 }
@@ -296,8 +295,18 @@ impl fmt::Debug for HostId {
 pub struct Raw {
     /// The format that can read them.
     pub format: Format,
+    /// The layout that reads them so, for formats that have one: the first eight octets of
+    /// [`crate::item::Source::layout_sha256`].
+    pub layout: Option<u64>,
     /// The entry as it stood in the file, line ends included.
     pub octets: Text,
+}
+
+impl Raw {
+    /// Octets of a format without layouts, or of an unknown layout.
+    pub fn new(format: Format, octets: Text) -> Raw {
+        Raw { format, layout: None, octets }
+    }
 }
 
 /// Where in a file an entry begins. The file's SHA-256, its generation and the hash of its layout
@@ -373,6 +382,11 @@ impl Record {
         self.raw = Some(raw);
     }
 
+    /// The octets alone.
+    pub(crate) fn into_raw(self) -> Option<Raw> {
+        self.raw
+    }
+
     /// The key and the fields alone.
     pub fn into_parts(self) -> (Key, Fields) {
         (self.key, self.fields)
@@ -399,7 +413,7 @@ mod tests {
     #[test]
     fn raw_octets_go_with_the_first_change() {
         let key = Key { kind: Kind::Host, name: "A".into() };
-        let raw = Raw { format: Format::HostsTxt, octets: "HOST : 1.2.3.4 : A :::\n".into() };
+        let raw = Raw::new(Format::HostsTxt, "HOST : 1.2.3.4 : A :::\n".into());
         let id = HostId::first_seen("t", &key);
         let mut record = Record::read(id, key, Place::default(), Fields::default(), raw);
         record.set_fields(Fields::default());

@@ -74,9 +74,7 @@ impl Calendar {
         };
         let date = if by_day {
             let first = civil::Date::new(year, 1, 1).ok()?;
-            let day =
-                i16::try_from(rest).ok().filter(|day| (1..=first.days_in_year()).contains(day))?;
-            first.checked_add(jiff::Span::new().days(day - 1)).ok()?
+            first.with().day_of_year(rest as i16).build().ok()?
         } else {
             civil::Date::new(year, (rest / 100) as i8, (rest % 100) as i8).ok()?
         };

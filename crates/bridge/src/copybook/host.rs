@@ -1,10 +1,10 @@
 //! One detail record ↔ what it says of its host.
 
-use super::cell::{Cell, Fault};
-use super::form::Value;
+use super::cell::{Cell, Fault, decimal};
+use super::form::{Said, Value};
 use super::plan::{Mapped, Plan};
 use crate::codes::{FaultCode, LossCode};
-use crate::record::{Address, Field, FieldName, Fields, Moment};
+use crate::record::{Field, FieldName, Fields, Moment};
 use crate::text::Text;
 
 /// Names of sidecar entries.
@@ -43,8 +43,8 @@ impl Host {
         entry.map(|(_, value)| value.to_string())
     }
 
-    fn put(&mut self, name: &str, value: impl ToString) {
-        self.sidecar.push((name.into(), value.to_string().into()));
+    fn put(&mut self, name: &str, value: impl Into<Text>) {
+        self.sidecar.push((name.into(), value.into()));
     }
 }
 
@@ -53,7 +53,6 @@ pub(crate) fn read(plan: &Plan, body: &[u8]) -> Result<Host, Fault> {
     let mut host = Host::default();
     let mut cleared = Vec::new();
     for mapped in &plan.fields {
-        let mut values = Vec::new();
         if plan.cards.is_some() && mapped.host != FieldName::Name && is_clear(mapped, body)? {
             cleared.push(mapped.host.name());
             continue;
@@ -63,26 +62,42 @@ pub(crate) fn read(plan: &Plan, body: &[u8]) -> Result<Host, Fault> {
             if plan.cards.is_some() && cell.is_filled(body, plan.space) {
                 continue;
             }
-            values.extend(mapped.coded.read(cell, body, &plan.calendar)?);
+            if let Some(value) = mapped.coded.read(cell, body, &plan.calendar)? {
+                store(&mut host, mapped.host, value);
+            }
         }
-        store(&mut host, mapped.host, values);
     }
+    read_sidecar(plan, body, &cleared, &mut host)?;
+    Ok(host)
+}
+
+/// The parts that only records like this have; `None` where they cannot be read.
+pub(crate) fn sidecar_of(plan: &Plan, body: &[u8]) -> Option<Vec<(Text, Text)>> {
+    if plan.cards.is_some() {
+        // What cards clear is known only with their fields.
+        return read(plan, body).ok().map(|host| host.sidecar);
+    }
+    let mut host = Host::default();
+    read_sidecar(plan, body, &[], &mut host).ok().map(|()| host.sidecar)
+}
+
+fn read_sidecar(plan: &Plan, body: &[u8], cleared: &[&str], host: &mut Host) -> Result<(), Fault> {
     for (name, cell) in [(sidecar::NUMBER, &plan.number), (sidecar::REVISION, &plan.revision)] {
         if let Some(cell) = cell {
-            host.put(name, cell.number(body)?);
+            host.put(name, decimal(cell.number(body)?));
         }
     }
     if let Some(cards) = &plan.cards {
         let action = cards.action.text(body)?;
-        if !matches!(&action[..], "A" | "C" | "D") {
-            let reason = format!("{action:?} is no action: there are A, C and D");
+        if !matches!(action.octets(), b"A" | b"C" | b"D") {
+            let reason = format!("{:?} is no action: there are A, C and D", action.to_string());
             return Err(cards.action.fault(FaultCode::BadRecord, 0, reason));
         }
         host.put(sidecar::ACTION, action);
         if let Some(cell) = &cards.base_revision
             && !cell.is_filled(body, plan.space)
         {
-            host.put(sidecar::BASE_REVISION, cell.number(body)?);
+            host.put(sidecar::BASE_REVISION, decimal(cell.number(body)?));
         }
         if !cleared.is_empty() {
             host.put(sidecar::CLEAR, cleared.join(","));
@@ -98,7 +113,7 @@ pub(crate) fn read(plan: &Plan, body: &[u8]) -> Result<Host, Fault> {
         }
         host.put(sidecar::REST, digits);
     }
-    Ok(host)
+    Ok(())
 }
 
 /// The octets that no field covers, in a record of this length.
@@ -115,81 +130,69 @@ fn is_clear(mapped: &Mapped, body: &[u8]) -> Result<bool, Fault> {
     Ok(page.character(*first) == '-' && rest.iter().all(|octet| *octet == page.space()))
 }
 
-/// Puts values where they belong; a field that is mapped twice takes the values of both.
-fn store(host: &mut Host, field: FieldName, values: Vec<Value>) {
-    fn extend<T>(list: &mut Field<Vec<T>>, more: impl IntoIterator<Item = T>) {
-        let mut elements = match std::mem::take(list) {
-            Field::Value(elements) => elements,
-            _ => Vec::new(),
-        };
-        elements.extend(more);
-        *list = Field::list(elements);
+/// Puts a value where it belongs: into a list, or where nothing is yet.
+fn store(host: &mut Host, field: FieldName, value: Value) {
+    fn push<T>(list: &mut Field<Vec<T>>, element: T) {
+        match list {
+            Field::Value(elements) => elements.push(element),
+            _ => *list = Field::Value(vec![element]),
+        }
     }
-    let texts = |values: Vec<Value>| {
-        values.into_iter().filter_map(|value| match value {
-            Value::Text(text) => Some(text),
-            _ => None,
-        })
-    };
-    let moment = |values: &[Value]| match values.first() {
-        Some(Value::Moment(moment)) => Field::Value(*moment),
-        _ => Field::Unset,
-    };
+    fn set<T>(place: &mut Field<T>, value: T) {
+        if place.is_unset() {
+            *place = Field::Value(value);
+        }
+    }
     let fields = &mut host.fields;
-    let text = match field {
-        FieldName::Addresses => {
-            let addresses = values.into_iter().filter_map(|value| match value {
-                Value::Address(address) => Some(address),
-                _ => None,
-            });
-            return extend(&mut fields.addresses, addresses);
-        }
-        FieldName::Nicknames => return extend(&mut fields.nicknames, texts(values)),
-        FieldName::Protocols => return extend(&mut fields.protocols, texts(values)),
-        FieldName::Others => return extend(&mut fields.others, texts(values)),
-        FieldName::Changed => return fields.changed = moment(&values),
-        FieldName::Expires => return fields.expires = moment(&values),
-        FieldName::Ttl => {
-            if let Some(Value::Number(seconds)) = values.first() {
-                fields.ttl_seconds = Field::Value(*seconds);
-            }
-            return;
-        }
-        FieldName::Name => return host.name = texts(values).next(),
-        FieldName::Sidecar => return,
-        FieldName::Machine => &mut fields.machine,
-        FieldName::System => &mut fields.system,
-        FieldName::Status => &mut fields.status,
-        FieldName::Hardware => &mut fields.hardware,
-        FieldName::Remark => &mut fields.remark,
-    };
-    *text = texts(values).next().map_or(Field::Unset, Field::Value);
+    match (field, value) {
+        (FieldName::Addresses, Value::Address(address)) => push(&mut fields.addresses, address),
+        (FieldName::Nicknames, Value::Text(text)) => push(&mut fields.nicknames, text),
+        (FieldName::Protocols, Value::Text(text)) => push(&mut fields.protocols, text),
+        (FieldName::Others, Value::Text(text)) => push(&mut fields.others, text),
+        (FieldName::Changed, Value::Moment(moment)) => set(&mut fields.changed, moment),
+        (FieldName::Expires, Value::Moment(moment)) => set(&mut fields.expires, moment),
+        (FieldName::Ttl, Value::Number(seconds)) => set(&mut fields.ttl_seconds, seconds),
+        (FieldName::Name, Value::Text(text)) => host.name = Some(text),
+        (FieldName::Machine, Value::Text(text)) => set(&mut fields.machine, text),
+        (FieldName::System, Value::Text(text)) => set(&mut fields.system, text),
+        (FieldName::Status, Value::Text(text)) => set(&mut fields.status, text),
+        (FieldName::Hardware, Value::Text(text)) => set(&mut fields.hardware, text),
+        (FieldName::Remark, Value::Text(text)) => set(&mut fields.remark, text),
+        // The plan lets no other forms be in these fields.
+        _ => {}
+    }
+}
+
+/// One value of a field; those of lists are numbered from 0.
+fn value<'h>(name: &'h Text, fields: &'h Fields, field: FieldName, at: usize) -> Option<Said<'h>> {
+    let text = |field: &'h Field<Text>| field.value().map(Said::Text);
+    let texts = |field: &'h Field<Vec<Text>>| field.elements().get(at).map(Said::Text);
+    match field {
+        FieldName::Addresses => fields.addresses.elements().get(at).map(Said::Address),
+        FieldName::Nicknames => texts(&fields.nicknames),
+        FieldName::Protocols => texts(&fields.protocols),
+        FieldName::Others => texts(&fields.others),
+        _ if at > 0 => None,
+        FieldName::Name => Some(Said::Text(name)),
+        FieldName::Machine => text(&fields.machine),
+        FieldName::System => text(&fields.system),
+        FieldName::Status => text(&fields.status),
+        FieldName::Hardware => text(&fields.hardware),
+        FieldName::Remark => text(&fields.remark),
+        FieldName::Ttl => fields.ttl_seconds.value().copied().map(Said::Number),
+        FieldName::Changed => fields.changed.value().copied().map(Said::Moment),
+        FieldName::Expires => fields.expires.value().copied().map(Said::Moment),
+        FieldName::Sidecar => None,
+    }
 }
 
 /// The values of a field, in order.
-fn values(name: &Text, fields: &Fields, field: FieldName) -> Vec<Value> {
-    fn list<T: Clone>(field: &Field<Vec<T>>, make: fn(T) -> Value) -> Vec<Value> {
-        field.elements().iter().cloned().map(make).collect()
-    }
-    fn one<T: Clone>(field: &Field<T>, make: fn(T) -> Value) -> Vec<Value> {
-        field.value().cloned().map(make).into_iter().collect()
-    }
-    match field {
-        FieldName::Name => vec![Value::Text(name.clone())],
-        FieldName::Addresses => list::<Address>(&fields.addresses, Value::Address),
-        FieldName::Nicknames => list(&fields.nicknames, Value::Text),
-        FieldName::Protocols => list(&fields.protocols, Value::Text),
-        FieldName::Others => list(&fields.others, Value::Text),
-        FieldName::Machine => one(&fields.machine, Value::Text),
-        FieldName::System => one(&fields.system, Value::Text),
-        FieldName::Status => one(&fields.status, Value::Text),
-        FieldName::Hardware => one(&fields.hardware, Value::Text),
-        FieldName::Remark => one(&fields.remark, Value::Text),
-        FieldName::Ttl => one(&fields.ttl_seconds, Value::Number),
-        FieldName::Changed => one::<Moment>(&fields.changed, Value::Moment),
-        FieldName::Expires => one::<Moment>(&fields.expires, Value::Moment),
-        FieldName::Sidecar => Vec::new(),
-    }
+fn values<'h>(
+    name: &'h Text,
+    fields: &'h Fields,
+    field: FieldName,
+) -> impl Iterator<Item = Said<'h>> {
+    (0..).map_while(move |at| value(name, fields, field, at))
 }
 
 /// Something of a host that its record does not say.
@@ -219,7 +222,6 @@ pub(crate) fn write(
     let is_card = plan.cards.is_some();
     let mut filled = 0;
     for field in FieldName::ALL {
-        let values = values(name, fields, field);
         let cells = plan.fields.iter().filter(|mapped| mapped.host == field);
         let mut cells =
             cells.flat_map(|mapped| mapped.cells.iter().map(move |cell| (mapped, cell)));
@@ -230,7 +232,7 @@ pub(crate) fn write(
             }
             continue;
         }
-        for value in &values {
+        for value in values(name, fields, field) {
             // A value that cannot be here leaves its place to the next.
             let lost = match cells.next() {
                 None if plan.fields.iter().any(|mapped| mapped.host == field) => {
@@ -271,13 +273,13 @@ fn plan_page(plan: &Plan) -> crate::ebcdic::CodePage {
     plan.fields[0].cells[0].coding.page
 }
 
-fn said(value: &Value) -> String {
+fn said(value: Said<'_>) -> String {
     match value {
-        Value::Text(text) => text.to_string(),
-        Value::Address(address) => address.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::Moment(Moment::Never) => "never".to_owned(),
-        Value::Moment(Moment::At(seconds)) => seconds.to_string(),
+        Said::Text(text) => text.to_string(),
+        Said::Address(address) => address.to_string(),
+        Said::Number(number) => number.to_string(),
+        Said::Moment(Moment::Never) => "never".to_owned(),
+        Said::Moment(Moment::At(seconds)) => seconds.to_string(),
     }
 }
 
@@ -347,16 +349,15 @@ fn check(plan: &Plan, body: &[u8], name: &Text, fields: &Fields, missing: &mut V
     };
     let read_name = read.name.unwrap_or_default();
     for field in FieldName::ALL {
-        let wanted = values(name, fields, field);
         let declared = missing.iter().any(|missing| missing.field == field);
-        if declared || wanted == values(&read_name, &read.fields, field) {
+        if declared || values(name, fields, field).eq(values(&read_name, &read.fields, field)) {
             continue;
         }
         let code = match field {
             FieldName::Name => LossCode::NameNotHeld,
             _ => LossCode::ValueNotHeld,
         };
-        let value: Vec<String> = wanted.iter().map(said).collect();
+        let value: Vec<String> = values(name, fields, field).map(said).collect();
         let value = if value.is_empty() { "not set".to_owned() } else { value.join(", ") };
         missing.push(Missing { code, field, value });
     }

@@ -52,7 +52,7 @@ fn plan(format: Format, options: &Options) -> Result<Plan, Refusal> {
         format: format.name(),
         option: "a copybook and a layout (--copybook and --layout)",
     })?;
-    Plan::new(format, layout).map_err(Refusal::Layout)
+    Plan::new(format, layout)
 }
 
 #[cfg(test)]

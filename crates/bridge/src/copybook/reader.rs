@@ -178,7 +178,7 @@ impl Reader {
             Ok(host::Host { name: Some(name), fields, sidecar }) => {
                 let key = Key { kind: Kind::Host, name };
                 let id = HostId::first_seen(&self.source, &key);
-                let raw = Raw { format, octets: whole.into() };
+                let raw = Raw { format, layout: Some(self.plan.layout_id()), octets: whole.into() };
                 let mut record = Record::read(id, key, self.place, fields, raw);
                 record.sidecar = sidecar;
                 Item::Record(Box::new(record))
@@ -191,7 +191,7 @@ impl Reader {
 /// The name in a record that has a fault elsewhere.
 fn name_of(plan: &Plan, body: &[u8]) -> Option<Text> {
     let named = plan.fields.iter().find(|mapped| mapped.host == crate::record::FieldName::Name)?;
-    named.cells.first()?.text(body).ok().filter(|name| !name.is_empty()).map(Text::from)
+    named.cells.first()?.text(body).ok().filter(|name| !name.is_empty())
 }
 
 impl Decode for Reader {

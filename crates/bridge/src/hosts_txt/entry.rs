@@ -11,6 +11,9 @@ use std::borrow::Cow;
 /// More addresses or names than a fixed table of a program of the time had.
 const ELEMENTS_USUAL: usize = 8;
 
+/// Parts between colons that an entry of a host has, the empty one behind the last included.
+const PARTS_USUAL: usize = 6;
+
 /// An entry that is being read, and where its quirks go.
 pub(super) struct Context<'e> {
     pub(super) octets: &'e [u8],
@@ -36,8 +39,8 @@ pub(super) struct Fault<'e> {
 impl Context<'_> {
     /// Reports what is odd about `part`, which is `at` octets into the entry.
     pub(super) fn quirk(&mut self, code: QuirkCode, at: usize, part: &[u8]) {
-        let lines = self.octets[..at.min(self.octets.len())].iter().filter(|o| **o == b'\n');
-        let line = self.place.line + lines.count() as u64;
+        let before = &self.octets[..at.min(self.octets.len())];
+        let line = self.place.line + super::count_lines(before);
         let offset = self.place.offset + at as u64;
         self.sink.quirk(Quirk { code, line, offset, text: excerpt(part) });
     }
@@ -78,7 +81,8 @@ pub(super) fn parse<'e>(kind: Kind, context: &mut Context<'e>) -> Result<Parsed,
     if text[begin..].trim_ascii_start().first() != Some(&b':') {
         return old::parse(kind, &text, begin, context);
     }
-    let mut parts = split(&text, begin, b':').skip(1).collect::<Vec<_>>();
+    let mut parts = Vec::with_capacity(PARTS_USUAL);
+    parts.extend(split(&text, begin, b':').skip(1));
     match parts.last() {
         Some((_, [])) => drop(parts.pop()),
         Some((at, part)) => context.quirk(QuirkCode::NoFinalColon, at + part.len(), part),
@@ -142,7 +146,7 @@ fn without_comments<'e>(context: &mut Context<'e>) -> Cow<'e, [u8]> {
     let octets = context.octets;
     let body = octets.strip_suffix(b"\n").unwrap_or(octets);
     let blank = |octet: &u8| matches!(octet, 0..=0x1f | b';');
-    if !body.iter().any(blank) {
+    if !body.iter().fold(false, |any, octet| any | blank(octet)) {
         return Cow::Borrowed(body);
     }
     let mut text = octets.to_vec();
@@ -186,19 +190,14 @@ fn list<'t>(
     part: &'t [u8],
     at: usize,
     context: &mut Context<'_>,
-) -> std::vec::IntoIter<(usize, &'t [u8])> {
-    let mut elements = Vec::new();
-    if part.is_empty() {
-        return elements.into_iter();
-    }
-    for (begins, element) in split(part, 0, b',') {
-        if element.is_empty() {
-            context.quirk(QuirkCode::EmptyElement, at + begins, b",");
-        } else {
-            elements.push((at + begins, element));
+) -> impl Iterator<Item = (usize, &'t [u8])> + use<'t> {
+    let elements = move || split(part, 0, b',').map(move |(begins, text)| (at + begins, text));
+    if !part.is_empty() {
+        for (begins, _) in elements().filter(|(_, element)| element.is_empty()) {
+            context.quirk(QuirkCode::EmptyElement, begins, b",");
         }
     }
-    elements.into_iter()
+    elements().filter(|(_, element)| !element.is_empty())
 }
 
 type AddressFault<'t> = (FaultCode, usize, &'t [u8]);
