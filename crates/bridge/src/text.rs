@@ -62,6 +62,21 @@ impl Text {
     }
 }
 
+impl Text {
+    /// The text that `table` makes of octets, if it is short and all of it is ASCII.
+    pub(crate) fn of_ascii(octets: &[u8], table: &[u16; 256]) -> Option<Text> {
+        let mut short = [0; SHORT_OCTETS_MAX];
+        let mut all = 0;
+        for (place, octet) in short.get_mut(..octets.len())?.iter_mut().zip(octets) {
+            let code = table[usize::from(*octet)];
+            all |= code;
+            *place = code as u8;
+        }
+        let short = Held::Short { length: octets.len() as u8, octets: short };
+        (all < 0x80).then_some(Text(short))
+    }
+}
+
 impl Default for Text {
     fn default() -> Text {
         Text(Held::Short { length: 0, octets: [0; SHORT_OCTETS_MAX] })

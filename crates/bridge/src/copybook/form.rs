@@ -69,16 +69,21 @@ impl Sentinel {
         }
     }
 
-    /// Whether the cell holds it. `number` gives what the cell holds, if that is a number.
-    fn is_in(&self, cell: &Cell, record: &[u8], number: &mut impl FnMut() -> Option<i128>) -> bool {
+    /// Whether it is the octet that a field is full of.
+    fn fills(&self, filling: Option<u8>) -> bool {
+        matches!(self, Sentinel::Filled(octet) if filling == Some(*octet))
+    }
+
+    /// Whether it is the text or the number that a field holds, if that is a number.
+    fn is_said(&self, cell: &Cell, octets: &[u8], number: Option<i128>) -> bool {
         match self {
-            Sentinel::Filled(octet) => cell.is_filled(record, *octet),
-            Sentinel::Number(sentinel) => number() == Some(*sentinel),
-            Sentinel::Octets(sentinel) => cell.octets(record).is_some_and(|octets| {
+            Sentinel::Filled(_) => false,
+            Sentinel::Number(sentinel) => number == Some(*sentinel),
+            Sentinel::Octets(sentinel) => {
                 let space = cell.coding.page.space();
                 octets.starts_with(sentinel)
                     && octets[sentinel.len()..].iter().all(|octet| *octet == space)
-            }),
+            }
         }
     }
 
@@ -131,20 +136,22 @@ impl Coded {
     ) -> Result<Option<Value>, Fault> {
         let Some(octets) = cell.octets(record) else { return Ok(None) };
         let plain = matches!(self.form, Form::Text | Form::Ipv4Text | Form::Ipv4Octets);
+        let filling = filling(octets);
         // A field that is full of blanks is no number, which need not be found out.
-        let mut number = None;
-        let mut known = || {
-            let is_number = !plain;
-            let read = is_number.then(|| number.get_or_insert_with(|| cell.number(record)))?;
-            read.as_ref().ok().copied()
-        };
-        if self.unset.iter().any(|sentinel| sentinel.is_in(cell, record, &mut known)) {
+        if filling.is_some() && self.unset.iter().any(|sentinel| sentinel.fills(filling)) {
             return Ok(None);
         }
-        if self.never.iter().any(|sentinel| sentinel.is_in(cell, record, &mut known)) {
+        let number = if plain { Ok(0) } else { cell.number(record) };
+        let known = if plain { None } else { number.as_ref().ok().copied() };
+        if self.unset.iter().any(|sentinel| sentinel.is_said(cell, octets, known)) {
+            return Ok(None);
+        }
+        let is_never =
+            |said: &Sentinel| said.fills(filling) || said.is_said(cell, octets, known);
+        if self.never.iter().any(is_never) {
             return Ok(Some(Value::Moment(Moment::Never)));
         }
-        let number = if plain { 0 } else { number.unwrap_or_else(|| cell.number(record))? };
+        let number = number?;
         let bad = |code, reason: &str| cell.fault(code, 0, reason);
         Ok(Some(match self.form {
             Form::Text => Value::Text(cell.text(record)?),
@@ -231,6 +238,13 @@ impl Coded {
             _ => LossCode::ValueNotHeld,
         })
     }
+}
+
+/// The octet that a field is full of, if there is one.
+fn filling(octets: &[u8]) -> Option<u8> {
+    let (first, last) = (octets.first()?, octets.last()?);
+    // Hardly any field begins as it ends.
+    (first == last && octets.iter().all(|octet| octet == first)).then_some(*first)
 }
 
 /// Writes text into a field of characters, or the digits of a number into a number.

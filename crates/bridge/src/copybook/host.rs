@@ -39,18 +39,42 @@ pub(crate) struct Host {
 impl Host {
     /// A part that only records like this have.
     pub(crate) fn side(sidecar: &[(Text, Text)], name: &str) -> Option<String> {
-        let entry = sidecar.iter().find(|(other, _)| other.octets() == name.as_bytes());
-        entry.map(|(_, value)| value.to_string())
+        side(sidecar, name).map(Text::to_string)
     }
+}
 
-    fn put(&mut self, name: &str, value: impl Into<Text>) {
-        self.sidecar.push((name.into(), value.into()));
-    }
+fn side<'s>(sidecar: &'s [(Text, Text)], name: &str) -> Option<&'s Text> {
+    let entry = sidecar.iter().find(|(other, _)| other.octets() == name.as_bytes());
+    entry.map(|(_, value)| value)
 }
 
 /// What a detail says.
 pub(crate) fn read(plan: &Plan, body: &[u8]) -> Result<Host, Fault> {
     let mut host = Host::default();
+    let (mut name, mut sidecar) = (Text::default(), Vec::new());
+    read_into(plan, body, (&mut name, &mut host.fields, &mut sidecar))?;
+    host.name = (!name.is_empty()).then_some(name);
+    host.sidecar = sidecar;
+    Ok(host)
+}
+
+/// Reads what a detail says to where it is wanted; the name is empty if the detail has none.
+pub(crate) fn read_into(
+    plan: &Plan,
+    body: &[u8],
+    (name, fields, sidecar): (&mut Text, &mut Fields, &mut Vec<(Text, Text)>),
+) -> Result<(), Fault> {
+    let cleared = read_fields(plan, body, name, fields)?;
+    read_sidecar(plan, body, &cleared, sidecar)
+}
+
+/// Reads name and fields; gives the fields that a card clears.
+fn read_fields(
+    plan: &Plan,
+    body: &[u8],
+    name: &mut Text,
+    fields: &mut Fields,
+) -> Result<Vec<&'static str>, Fault> {
     let mut cleared = Vec::new();
     for mapped in &plan.fields {
         if plan.cards.is_some() && mapped.host != FieldName::Name && is_clear(mapped, body)? {
@@ -63,28 +87,38 @@ pub(crate) fn read(plan: &Plan, body: &[u8]) -> Result<Host, Fault> {
                 continue;
             }
             if let Some(value) = mapped.coded.read(cell, body, &plan.calendar)? {
-                store(&mut host, mapped.host, value);
+                store(name, fields, mapped.host, value);
             }
         }
     }
-    read_sidecar(plan, body, &cleared, &mut host)?;
-    Ok(host)
+    Ok(cleared)
 }
 
-/// The parts that only records like this have; `None` where they cannot be read.
-pub(crate) fn sidecar_of(plan: &Plan, body: &[u8]) -> Option<Vec<(Text, Text)>> {
+/// Reads the parts that only records like this have into `sidecar`, which is empty; false where
+/// they cannot be read.
+pub(crate) fn read_sidecar_alone(
+    plan: &Plan,
+    body: &[u8],
+    sidecar: &mut Vec<(Text, Text)>,
+) -> bool {
     if plan.cards.is_some() {
         // What cards clear is known only with their fields.
-        return read(plan, body).ok().map(|host| host.sidecar);
+        let (mut name, mut fields) = (Text::default(), Fields::default());
+        return read_into(plan, body, (&mut name, &mut fields, sidecar)).is_ok();
     }
-    let mut host = Host::default();
-    read_sidecar(plan, body, &[], &mut host).ok().map(|()| host.sidecar)
+    read_sidecar(plan, body, &[], sidecar).is_ok()
 }
 
-fn read_sidecar(plan: &Plan, body: &[u8], cleared: &[&str], host: &mut Host) -> Result<(), Fault> {
+fn read_sidecar(
+    plan: &Plan,
+    body: &[u8],
+    cleared: &[&str],
+    sidecar: &mut Vec<(Text, Text)>,
+) -> Result<(), Fault> {
+    let mut put = |name: &str, value: Text| sidecar.push((name.into(), value));
     for (name, cell) in [(sidecar::NUMBER, &plan.number), (sidecar::REVISION, &plan.revision)] {
         if let Some(cell) = cell {
-            host.put(name, decimal(cell.number(body)?));
+            put(name, decimal(cell.number(body)?));
         }
     }
     if let Some(cards) = &plan.cards {
@@ -93,14 +127,14 @@ fn read_sidecar(plan: &Plan, body: &[u8], cleared: &[&str], host: &mut Host) -> 
             let reason = format!("{:?} is no action: there are A, C and D", action.to_string());
             return Err(cards.action.fault(FaultCode::BadRecord, 0, reason));
         }
-        host.put(sidecar::ACTION, action);
+        put(sidecar::ACTION, action);
         if let Some(cell) = &cards.base_revision
             && !cell.is_filled(body, plan.space)
         {
-            host.put(sidecar::BASE_REVISION, decimal(cell.number(body)?));
+            put(sidecar::BASE_REVISION, decimal(cell.number(body)?));
         }
         if !cleared.is_empty() {
-            host.put(sidecar::CLEAR, cleared.join(","));
+            put(sidecar::CLEAR, cleared.join(",").into());
         }
     }
     let mut rest = ranges(plan, body.len());
@@ -111,7 +145,7 @@ fn read_sidecar(plan: &Plan, body: &[u8], cleared: &[&str], host: &mut Host) -> 
                 digits.push_str(&format!("{octet:02x}"));
             }
         }
-        host.put(sidecar::REST, digits);
+        put(sidecar::REST, digits.into());
     }
     Ok(())
 }
@@ -131,7 +165,7 @@ fn is_clear(mapped: &Mapped, body: &[u8]) -> Result<bool, Fault> {
 }
 
 /// Puts a value where it belongs: into a list, or where nothing is yet.
-fn store(host: &mut Host, field: FieldName, value: Value) {
+fn store(name: &mut Text, fields: &mut Fields, field: FieldName, value: Value) {
     fn push<T>(list: &mut Field<Vec<T>>, element: T) {
         match list {
             Field::Value(elements) => elements.push(element),
@@ -143,7 +177,6 @@ fn store(host: &mut Host, field: FieldName, value: Value) {
             *place = Field::Value(value);
         }
     }
-    let fields = &mut host.fields;
     match (field, value) {
         (FieldName::Addresses, Value::Address(address)) => push(&mut fields.addresses, address),
         (FieldName::Nicknames, Value::Text(text)) => push(&mut fields.nicknames, text),
@@ -152,7 +185,7 @@ fn store(host: &mut Host, field: FieldName, value: Value) {
         (FieldName::Changed, Value::Moment(moment)) => set(&mut fields.changed, moment),
         (FieldName::Expires, Value::Moment(moment)) => set(&mut fields.expires, moment),
         (FieldName::Ttl, Value::Number(seconds)) => set(&mut fields.ttl_seconds, seconds),
-        (FieldName::Name, Value::Text(text)) => host.name = Some(text),
+        (FieldName::Name, Value::Text(text)) => *name = text,
         (FieldName::Machine, Value::Text(text)) => set(&mut fields.machine, text),
         (FieldName::System, Value::Text(text)) => set(&mut fields.system, text),
         (FieldName::Status, Value::Text(text)) => set(&mut fields.status, text),
@@ -214,11 +247,11 @@ pub(crate) fn write(
     let mut missing = Vec::new();
     put_rest(plan, &mut body, sidecar);
     for (name, cell) in [(sidecar::NUMBER, &plan.number), (sidecar::REVISION, &plan.revision)] {
-        if let (Some(cell), Some(value)) = (cell, Host::side(sidecar, name)) {
-            put_number(cell, &mut body, &value, &mut missing);
+        if let (Some(cell), Some(value)) = (cell, side(sidecar, name)) {
+            put_number(cell, &mut body, value, &mut missing);
         }
     }
-    let cleared = Host::side(sidecar, sidecar::CLEAR).unwrap_or_default();
+    let cleared = side(sidecar, sidecar::CLEAR).map(Text::lossy).unwrap_or_default();
     let is_card = plan.cards.is_some();
     let mut filled = 0;
     for field in FieldName::ALL {
@@ -284,9 +317,9 @@ fn said(value: Said<'_>) -> String {
 }
 
 fn put_rest(plan: &Plan, body: &mut [u8], sidecar: &[(Text, Text)]) {
-    let digits = Host::side(sidecar, sidecar::REST).unwrap_or_default();
+    let Some(digits) = side(sidecar, sidecar::REST) else { return };
     let mut octets = digits
-        .as_bytes()
+        .octets()
         .chunks_exact(2)
         .map_while(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
     for (start, end) in ranges(plan, body.len()) {
@@ -299,9 +332,11 @@ fn put_rest(plan: &Plan, body: &mut [u8], sidecar: &[(Text, Text)]) {
     }
 }
 
-fn put_number(cell: &Cell, body: &mut [u8], value: &str, missing: &mut Vec<Missing>) {
-    let number = value.parse::<i128>();
-    if number.is_err() || number.is_ok_and(|number| cell.set_number(body, number).is_err()) {
+fn put_number(cell: &Cell, body: &mut [u8], value: &Text, missing: &mut Vec<Missing>) {
+    // Few numbers have more than 64 bits, and reading such is slow.
+    let read = |text: &str| text.parse().map(i64::into).or_else(|_| text.parse::<i128>()).ok();
+    let number = std::str::from_utf8(value.octets()).ok().and_then(read);
+    if number.is_none_or(|number| cell.set_number(body, number).is_err()) {
         let value = format!("{} {value}", cell.name);
         missing.push(Missing { code: LossCode::ValueNotHeld, field: FieldName::Sidecar, value });
     }
@@ -314,8 +349,8 @@ fn finish_card(plan: &Plan, body: &mut [u8], sidecar: &[(Text, Text)], missing: 
     let action = plan_page(plan).encode(&action).unwrap_or_default();
     cards.action.set_octets(body, &action);
     if let Some(cell) = &cards.base_revision {
-        match Host::side(sidecar, sidecar::BASE_REVISION) {
-            Some(value) => put_number(cell, body, &value, missing),
+        match side(sidecar, sidecar::BASE_REVISION) {
+            Some(value) => put_number(cell, body, value, missing),
             None => cell.fill(body, plan.space),
         }
     }
@@ -324,7 +359,7 @@ fn finish_card(plan: &Plan, body: &mut [u8], sidecar: &[(Text, Text)], missing: 
 /// Cuts a table of variable length behind its last element that says something.
 fn shorten(plan: &Plan, body: &mut Vec<u8>, filled: usize, sidecar: &[(Text, Text)]) {
     let Some(table) = &plan.detail.table else { return };
-    let rest_octets = Host::side(sidecar, sidecar::REST).map_or(0, |rest| rest.len() / 2);
+    let rest_octets = side(sidecar, sidecar::REST).map_or(0, |rest| rest.octets().len() / 2);
     let holds = |elements: usize| {
         let length = table.start + elements * table.stride;
         let covered: usize = ranges(plan, length).map(|(start, end)| end - start).sum();
@@ -339,18 +374,18 @@ fn shorten(plan: &Plan, body: &mut Vec<u8>, filled: usize, sidecar: &[(Text, Tex
 
 /// Reads what was written, and declares what differs and was not declared yet.
 fn check(plan: &Plan, body: &[u8], name: &Text, fields: &Fields, missing: &mut Vec<Missing>) {
-    let read = match read(plan, body) {
-        Ok(read) => read,
-        Err(fault) => {
-            let value = format!("{}: {}", fault.field, fault.reason);
-            let field = FieldName::Name;
-            return missing.push(Missing { code: LossCode::NameNotHeld, field, value });
-        }
-    };
-    let read_name = read.name.unwrap_or_default();
+    let (mut read_name, mut read) = (Text::default(), Fields::default());
+    if let Err(fault) = read_fields(plan, body, &mut read_name, &mut read) {
+        let value = format!("{}: {}", fault.field, fault.reason);
+        let field = FieldName::Name;
+        return missing.push(Missing { code: LossCode::NameNotHeld, field, value });
+    }
+    if read_name == *name && read == *fields {
+        return;
+    }
     for field in FieldName::ALL {
         let declared = missing.iter().any(|missing| missing.field == field);
-        if declared || values(name, fields, field).eq(values(&read_name, &read.fields, field)) {
+        if declared || values(name, fields, field).eq(values(&read_name, &read, field)) {
             continue;
         }
         let code = match field {

@@ -18,6 +18,7 @@ mod picture;
 mod plan;
 mod reader;
 mod schema;
+mod stretches;
 mod tally;
 mod writer;
 

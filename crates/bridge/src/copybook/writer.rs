@@ -9,7 +9,7 @@ use super::reader::{Class, classify, padded};
 use super::tally::Tally;
 use crate::codec::{Encode, Format, Refusal};
 use crate::codes::LossCode;
-use crate::held::shown;
+use crate::held::declare_unrepresentable;
 use crate::item::{Item, Output};
 use crate::record::{FieldName, Kind, Record};
 use crate::text::Text;
@@ -23,6 +23,8 @@ pub(super) struct Writer {
     rows: Vec<Row>,
     header: Option<Octets>,
     trailer: Option<Octets>,
+    /// For sidecars that are only compared.
+    scratch: Vec<(Text, Text)>,
 }
 
 /// Header and trailer to be written.
@@ -99,14 +101,14 @@ struct Row {
 
 impl Writer {
     pub(super) fn new(plan: Plan) -> Writer {
-        Writer { plan, rows: Vec::new(), header: None, trailer: None }
+        Writer { plan, rows: Vec::new(), header: None, trailer: None, scratch: Vec::new() }
     }
 
     fn refuse(&self, reason: &'static str) -> Refusal {
         Refusal::Write { format: self.plan.format.name(), reason }
     }
 
-    fn record(&mut self, record: Record, out: &mut Output) {
+    fn record(&mut self, record: Box<Record>, out: &mut Output) {
         let name = record.key.name.clone();
         if record.key.kind != Kind::Host {
             let kind = record.key.kind.keyword();
@@ -120,11 +122,7 @@ impl Writer {
                 out.lose(LossCode::SidecarNotHeld, &name, FieldName::Sidecar, value);
             }
         }
-        for (field, value) in shown(record.fields()) {
-            if let Err(code) = value {
-                out.lose(code, &name, field, "");
-            }
-        }
+        declare_unrepresentable(&record, out);
         let (body, missing) = host::write(plan, &name, record.fields(), &record.sidecar);
         let of_name = |code| {
             missing.iter().any(|missing| missing.field == FieldName::Name && missing.code == code)
@@ -148,14 +146,17 @@ impl Writer {
     /// Takes a record whose octets say the same as it does; gives it back if they do not. Those
     /// that this layout has read are what the record says, but for the sidecar, which anybody may
     /// change; those of another layout would say something else, or nothing.
-    fn as_read(&mut self, record: Record) -> Option<Record> {
+    fn as_read(&mut self, record: Box<Record>) -> Option<Box<Record>> {
         let plan = &self.plan;
         let own = record.raw().filter(|raw| raw.format == plan.format);
         let Some(raw) = own else { return Some(record) };
         let is_known = raw.layout == Some(plan.layout_id());
-        let same = |body: &[u8]| {
+        let scratch = &mut self.scratch;
+        let mut same = |body: &[u8]| {
             if is_known {
-                return host::sidecar_of(plan, body).is_some_and(|read| read == record.sidecar);
+                scratch.clear();
+                let is_read = host::read_sidecar_alone(plan, body, scratch);
+                return is_read && *scratch == record.sidecar;
             }
             matches!(classify(plan, body), Some(Class::Detail))
                 && host::read(plan, body).is_ok_and(|read| {
@@ -322,7 +323,7 @@ impl Encode for Writer {
             Item::Record(_) => {}
         }
         if let Item::Record(record) = item {
-            self.record(*record, out);
+            self.record(record, out);
         }
         Ok(())
     }

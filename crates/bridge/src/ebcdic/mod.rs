@@ -119,23 +119,10 @@ impl CodePage {
             .collect()
     }
 
-    /// The text of octets, for fields of records: those that are ASCII take no memory on the way.
+    /// The text of octets, for fields of records, most of which take no memory on the way.
     pub(crate) fn text(self, octets: &[u8]) -> Text {
-        const OCTETS_MAX: usize = 64;
-        let table = self.decoding();
-        let mut ascii = [0; OCTETS_MAX];
-        if let Some(ascii) = ascii.get_mut(..octets.len()) {
-            let mut all = 0;
-            for (place, octet) in ascii.iter_mut().zip(octets) {
-                let code = table[usize::from(*octet)];
-                all |= code;
-                *place = code as u8;
-            }
-            if all < 0x80 {
-                return (&*ascii).into();
-            }
-        }
-        self.decode(octets).into()
+        let short = Text::of_ascii(octets, self.decoding());
+        short.unwrap_or_else(|| self.decode(octets).into())
     }
 
     /// The octets of a text.

@@ -178,10 +178,11 @@ fn is_name(part: &[u8]) -> bool {
 /// The trimmed parts of `text[begin..]` between separators, each with where it begins in `text`.
 fn split(text: &[u8], begin: usize, separator: u8) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = begin;
-    text[begin..].split(move |octet| *octet == separator).map(move |part| {
-        let begins = at + (part.len() - part.trim_ascii_start().len());
-        at += part.len() + 1;
-        (begins, part.trim_ascii())
+    let ends = memchr::memchr_iter(separator, &text[begin..]).map(move |end| begin + end);
+    ends.chain([text.len()]).map(move |end| {
+        let part = text[at..end].trim_ascii_start();
+        at = end + 1;
+        (end - part.len(), part.trim_ascii_end())
     })
 }
 
@@ -192,7 +193,7 @@ fn list<'t>(
     context: &mut Context<'_>,
 ) -> impl Iterator<Item = (usize, &'t [u8])> + use<'t> {
     let elements = move || split(part, 0, b',').map(move |(begins, text)| (at + begins, text));
-    if !part.is_empty() {
+    if memchr::memchr(b',', part).is_some() {
         for (begins, _) in elements().filter(|(_, element)| element.is_empty()) {
             context.quirk(QuirkCode::EmptyElement, begins, b",");
         }
