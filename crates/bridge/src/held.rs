@@ -53,7 +53,10 @@ pub(crate) fn declare_unheld(format: Format, record: &Record, out: &mut Output) 
 
 /// Takes each field that is set: why it has no value, if it has none, and how to make it text for
 /// people, which most callers never need.
-fn each_set(fields: &Fields, mut take: impl FnMut(FieldName, Option<LossCode>, &dyn Fn() -> String)) {
+fn each_set(
+    fields: &Fields,
+    mut take: impl FnMut(FieldName, Option<LossCode>, &dyn Fn() -> String),
+) {
     fn show<T>(
         field: &Field<T>,
         name: FieldName,

@@ -199,6 +199,11 @@ impl Cell {
         place[..length].copy_from_slice(&text[..length]);
     }
 
+    /// Writes text as [`CodePage::put_ascii`] does.
+    pub(crate) fn put_ascii(&self, record: &mut [u8], text: &[u8]) -> bool {
+        self.coding.page.put_ascii(text, self.place(record))
+    }
+
     /// Fills it with one octet.
     pub(crate) fn fill(&self, record: &mut [u8], octet: u8) {
         self.place(record).fill(octet);

@@ -146,8 +146,7 @@ impl Coded {
         if self.unset.iter().any(|sentinel| sentinel.is_said(cell, octets, known)) {
             return Ok(None);
         }
-        let is_never =
-            |said: &Sentinel| said.fills(filling) || said.is_said(cell, octets, known);
+        let is_never = |said: &Sentinel| said.fills(filling) || said.is_said(cell, octets, known);
         if self.never.iter().any(is_never) {
             return Ok(Some(Value::Moment(Moment::Never)));
         }
@@ -249,6 +248,9 @@ fn filling(octets: &[u8]) -> Option<u8> {
 
 /// Writes text into a field of characters, or the digits of a number into a number.
 fn write_text(cell: &Cell, record: &mut [u8], text: &Text) -> Result<(), LossCode> {
+    if cell.kind == Kind::Characters && cell.put_ascii(record, text.octets()) {
+        return Ok(());
+    }
     let text = std::str::from_utf8(text.octets()).map_err(|_| LossCode::ValueNotHeld)?;
     if cell.kind != Kind::Characters {
         let number = text.parse().map_err(|_| LossCode::ValueNotHeld)?;

@@ -125,6 +125,21 @@ impl CodePage {
         short.unwrap_or_else(|| self.decode(octets).into())
     }
 
+    /// Puts a text into a field and fills it up, if all of the text is ASCII and there is room;
+    /// false if it is not, with anything in the field.
+    pub(crate) fn put_ascii(self, text: &[u8], field: &mut [u8]) -> bool {
+        let Some((place, filling)) = field.split_at_mut_checked(text.len()) else { return false };
+        let (table, _) = self.encoding();
+        let mut all = 0;
+        for (place, octet) in place.iter_mut().zip(text) {
+            let code = table[usize::from(*octet)];
+            all |= code | u16::from(octet & 0x80) << 8;
+            *place = code as u8;
+        }
+        filling.fill(self.space());
+        all < NO_OCTET
+    }
+
     /// The octets of a text.
     ///
     /// # Errors

@@ -16,11 +16,12 @@ pub fn encoder() -> Box<dyn Encode> {
 fn is_plain(text: &[u8], also_not: &[u8]) -> bool {
     let is_blank = |octet: Option<&u8>| octet.is_some_and(u8::is_ascii_whitespace);
     // Without an early end, the compiler looks at many octets at a time.
-    let is_odd = |any, octet: &u8| any | matches!(octet, 0..=0x1f | b':' | b';' | 0x7f);
+    let is_odd =
+        |octet: &u8| (*octet < b' ') | (*octet == b':') | (*octet == b';') | (*octet == 0x7f);
     !text.is_empty()
         && !is_blank(text.first())
         && !is_blank(text.last())
-        && !text.iter().fold(false, is_odd)
+        && text.iter().fold(0, |any, octet| any | u8::from(is_odd(octet))) == 0
         && !also_not.iter().any(|not| memchr::memchr(*not, text).is_some())
 }
 

@@ -145,8 +145,8 @@ fn rest(mut parsed: Parsed, parts: &[(usize, &[u8])], context: &mut Context<'_>)
 fn without_comments<'e>(context: &mut Context<'e>) -> Cow<'e, [u8]> {
     let octets = context.octets;
     let body = octets.strip_suffix(b"\n").unwrap_or(octets);
-    let blank = |octet: &u8| matches!(octet, 0..=0x1f | b';');
-    if !body.iter().fold(false, |any, octet| any | blank(octet)) {
+    let is_blank = |octet: &u8| (*octet < b' ') | (*octet == b';');
+    if body.iter().fold(0, |any, octet| any | u8::from(is_blank(octet))) == 0 {
         return Cow::Borrowed(body);
     }
     let mut text = octets.to_vec();
@@ -177,12 +177,15 @@ fn is_name(part: &[u8]) -> bool {
 
 /// The trimmed parts of `text[begin..]` between separators, each with where it begins in `text`.
 fn split(text: &[u8], begin: usize, separator: u8) -> impl Iterator<Item = (usize, &[u8])> {
-    let mut at = begin;
-    let ends = memchr::memchr_iter(separator, &text[begin..]).map(move |end| begin + end);
-    ends.chain([text.len()]).map(move |end| {
+    // Parts are so short that looking at one octet after the other is quickest.
+    let mut next = Some(begin);
+    std::iter::from_fn(move || {
+        let at = next?;
+        let found = text[at..].iter().position(|octet| *octet == separator);
+        let end = found.map_or(text.len(), |length| at + length);
+        next = found.map(|_| end + 1);
         let part = text[at..end].trim_ascii_start();
-        at = end + 1;
-        (end - part.len(), part.trim_ascii_end())
+        Some((end - part.len(), part.trim_ascii_end()))
     })
 }
 

@@ -55,9 +55,9 @@ fn of_line(line: &[u8], number: u64, offset: u64, sink: &mut dyn Sink) {
     if text.len() == line.len() {
         quirk(QuirkCode::NoFinalNewline, line.len(), b"");
     }
-    let odd = |octet: &u8| !matches!(octet, b' '..=b'~' | b'\t');
+    let odd = |octet: &u8| (octet.wrapping_sub(b' ') > b'~' - b' ') & (*octet != b'\t');
     // Without an early end, which lines hardly ever have, the compiler looks at many at a time.
-    if !text.iter().fold(false, |any, octet| any | odd(octet)) {
+    if text.iter().fold(0, |any, octet| any | u8::from(odd(octet))) == 0 {
         return;
     }
     let mut seen = Vec::new();
