@@ -9,9 +9,9 @@ pub(crate) use open::{Opened, Place, open_from};
 
 #[cfg(feature = "etcd")]
 use crate::cluster::{Around, NodesError, Running, Standing, Won};
-use crate::config::Config;
 #[cfg(feature = "etcd")]
 use crate::config::EtcdConfig;
+use crate::config::{Config, HostnameConfig};
 use crate::files::{self, FolderError};
 use crate::keeper::{self, Keeper};
 use crate::ledgers::Ledgers;
@@ -39,7 +39,7 @@ use open::open_in_etcd;
 use sockets::Sockets;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -118,6 +118,8 @@ pub struct Node {
     pub dns: Vec<SocketAddr>,
     /// Address for HTTP, as bound.
     pub http: Option<SocketAddr>,
+    /// Address of the hostname server, as bound.
+    pub hostname: Option<SocketAddr>,
     /// The log's public key, for auditors.
     pub verifier_key: String,
     /// Why the node acknowledges nothing, if so.
@@ -228,7 +230,11 @@ impl Node {
         let kept_sockets = Some(sockets.keep()?);
         let listener = sockets.link.take();
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
+        let hostname = sockets.hostname_address()?;
         let operator = Arc::new(Operator {
+            hostname: config.hostname_server.as_ref().zip(hostname).map(|(server, address)| {
+                HostnameConfig { listen: address, zones: server.zones.clone() }
+            }),
             stop: Arc::clone(&stop),
             rebuild: Arc::clone(&rebuild),
             links: links.as_ref().map(LinkSide::links),
@@ -257,6 +263,7 @@ impl Node {
         Ok(Node {
             dns,
             http,
+            hostname,
             verifier_key,
             read_only: read_only.filter(|_| !follows),
             follows: None,
@@ -356,6 +363,7 @@ fn ingress(
         settings: ArcSwap::from_pointee(config.settings(cookie_secret(&audit_secret))),
         limited: LimitCounters::default(),
         crowd: Arc::default(),
+        hostname_answers: AtomicU64::new(0),
         submissions,
         notified,
         site: AtomicU16::new(site),

@@ -3,6 +3,7 @@
 
 mod apply;
 mod cycle;
+mod hostname;
 mod kills;
 mod sites;
 mod support;
