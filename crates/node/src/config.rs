@@ -389,13 +389,21 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Grants must name keys that exist: a misspelt one would silently deny. Zones come and go
+    /// Grants and sources must name keys that exist: a misspelt one would silently deny. Zones come and go
     /// while the node runs; it says which it does not have.
     fn references(&self, config: &Config) -> Result<(), ConfigError> {
         for grant in &config.grants {
             if !config.keys.iter().any(|key| *key.name() == grant.key) {
                 return Err(self
                     .wrong(format!("grant.key = \"{}\"", grant.key), "there is no such [[key]]"));
+            }
+        }
+        for source in &config.sources {
+            let key = source.transfer.as_ref().and_then(|remote| remote.key.as_ref());
+            if let Some(key) = key.filter(|name| config.keys.iter().all(|key| key.name() != *name))
+            {
+                let place = format!("source \"{}\": key {key}", source.name);
+                return Err(self.wrong(place, "there is no such [[key]]"));
             }
         }
         Ok(())

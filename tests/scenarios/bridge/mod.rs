@@ -8,4 +8,5 @@ mod kills;
 mod sites;
 mod support;
 mod tables;
+mod transfer;
 mod watch;

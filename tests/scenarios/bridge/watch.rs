@@ -16,10 +16,10 @@ const SETTLE_LONG_MS: &str = "4000";
 const LONG: Duration = Duration::from_millis(1_500);
 
 /// A watcher, killed when dropped.
-struct Watcher(Child);
+pub(super) struct Watcher(Child);
 
 impl Watcher {
-    fn start(bridge: &Bridge) -> Watcher {
+    pub(super) fn start(bridge: &Bridge) -> Watcher {
         Watcher::patient(bridge, SETTLE_MS)
     }
 

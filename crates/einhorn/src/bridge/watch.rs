@@ -1,4 +1,4 @@
-//! `einhorn bridge watch`: applies the files of a source as they appear.
+//! `einhorn bridge watch`: applies the files of a source as they appear, or a server's zone as it changes.
 //!
 //! A file is read when nobody has changed it for a while and nobody has it open for writing, or when it was
 //! renamed into place, which happens at once; and what was read counts only if it did not change
@@ -7,10 +7,10 @@
 
 use super::apply::text;
 use super::node::HttpNode;
-use super::source::{Which, source};
+use super::source::{Octets, Which, source};
+use super::transfer::{Server, follow_zone};
 use crate::{Failure, Outcome, print};
-use einhorn_bridge::codec::Refusal;
-use einhorn_bridge::live::apply::{Input, Node, Problem, Source, apply};
+use einhorn_bridge::live::apply::{Node, Problem, Source, apply};
 use einhorn_bridge::merge::PlanError;
 use einhorn_node::config::{DeclaredInput, SourceConfig};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -25,6 +25,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// How often to look for files without having heard of any, in milliseconds.
+const RESCAN_MS: u64 = 10_000;
 /// Octets of the kernel's messages that are taken at once.
 const EVENTS_OCTETS: usize = 4_096;
 
@@ -36,9 +38,10 @@ pub(crate) struct WatchArguments {
     /// For how long a file must not have changed before it is read, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 2_000)]
     settle_ms: u64,
-    /// How often to look without having heard of anything, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 10_000)]
-    rescan_ms: u64,
+    /// How often to look without having heard of anything, in milliseconds: 10000 for files; for the zone
+    /// of a server, what its SOA says.
+    #[arg(long, value_name = "MS")]
+    rescan_ms: Option<u64>,
 }
 
 /// What tells one content of a file from another.
@@ -74,30 +77,23 @@ struct Seen {
     sha256: Option<[u8; 32]>,
 }
 
-/// A file that lies in memory: what is applied cannot change meanwhile.
-struct Octets<'o> {
-    name: String,
-    octets: &'o [u8],
-}
-
-impl Input for Octets<'_> {
-    fn name(&self) -> String {
-        self.name.clone()
-    }
-
-    fn read(&mut self, each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Problem> {
-        Ok(each(self.octets)?)
-    }
-}
-
 /// Watches until it is killed.
 pub(crate) fn watch(arguments: &WatchArguments) -> Outcome {
     let (config, settings) = arguments.which.open()?;
     let source = source(&settings)?;
-    let node = HttpNode::new(&config, arguments.which.node.as_deref(), &settings.name)?;
+    let mut node = HttpNode::new(&config, arguments.which.node.as_deref(), &settings.name)?;
+    if let Some(remote) = &settings.transfer {
+        let mut server = Server::new(&config, &settings, remote)?;
+        return follow_zone(
+            &mut server,
+            &source,
+            &mut node,
+            arguments.rescan_ms.map(Duration::from_millis),
+        );
+    }
     let (folder, only) = watched(&settings)?;
     let settle = Duration::from_millis(arguments.settle_ms);
-    let rescan = Duration::from_millis(arguments.rescan_ms.max(1));
+    let rescan = Duration::from_millis(arguments.rescan_ms.unwrap_or(RESCAN_MS).max(1));
     let events = listen(&folder)?;
     let is_delta = settings.declared == DeclaredInput::Delta;
     let seen = BTreeMap::new();
@@ -230,7 +226,7 @@ impl Watcher {
             self.done(path);
             return Ok(true);
         }
-        let mut input = Octets { name: name.clone(), octets: &octets };
+        let mut input = Octets { name: name.clone(), octets };
         let progress = &mut |_, _| {};
         match apply(&self.source, &mut self.node, &mut input, None, progress) {
             Ok(summary) => {
