@@ -187,7 +187,7 @@ fn a_device_and_a_batch_that_holds_its_name_are_ordered_whoever_wins() {
     let left = write(&fleet, &before, &name, [10, 66, 0, 1]).expect("it is too late");
     assert!(left.contains("changed since"), "{left}");
     let held = "a batch of a legacy system holds the name";
-    await_history(&fleet, &text, &["by source nic", "10.7.7.8", held]);
+    await_history(&fleet, &text, &["by source nic", held, "10.7.7.8"]);
 
     // The batch's side is first: the device's change, made for what was there before, is not done; and
     // one without a condition comes after it.
