@@ -88,7 +88,7 @@ fn say_ready(config: &Config, node: &Node) {
     let addresses: Vec<_> = node.dns.iter().map(SocketAddr::to_string).collect();
     let http = node.http.map(|http| format!(", ledger at http://{http}/ledger/{}/", config.site));
     let links = config.link.as_ref().map(|link| format!(", other sites at {}", link.listen));
-    let hostname = node.hostname.map(|address| format!(", hostname server on {address}"));
+    let hostname = node.hostname().map(|address| format!(", hostname server on {address}"));
     if let Some(reason) = &node.read_only {
         eprintln!("einhorn: READ ONLY, no update will be acknowledged: {reason}");
     }

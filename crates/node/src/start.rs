@@ -9,9 +9,9 @@ pub(crate) use open::{Opened, Place, open_from};
 
 #[cfg(feature = "etcd")]
 use crate::cluster::{Around, NodesError, Running, Standing, Won};
+use crate::config::Config;
 #[cfg(feature = "etcd")]
 use crate::config::EtcdConfig;
-use crate::config::{Config, HostnameConfig};
 use crate::files::{self, FolderError};
 use crate::keeper::{self, Keeper};
 use crate::ledgers::Ledgers;
@@ -118,8 +118,6 @@ pub struct Node {
     pub dns: Vec<SocketAddr>,
     /// Address for HTTP, as bound.
     pub http: Option<SocketAddr>,
-    /// Address of the hostname server, as bound.
-    pub hostname: Option<SocketAddr>,
     /// The log's public key, for auditors.
     pub verifier_key: String,
     /// Why the node acknowledges nothing, if so.
@@ -230,11 +228,8 @@ impl Node {
         let kept_sockets = Some(sockets.keep()?);
         let listener = sockets.link.take();
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
-        let hostname = sockets.hostname_address()?;
         let operator = Arc::new(Operator {
-            hostname: config.hostname_server.as_ref().zip(hostname).map(|(server, address)| {
-                HostnameConfig { listen: address, zones: server.zones.clone() }
-            }),
+            hostname: sockets.hostname(config)?,
             stop: Arc::clone(&stop),
             rebuild: Arc::clone(&rebuild),
             links: links.as_ref().map(LinkSide::links),
@@ -263,7 +258,6 @@ impl Node {
         Ok(Node {
             dns,
             http,
-            hostname,
             verifier_key,
             read_only: read_only.filter(|_| !follows),
             follows: None,
@@ -287,6 +281,11 @@ impl Node {
     /// while it need not.
     pub fn must_restart(&self) -> Option<&str> {
         self.rebuild.get().map(String::as_str)
+    }
+
+    /// Address of the hostname server, as bound.
+    pub fn hostname(&self) -> Option<SocketAddr> {
+        self.operator.hostname.as_ref().map(|server| server.listen)
     }
 
     /// Reads keys, grants, answers and limits again; the answer is for people.

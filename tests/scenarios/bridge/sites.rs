@@ -105,7 +105,7 @@ fn write(fleet: &Fleet, view: &View, name: &Name, address: [u8; 4]) -> Option<St
     let (_, item) = source.records.iter().find(|(_, item)| item.record.is_some()).expect("one");
     let mut item = item.clone();
     item.missing += 1;
-    let set = RrSet::new(RecordType::A, 86_400, [&address[..]].into_iter()).expect("a set");
+    let set = RrSet::new(RecordType::A, 86_400, [&address[..]]).expect("a set");
     let planned = PlannedName {
         owner: name.clone(),
         version: known.version,

@@ -110,7 +110,7 @@ impl<'z> Table<'z> {
             true => Nicknames::new(),
             false => self.nicknames(|host| owners.contains(host)),
         };
-        let entry = |kind| all.iter().filter_map(move |found| Some((kind, found)));
+        let entry = |kind| all.iter().map(move |found| (kind, found));
         let entries = KINDS.into_iter().flat_map(entry);
         entries.filter_map(|(kind, found)| self.entry(kind, found, &nicknames)).collect()
     }

@@ -1,7 +1,7 @@
 //! The sockets of a node: bound before anything else, served at the end.
 
 use super::StartError;
-use crate::config::Config;
+use crate::config::{Config, HostnameConfig};
 use crate::ledgers::Ledgers;
 use crate::witnessing;
 use einhorn_ingress::control::Control;
@@ -72,8 +72,13 @@ impl Sockets {
         self.http.as_ref().map(std::net::TcpListener::local_addr).transpose()
     }
 
-    pub(super) fn hostname_address(&self) -> io::Result<Option<SocketAddr>> {
-        self.hostname.as_ref().map(std::net::TcpListener::local_addr).transpose()
+    /// The hostname server, where it listens now.
+    pub(super) fn hostname(&self, config: &Config) -> io::Result<Option<HostnameConfig>> {
+        let server = self.hostname.as_ref().zip(config.hostname_server.as_ref());
+        let bound = |(listener, server): (&std::net::TcpListener, &HostnameConfig)| {
+            Ok(HostnameConfig { listen: listener.local_addr()?, zones: server.zones.clone() })
+        };
+        server.map(bound).transpose()
     }
 
     pub(super) fn serve(
