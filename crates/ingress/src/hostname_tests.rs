@@ -1,4 +1,4 @@
-//! The hostname server as clients see it: one line, slow, too many, gone.
+//! The hostname server as clients see it: one line, slow, too many.
 
 use super::*;
 use crate::dispatch::tests::ingress;
@@ -61,18 +61,27 @@ async fn who_is_slow_to_ask_is_sent_away() {
 }
 
 #[tokio::test]
-async fn too_many_connections_close_the_oldest() {
+async fn too_many_connections_close_one_that_is_idle() {
     let limits = LimitSettings {
         tcp_connections_per_source_max: 2,
         exempt: Vec::new(),
         ..LimitSettings::default()
     };
     let (ingress, address) = start(limits, &["example."]).await;
-    let mut first = TcpStream::connect(address).await.expect("connected");
-    let mut second = TcpStream::connect(address).await.expect("connected");
+    let mut idle = Vec::new();
+    for _ in 0..2 {
+        idle.push(TcpStream::connect(address).await.expect("connected"));
+    }
     assert_eq!(ask(address, &["HNAME HOST\r\n"]).await, HOST);
-    assert_eq!(rest(&mut first).await, "", "the oldest had to go");
-    second.write_all(b"HNAME HOST\r\n").await.expect("written");
-    assert_eq!(rest(&mut second).await, HOST);
+    let mut answers = Vec::new();
+    for mut stream in idle {
+        // Of one that was closed either may fail.
+        _ = stream.write_all(b"HNAME HOST\r\n").await;
+        let mut text = String::new();
+        _ = stream.read_to_string(&mut text).await;
+        answers.push(text);
+    }
+    answers.sort();
+    assert_eq!(answers, ["", HOST], "one of the idle ones had to go");
     assert_eq!(ingress.limited.connections_closed.load(Ordering::Relaxed), 1);
 }
