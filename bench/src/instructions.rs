@@ -151,6 +151,7 @@ impl Bare {
             }),
             limited: LimitCounters::default(),
             crowd: Arc::default(),
+            hostname_answers: Default::default(),
             submissions,
             notified: tokio::sync::mpsc::channel(1).0,
             site: 1.into(),

@@ -2,10 +2,11 @@
 
 use einhorn_bridge::codec::{Format, Options};
 use einhorn_bridge::convert::convert;
-use einhorn_bridge::hostname_server::{Shown, View, answer};
+use einhorn_bridge::hostname_server::{Question, Shown, View};
 use einhorn_bridge::record::{Address, Kind};
 use einhorn_bridge::report::Report;
 use einhorn_bridge::text::Text;
+use std::ops::ControlFlow;
 
 fn run(from: Format, to: Format, octets: &[u8]) -> Option<(Vec<u8>, Report)> {
     convert(from, to, octets, &Options::default()).ok()
@@ -87,17 +88,24 @@ impl View for One {
         vec![one()]
     }
 
-    fn all(&self, take: &mut dyn FnMut(&Shown)) {
-        take(&one());
+    fn all(&self, take: &mut dyn FnMut(&Shown) -> ControlFlow<()>) -> ControlFlow<()> {
+        take(&one())
     }
 
-    fn version(&self) -> Option<String> {
-        Some("1".to_owned())
+    fn version(&self) -> String {
+        "1".to_owned()
     }
 }
 
-/// Every line has an answer of whole lines.
+/// Every line has an answer of whole lines, whether there is a table or not.
 pub(crate) fn hostname_server(octets: &[u8]) {
-    let text = answer(octets, &One);
-    assert!(text.ends_with(b"\r\n") && text.is_ascii(), "{}", text.escape_ascii());
+    for view in [Some(&One as &dyn View), None] {
+        let mut text = Vec::new();
+        let answered = Question::of(octets).answer(view, &mut |piece| {
+            text.extend_from_slice(piece);
+            ControlFlow::Continue(())
+        });
+        assert_eq!(answered, ControlFlow::Continue(()));
+        assert!(text.ends_with(b"\r\n") && text.is_ascii(), "{}", text.escape_ascii());
+    }
 }

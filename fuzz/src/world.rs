@@ -89,6 +89,7 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
         settings: ArcSwap::from_pointee(Settings { answer, limits: LimitSettings::default() }),
         limited: LimitCounters::default(),
         crowd: Arc::default(),
+        hostname_answers: Default::default(),
         submissions: crossbeam_channel::bounded(1).0,
         notified: tokio::sync::mpsc::channel(1).0,
         site: 1.into(),

@@ -4,6 +4,7 @@ mod apply;
 mod export;
 mod node;
 mod source;
+mod transfer;
 mod watch;
 
 use crate::{Failure, Outcome, print};
@@ -29,7 +30,7 @@ pub(crate) enum Command {
     Plan(apply::PlanArguments),
     /// Apply a file of a source.
     Apply(apply::ApplyArguments),
-    /// Apply the files of a source as they appear, until it is stopped.
+    /// Apply what a source says as it changes, until it is stopped.
     Watch(watch::WatchArguments),
     /// Write what the cluster says and the source does not have yet.
     Export(export::ExportArguments),

@@ -88,6 +88,7 @@ fn say_ready(config: &Config, node: &Node) {
     let addresses: Vec<_> = node.dns.iter().map(SocketAddr::to_string).collect();
     let http = node.http.map(|http| format!(", ledger at http://{http}/ledger/{}/", config.site));
     let links = config.link.as_ref().map(|link| format!(", other sites at {}", link.listen));
+    let hostname = node.hostname().map(|address| format!(", hostname server on {address}"));
     if let Some(reason) = &node.read_only {
         eprintln!("einhorn: READ ONLY, no update will be acknowledged: {reason}");
     }
@@ -95,11 +96,12 @@ fn say_ready(config: &Config, node: &Node) {
         eprintln!("einhorn: {leader}; changes are sent there");
     }
     eprintln!(
-        "einhorn: ready, {} serves DNS on {}{}{}",
+        "einhorn: ready, {} serves DNS on {}{}{}{}",
         config.site,
         addresses.join(" "),
         http.unwrap_or_default(),
-        links.unwrap_or_default()
+        links.unwrap_or_default(),
+        hostname.unwrap_or_default()
     );
 }
 
@@ -219,6 +221,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         data,
         listen: arguments.listen,
         http: arguments.http,
+        hostname_server: None,
         operator_token: None,
         zones,
         keys,

@@ -50,6 +50,10 @@ pub(crate) fn text(status: &SiteStatus) -> String {
         octets(status.disk_used_octets),
         octets(status.disk_free_octets)
     );
+    if let Some(server) = &status.hostname_server {
+        let (address, zones, answers) = (&server.address, server.zones.join(" "), server.answers);
+        _ = writeln!(out, "hostname server: {address} for {zones}, {answers} answers");
+    }
     out += "\nsites\n";
     status.sites.iter().for_each(|site| out += &site_text(site));
     if status.sites.is_empty() {

@@ -72,6 +72,7 @@ pub(crate) fn ingress() -> Ingress {
         settings: ArcSwap::from_pointee(settings),
         limited: LimitCounters::default(),
         crowd: Arc::default(),
+        hostname_answers: Default::default(),
         submissions: crossbeam_channel::bounded(1).0,
         notified: tokio::sync::mpsc::channel(1).0,
         site: 1.into(),

@@ -3,9 +3,11 @@
 //! Nothing here touches state. Updates are authenticated and authorised here, and then leave by
 //! one bounded queue; their replies come back through the [`reply::Reply`] that went with them.
 
+mod connections;
 pub mod control;
 mod datagrams;
 pub mod dispatch;
+pub mod hostname;
 pub mod http;
 pub mod rate_limit;
 pub mod remote;
@@ -82,6 +84,8 @@ pub struct Ingress {
     pub crowd: Arc<Crowd>,
     /// What was limited; written by whoever limits.
     pub limited: LimitCounters,
+    /// Questions that the hostname server has answered; written by it.
+    pub hostname_answers: AtomicU64,
     /// The way to the commit.
     pub submissions: crossbeam_channel::Sender<Submission>,
     /// The way to whoever follows zones; full means that polling has to find out.
@@ -178,7 +182,7 @@ pub enum ListenError {
         "{protocol} {address} is in use: stop the program that listens there, or choose another address"
     )]
     InUse {
-        /// `UDP`, `TCP`, `HTTP` or `link`.
+        /// `UDP`, `TCP`, `HTTP`, `hostname server` or `link`.
         protocol: &'static str,
         /// The address.
         address: SocketAddr,
@@ -186,7 +190,7 @@ pub enum ListenError {
     /// Something else.
     #[error("cannot listen on {protocol} {address}: {source}")]
     Other {
-        /// `UDP`, `TCP`, `HTTP` or `link`.
+        /// `UDP`, `TCP`, `HTTP`, `hostname server` or `link`.
         protocol: &'static str,
         /// The address.
         address: SocketAddr,

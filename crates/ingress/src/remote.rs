@@ -6,7 +6,7 @@
 use crate::now_ms;
 use einhorn_core::rules::incoming::{Content, Incoming, IncomingError};
 use einhorn_wire::message::{Message, Opcode, Rcode, Section as Read};
-use einhorn_wire::rdata::soa_numbers;
+use einhorn_wire::rdata::{SoaNumbers, soa_numbers};
 use einhorn_wire::tsig::{Key, PendingResponse, ResponseError};
 use einhorn_wire::writer::{NoRoom, Section, Writer};
 use einhorn_wire::{Class, Name, RecordType};
@@ -221,22 +221,30 @@ impl Connection {
 /// # Errors
 /// [`RemoteError`].
 pub async fn serial(peer: &Peer, zone: &Name) -> Result<u32, RemoteError> {
+    Ok(numbers(peer, zone).await?.serial)
+}
+
+/// As [`serial`], with the other numbers of the SOA.
+///
+/// # Errors
+/// [`RemoteError`].
+pub async fn numbers(peer: &Peer, zone: &Name) -> Result<SoaNumbers, RemoteError> {
     let mut asked = request(peer, Opcode::QUERY, zone, RecordType::SOA, |_| Ok(()))?;
     let datagram = by_datagram(peer, &mut asked, Opcode::QUERY, &UDP_TRIES).await;
     if let Ok(octets) = &datagram
-        && let Ok(serial) = serial_in(octets, zone)
+        && let Ok(numbers) = numbers_in(octets, zone)
     {
-        return Ok(serial);
+        return Ok(numbers);
     }
     let mut asked = request(peer, Opcode::QUERY, zone, RecordType::SOA, |_| Ok(()))?;
     let octets = Connection::open(peer, &asked, SILENCE_MAX).await?.message().await?;
     if !asked.take(&octets, Opcode::QUERY)? {
         return Err(IncomingError::Other.into());
     }
-    serial_in(&octets, zone)
+    numbers_in(&octets, zone)
 }
 
-fn serial_in(octets: &[u8], zone: &Name) -> Result<u32, RemoteError> {
+fn numbers_in(octets: &[u8], zone: &Name) -> Result<SoaNumbers, RemoteError> {
     let message = Message::parse(octets).map_err(IncomingError::from)?;
     if message.header.rcode() != Rcode::NOERROR {
         return Err(RemoteError::Rcode(message.header.rcode()));
@@ -249,7 +257,7 @@ fn serial_in(octets: &[u8], zone: &Name) -> Result<u32, RemoteError> {
     }
     let records = message.records(Read::Answer).map_err(IncomingError::from)?;
     let soa = records.iter().find(|r| r.rtype == RecordType::SOA && r.owner == *zone);
-    soa.and_then(|soa| Some(soa_numbers(&soa.rdata)?.serial)).ok_or(RemoteError::NoSoa)
+    soa.and_then(|soa| soa_numbers(&soa.rdata)).ok_or(RemoteError::NoSoa)
 }
 
 /// Takes a transfer of `zone`: of what changed since the SOA with these data, or of the whole

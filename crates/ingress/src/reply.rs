@@ -158,7 +158,7 @@ pub enum Reply {
         /// Bounds what one connection may have under way.
         permit: OwnedSemaphorePermit,
         /// Keeps the connection from being closed as idle.
-        busy: crate::tcp::Busy,
+        busy: crate::connections::Busy,
         /// What to repeat.
         echo: Box<Echo>,
     },

@@ -1,20 +1,15 @@
 //! DNS over TCP (RFC 7766): pipelined, answered in whatever order answers are ready.
 
-mod connections;
-
-pub use connections::Busy;
-
+use crate::connections::{Connection, Connections};
 use crate::dispatch::{Arrival, Dispatch, Limiter, Transfer, dispatch};
 use crate::rate_limit::RateLimit;
 use crate::reply::{Echo, Reply};
 use crate::{Ingress, ListenError, Submission, now_ms};
-use connections::{Connection, Connections};
 use einhorn_core::model::request::Request;
 use einhorn_serve::answer::Transport;
 use einhorn_serve::transfer::{self, Content};
 use einhorn_wire::message::Rcode;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -37,8 +32,6 @@ const READ_OCTETS_MIN: usize = 2 << 10;
 const READ_OCTETS_MAX: usize = 64 << 10;
 /// Octets written at once, and of answers that are collected before they are sent.
 const WRITE_OCTETS: usize = 64 << 10;
-/// How long to wait for a file descriptor to become free.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Writes the length of the message behind the first two octets of `frame` into them.
 pub(crate) fn set_length(frame: &mut [u8]) {
@@ -63,21 +56,7 @@ pub async fn serve(ingress: Arc<Ingress>, listener: TcpListener) {
     let table = Arc::new(Connections::default());
     let updates = Arc::new(Mutex::new(RateLimit::new(ingress.seed("rates"), 1)));
     loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors, mostly.
-                let closed = table.close_oldest();
-                tracing::warn!(%error, closed, "cannot accept a TCP connection");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-                continue;
-            }
-        };
-        let (place, closed) = table.admit(&ingress.settings.load().limits, peer.ip(), now_ms());
-        let closed = closed + usize::from(place.is_none());
-        ingress.limited.connections_closed.fetch_add(closed as u64, Ordering::Relaxed);
-        // Without a place the stream is dropped, which closes it.
-        let Some(place) = place else { continue };
+        let (stream, peer, place) = table.accept(&ingress, &listener).await;
         let (ingress, updates) = (Arc::clone(&ingress), Arc::clone(&updates));
         tokio::spawn(async move {
             connection(ingress, updates, &place.connection, stream, peer).await;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod etcd;
+mod hostname;
 mod link;
 mod source;
 mod witness;
@@ -9,6 +10,7 @@ mod zone;
 
 pub use answer::AnswerConfig;
 pub use etcd::EtcdConfig;
+pub use hostname::HostnameConfig;
 pub use link::LinkConfig;
 pub use source::{DeclaredInput, OutputConfig, OutputPlace, SourceConfig, SourceFormat};
 pub use witness::WitnessedLog;
@@ -43,6 +45,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Address for HTTP.
     pub http: Option<SocketAddr>,
+    /// The hostname server; none if it is left out.
+    pub hostname_server: Option<HostnameConfig>,
     /// Who has this may look at the review queue and decide, over HTTP; nobody if it is left out.
     pub operator_token: Option<String>,
     /// Zones and where their content comes from when they are new.
@@ -122,6 +126,7 @@ struct RawConfig {
     data: PathBuf,
     listen: Vec<SocketAddr>,
     http: Option<SocketAddr>,
+    hostname_server: Option<hostname::RawHostname>,
     operator_token_file: Option<PathBuf>,
     #[serde(default, rename = "zone")]
     zones: Vec<zone::RawZone>,
@@ -205,6 +210,7 @@ impl Config {
             data: checker.folder.join(raw.data),
             listen: raw.listen,
             http: raw.http,
+            hostname_server: raw.hostname_server.map(|raw| checker.hostname(raw)).transpose()?,
             operator_token: raw
                 .operator_token_file
                 .map(|file| checker.operator_token(&file))
@@ -383,13 +389,21 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Grants must name keys that exist: a misspelt one would silently deny. Zones come and go
+    /// Grants and sources must name keys that exist: a misspelt one would silently deny. Zones come and go
     /// while the node runs; it says which it does not have.
     fn references(&self, config: &Config) -> Result<(), ConfigError> {
         for grant in &config.grants {
             if !config.keys.iter().any(|key| *key.name() == grant.key) {
                 return Err(self
                     .wrong(format!("grant.key = \"{}\"", grant.key), "there is no such [[key]]"));
+            }
+        }
+        for source in &config.sources {
+            let key = source.transfer.as_ref().and_then(|remote| remote.key.as_ref());
+            if let Some(key) = key.filter(|name| config.keys.iter().all(|key| key.name() != *name))
+            {
+                let place = format!("source \"{}\": key {key}", source.name);
+                return Err(self.wrong(place, "there is no such [[key]]"));
             }
         }
         Ok(())

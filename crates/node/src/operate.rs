@@ -1,6 +1,6 @@
 //! What an operator asks of a running node.
 
-use crate::config::{Config, zone_settings};
+use crate::config::{Config, HostnameConfig, zone_settings};
 use crate::inquiry::Inquiry;
 use crate::keeper::{Question, Questions};
 use crate::recover::{log_id, read_log};
@@ -11,7 +11,7 @@ use einhorn_core::model::{RrSet, Zone};
 use einhorn_core::rules::replace::Overwrite;
 use einhorn_core::rules::rollback::{Plan, Planner, Target};
 use einhorn_ingress::control::{
-    Answer, BridgeCall, BridgeRefusal, BridgeReply, Command, Control, ZoneSettings,
+    Answer, BridgeCall, BridgeRefusal, BridgeReply, Command, Control, HostnameLine, ZoneSettings,
 };
 use einhorn_ingress::reply::Reply;
 use einhorn_ingress::{Ingress, Submission, now_ms};
@@ -52,6 +52,8 @@ pub(crate) struct Operator {
     pub(crate) disk_budget: Option<u64>,
     /// The sources of the legacy bridge, with the zone of each.
     pub(crate) sources: Vec<(String, Name)>,
+    /// The hostname server, where it listens now.
+    pub(crate) hostname: Option<HostnameConfig>,
     /// What this site is called.
     pub(crate) site: String,
     /// The way to the commit for questions about itself.
@@ -147,12 +149,23 @@ impl Operator {
             data: config.data.clone(),
             disk_budget: config.disk_budget,
             sources: sources(config),
+            hostname: None,
             site: config.site.clone(),
             inquiries,
             links: None,
             stop: Arc::default(),
             rebuild: Arc::default(),
         }
+    }
+
+    /// The hostname server, for whoever asks how the node is.
+    pub(crate) fn hostname_line(&self) -> Option<HostnameLine> {
+        let server = self.hostname.as_ref()?;
+        Some(HostnameLine {
+            address: server.listen.to_string(),
+            zones: server.zones.iter().map(ToString::to_string).collect(),
+            answers: self.ingress.hostname_answers.load(Ordering::Relaxed),
+        })
     }
 
     fn config(&self) -> Result<Config, String> {

@@ -39,7 +39,7 @@ use open::open_in_etcd;
 use sockets::Sockets;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -229,6 +229,7 @@ impl Node {
         let listener = sockets.link.take();
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
         let operator = Arc::new(Operator {
+            hostname: sockets.hostname(config)?,
             stop: Arc::clone(&stop),
             rebuild: Arc::clone(&rebuild),
             links: links.as_ref().map(LinkSide::links),
@@ -280,6 +281,11 @@ impl Node {
     /// while it need not.
     pub fn must_restart(&self) -> Option<&str> {
         self.rebuild.get().map(String::as_str)
+    }
+
+    /// Address of the hostname server, as bound.
+    pub fn hostname(&self) -> Option<SocketAddr> {
+        self.operator.hostname.as_ref().map(|server| server.listen)
     }
 
     /// Reads keys, grants, answers and limits again; the answer is for people.
@@ -356,6 +362,7 @@ fn ingress(
         settings: ArcSwap::from_pointee(config.settings(cookie_secret(&audit_secret))),
         limited: LimitCounters::default(),
         crowd: Arc::default(),
+        hostname_answers: AtomicU64::new(0),
         submissions,
         notified,
         site: AtomicU16::new(site),

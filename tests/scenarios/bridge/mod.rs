@@ -3,8 +3,10 @@
 
 mod apply;
 mod cycle;
+mod hostname;
 mod kills;
 mod sites;
 mod support;
 mod tables;
+mod transfer;
 mod watch;

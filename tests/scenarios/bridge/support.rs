@@ -5,6 +5,7 @@ use einhorn_harness::{
 };
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Class, RecordType};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -95,7 +96,13 @@ impl Bridge {
 
     /// Starts it and leaves it running.
     pub(crate) fn begin(&self, subcommand: &str, more: &[&Path]) -> Child {
+        self.begin_as(None, subcommand, more)
+    }
+
+    /// Starts it as another user, if one is given, and leaves it running.
+    pub(crate) fn begin_as(&self, user: Option<u32>, subcommand: &str, more: &[&Path]) -> Child {
         let mut command = self.command(subcommand);
+        user.into_iter().for_each(|user| _ = command.uid(user));
         command.args(more).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().expect("it starts")
     }

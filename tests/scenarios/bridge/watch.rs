@@ -5,6 +5,7 @@ use super::support::{Bridge, OPEN, source};
 use einhorn_harness::await_that;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -16,10 +17,10 @@ const SETTLE_LONG_MS: &str = "4000";
 const LONG: Duration = Duration::from_millis(1_500);
 
 /// A watcher, killed when dropped.
-struct Watcher(Child);
+pub(super) struct Watcher(Child);
 
 impl Watcher {
-    fn start(bridge: &Bridge) -> Watcher {
+    pub(super) fn start(bridge: &Bridge) -> Watcher {
         Watcher::patient(bridge, SETTLE_MS)
     }
 
@@ -84,6 +85,63 @@ fn a_file_that_is_written_slowly_is_read_once_and_whole() {
     drop(file);
     await_applies(&bridge, 1);
     assert_eq!(records(&bridge), 40);
+}
+
+/// The user `nobody`.
+const NOBODY: u32 = 65_534;
+
+#[test]
+fn what_another_user_has_open_for_writing_is_not_whole() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can start a watcher as somebody else");
+        return;
+    }
+    let bridge = watched();
+    let readable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(bridge.path(), readable).expect("a mode");
+    let options = ["--settle-ms", SETTLE_MS, "--rescan-ms", "200"].map(Path::new);
+    let mut watcher = Watcher(bridge.begin_as(Some(NOBODY), "watch", &options));
+    // It is there, and does what it is to do.
+    bridge.file("in/HOSTS.1", &table(1, 3));
+    await_applies(&bridge, 1);
+    let text = table(2, 40);
+    let mut file = File::create(bridge.path().join("in/HOSTS.2")).expect("a file");
+    // Whether anybody has it open cannot be seen in /proc.
+    for piece in text.as_bytes().chunks(text.len() / 2 + 1) {
+        file.write_all(piece).expect("written");
+        let until = Instant::now() + LONG;
+        while Instant::now() < until {
+            assert_eq!(applies(&bridge), 1, "half a file was read");
+        }
+    }
+    drop(file);
+    await_applies(&bridge, 2);
+    assert_eq!(records(&bridge), 40);
+    assert!(watcher.0.try_wait().expect("a status").is_none(), "it still watches");
+}
+
+#[test]
+fn a_file_whose_writer_died_is_held_and_its_successor_applied() {
+    let guarded = "missing-generations = 1\nfolder = \"in\"\n";
+    let bridge = Bridge::start(&source(guarded));
+    std::fs::create_dir(bridge.path().join("in")).expect("a folder");
+    let _watcher = Watcher::start(&bridge);
+    bridge.file("in/HOSTS.1", &table(1, 100));
+    await_applies(&bridge, 1);
+    let before = bridge.records();
+    // Half of the next one, in the middle of an entry; nobody writes to it any more.
+    let text = table(1, 100).replace("number 1", "number 2");
+    bridge.file("in/HOSTS.2", &text[..text.len() / 2]);
+    let until = Instant::now() + LONG;
+    while Instant::now() < until {
+        assert_eq!(applies(&bridge), 1, "half a file was applied");
+    }
+    assert_eq!(bridge.records(), before);
+    let whole = bridge.file("HOSTS.new", &text.replacen("10.1.0.0 ", "10.9.0.0 ", 1));
+    std::fs::rename(whole, bridge.path().join("in/HOSTS.2")).expect("renamed");
+    await_applies(&bridge, 2);
+    assert_eq!(records(&bridge), 100);
+    assert!(bridge.records().iter().any(|record| record == "h0 86400 a 10.9.0.0"));
 }
 
 #[test]

@@ -55,6 +55,17 @@ pub(crate) enum Fault {
         site: u16,
         for_ms: u64,
     },
+    /// These two cannot talk.
+    Part {
+        a: u16,
+        b: u16,
+        for_ms: u64,
+    },
+    /// An operator asks a site to take over from another one.
+    Ask {
+        at: u16,
+        lost: u16,
+    },
     /// All sites but this one are down, so that only an operator's word lets it go on.
     LoseOthers {
         site: u16,
@@ -79,6 +90,8 @@ impl Fault {
             Fault::Save { .. } => "snapshots saved",
             Fault::Clock { .. } => "clock steps",
             Fault::Suspend { .. } => "suspensions wanted",
+            Fault::Part { .. } => "pairs parted",
+            Fault::Ask { .. } => "takeovers asked for",
             Fault::Lose { .. } => "losses wanted",
             Fault::LoseOthers { .. } => "losses of a majority wanted",
             Fault::Disk { fault: DiskFault::Full { .. }, .. } => "disks full",
@@ -92,6 +105,9 @@ impl World {
     pub(crate) fn fault(&mut self) -> Result<(), String> {
         if !self.is_chaos {
             return Ok(());
+        }
+        if let Some(scene) = self.plan.scene {
+            return self.play(scene);
         }
         let interval = self.plan.fault_interval_ms;
         let next = self.between(1, 2 * interval);
@@ -183,6 +199,13 @@ impl World {
                 }
                 Ok(())
             }
+            Fault::Part { a, b, for_ms } => {
+                self.split(a, b, for_ms);
+                Ok(())
+            }
+            Fault::Ask { at, lost } if self.is_running(at) => {
+                self.ask_to_take_over(at, lost, false)
+            }
             Fault::Backup { site } => {
                 let here = self.site(site);
                 let backup = here.disk.clone();
@@ -230,7 +253,7 @@ impl World {
 
     /// Whether a site may be lost: all run, none is lost yet, and none goes on with a log that another
     /// one has taken over without knowing it. An operator who lets such a site take over has two.
-    fn may_lose(&self) -> bool {
+    pub(crate) fn may_lose(&self) -> bool {
         let states: Vec<_> =
             self.sites.iter().filter_map(|site| Some(site.commit.as_ref()?.state())).collect();
         let is_overtaken =

@@ -30,6 +30,7 @@ mod operators;
 mod plan;
 mod reversed;
 mod run;
+mod scenes;
 mod signatures;
 mod site;
 mod steps;
@@ -38,6 +39,7 @@ mod world;
 
 pub use counts::Counts;
 pub use plan::Plan;
+pub use scenes::Scene;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::{Watch, World};

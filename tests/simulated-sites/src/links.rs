@@ -144,10 +144,12 @@ impl World {
 
     /// Two sites cannot talk for a while.
     pub(crate) fn split(&mut self, a: u16, b: u16, for_ms: u64) {
+        // Sometimes it is only slow: what was sent arrives, late, and before anybody gives it up.
+        let is_slow = self.random.one_in(4);
+        let for_ms = if is_slow { for_ms.min(SILENCE_MS) } else { for_ms };
         let until = self.now + for_ms;
         self.splits.insert(pair(a, b), Split { until });
-        // Sometimes it is only slow: what was sent arrives, late.
-        if self.random.one_in(4) {
+        if is_slow {
             self.count("links stalled");
             return;
         }

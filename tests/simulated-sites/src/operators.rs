@@ -259,12 +259,22 @@ impl World {
             // Operators do not always agree on who goes on: the sites must.
             let at = running[self.random.below(running.len() as u64) as usize];
             let is_attested = running.len() < usize::from(self.plan.sites) / 2 + 1;
-            self.note(|| format!("an operator at s{at} takes over from {}", site_name(lost)));
-            let result: Option<Result<(), String>> = self.with(at, |commit, clock, out| {
-                Some(commit.fail_over(clock, lost, is_attested, out))
-            })?;
-            self.note(|| format!("{result:?}"));
+            self.ask_to_take_over(at, lost, is_attested)?;
         }
+        Ok(())
+    }
+
+    /// An operator asks a site to take over from another one, which may say no.
+    pub(crate) fn ask_to_take_over(
+        &mut self,
+        at: u16,
+        lost: u16,
+        is_attested: bool,
+    ) -> Result<(), String> {
+        self.note(|| format!("an operator at s{at} takes over from {}", site_name(lost)));
+        let result: Option<Result<(), String>> = self
+            .with(at, |commit, clock, out| Some(commit.fail_over(clock, lost, is_attested, out)))?;
+        self.note(|| format!("{result:?}"));
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What kind of world a seed makes.
 
+use crate::scenes::Scene;
 use einhorn_core::commit::Waits;
 use einhorn_core::model::settings::Level;
 use einhorn_sim::random::Random;
@@ -47,6 +48,8 @@ pub struct Plan {
     pub fault_interval_ms: u64,
     /// How long faults go on, in milliseconds.
     pub duration_ms: u64,
+    /// What the faults lead to, instead of any that chance brings.
+    pub scene: Option<Scene>,
 }
 
 /// How lost sites are taken over.
@@ -95,6 +98,7 @@ impl Plan {
             },
             fault_interval_ms: 150 + random.below(1_400),
             duration_ms: 3_000 + random.below(6_000),
+            scene: None,
         };
         if seed.is_multiple_of(8) {
             plan.crashes = false;
@@ -117,7 +121,7 @@ impl Plan {
         if plan.failover != Failovers::None {
             plan.suspensions = false;
         }
-        plan
+        Scene::of(seed).map_or(plan, |scene| scene.set(plan))
     }
 
     /// How long the world is left in peace at the end, in milliseconds: longer where leases and tombstones
@@ -151,5 +155,6 @@ impl Plan {
             || self.disks
             || self.snapshots
             || self.failover != Failovers::None
+            || self.scene.is_some()
     }
 }

@@ -8,7 +8,7 @@ use std::thread;
 const SEEDS: u64 = 600;
 
 /// What must happen in them, or they test less than they seem to.
-const WANTED: [&str; 30] = [
+const WANTED: [&str; 32] = [
     "acknowledged at all",
     "acknowledged over several homes",
     "acknowledged with later ones",
@@ -24,6 +24,7 @@ const WANTED: [&str; 30] = [
     "leftovers",
     "leases ended",
     "links stalled",
+    "pairs parted",
     "points compared",
     "rebuilds",
     "restores",
@@ -34,6 +35,7 @@ const WANTED: [&str; 30] = [
     "syncs failed",
     "takeovers attested",
     "takeovers attested of three sites",
+    "takeovers asked for",
     "takeovers automatic",
     "takeovers manual",
     "tombstones returned",

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 /// RFC 1035 §3.3.2.
-pub(super) const HINFO: RecordType = RecordType(13);
+pub(crate) const HINFO: RecordType = RecordType(13);
 /// Octets of a string in record data (RFC 1035 §3.3).
 const STRING_OCTETS_MAX: usize = 255;
 
@@ -198,7 +198,7 @@ pub(super) fn hinfo(fields: &Fields) -> Option<Vec<u8>> {
 }
 
 /// The network that a `PTR` points to (RFC 1101 §3.1).
-pub(super) fn network(rdata: &[u8]) -> Option<Address> {
+pub(crate) fn network(rdata: &[u8]) -> Option<Address> {
     let text = target(RecordType::PTR, rdata)?.to_string().to_ascii_lowercase();
     let reversed: Ipv4Addr = text.strip_suffix(".in-addr.arpa.")?.parse().ok()?;
     let [a, b, c, d] = reversed.octets();

@@ -264,7 +264,7 @@ fn address(data: &Data) -> Option<Address> {
 }
 
 /// The two strings of an `HINFO`; an empty one is unset.
-fn strings(rdata: &[u8]) -> (Field<Text>, Field<Text>) {
+pub(crate) fn strings(rdata: &[u8]) -> (Field<Text>, Field<Text>) {
     let string = |rdata: &[u8]| {
         let length = usize::from(*rdata.first()?);
         Some((Field::text(rdata.get(1..1 + length)?), 1 + length))

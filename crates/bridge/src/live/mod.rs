@@ -9,6 +9,7 @@
 
 pub mod apply;
 mod confirmed;
+pub mod copy;
 pub mod deck;
 pub mod file;
 pub mod image;

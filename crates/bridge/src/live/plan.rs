@@ -10,6 +10,7 @@ use crate::codec::Format;
 use crate::merge::{self, Hold, Input, InputKind, PlanError, Policy, Shared, SourceState, State};
 use einhorn_core::exchange::{KnownSource, View};
 use einhorn_core::model::source::{Applied, FrozenRecord, Head, Item, Sent};
+use einhorn_wire::rdata::serial_greater;
 use std::collections::{BTreeMap, HashMap};
 
 /// What the node knows of a source.
@@ -84,6 +85,15 @@ impl Known {
         let seen = self.head.last.filter(is_same).or(under_way.filter(is_same));
         let next = self.head.last.map_or(1, |last| last.generation.saturating_add(1));
         read.generation.unwrap_or_else(|| seen.map_or(next, |seen| seen.generation))
+    }
+
+    /// Whether a zone with this serial is newer than the one that was applied last (RFC 1982). A serial
+    /// says nothing of how many there were in between: none of them is missing.
+    fn is_before(&self, serial: Option<u64>) -> bool {
+        let number = |generation: u64| u32::try_from(generation).ok();
+        let last = self.state.generation.and_then(number);
+        let this = serial.and_then(number);
+        this.zip(last).is_some_and(|(this, last)| serial_greater(this, last))
     }
 
     /// Whether this file was being applied, and the hash of the plan that was confirmed.
@@ -163,7 +173,11 @@ pub fn plan(
     }
     let ours = lift(placing, &known.state.base, &input.theirs, content);
     let is_all = input.kind == InputKind::Full;
-    let state = confirmed::state(known, &input.theirs, is_all);
+    let mut state = confirmed::state(known, &input.theirs, is_all);
+    if placing.format == Format::Zone && known.is_before(read.generation) {
+        let state = state.get_or_insert_with(|| known.state.clone());
+        state.generation = generation.checked_sub(1);
+    }
     let plan = merge::plan(state.as_ref().unwrap_or(&known.state), &ours, &input, &policy)?;
     let file = Applied { id: plan.apply_id.0, generation, file_sha256: read.sha256 };
     Ok(Planned { plan, ours, file, refused })

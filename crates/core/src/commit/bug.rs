@@ -23,8 +23,6 @@ pub enum Bug {
     MoveUnderIntent,
     /// A participant does not look whether the request was done meanwhile before it votes.
     DoneUnchecked,
-    /// Names are free at a finish whose decision is not folded yet.
-    FreedAtFinish,
     /// A decision is forgotten as soon as its time is over, by whichever clock.
     ForgottenEarly,
     /// Intents change their names at once, whatever is decided.
@@ -35,8 +33,8 @@ pub enum Bug {
     ShortPrefix,
     /// The successor needs nobody's endorsement but its own.
     LonelyTakeover,
-    /// Who has endorsed a takeover goes on cosigning the lost log.
-    EndorserCosigns,
+    /// Who has endorsed a takeover goes on following the lost log and cosigning it.
+    EndorserFollows,
     /// A site that was taken over drops what only it had.
     LeftoversDropped,
     /// A checkpoint is cosigned before the entries that it covers are durable.
@@ -68,7 +66,7 @@ mod switch {
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Bug; 26] = [
+        pub const ALL: [Bug; 25] = [
             Bug::AcknowledgedEarly,
             Bug::LevelNotReached,
             Bug::LevelOfIntents,
@@ -77,13 +75,12 @@ mod switch {
             Bug::IgnoredIntent,
             Bug::MoveUnderIntent,
             Bug::DoneUnchecked,
-            Bug::FreedAtFinish,
             Bug::ForgottenEarly,
             Bug::IntentShown,
             Bug::TwoEndorsements,
             Bug::ShortPrefix,
             Bug::LonelyTakeover,
-            Bug::EndorserCosigns,
+            Bug::EndorserFollows,
             Bug::LeftoversDropped,
             Bug::CosignedEarly,
             Bug::SentEarly,

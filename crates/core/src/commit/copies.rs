@@ -163,7 +163,7 @@ impl<R> Commit<R> {
         if is_own && self.proof.is_given() {
             return;
         }
-        let endorsed = self.endorsed(origin).filter(|_| end.is_none());
+        let endorsed = self.bound(origin).filter(|_| end.is_none());
         let is_frozen = endorsed.is_some();
         // Whoever has endorsed a successor takes no more than that one has: this it will count.
         let successor = endorsed.filter(|_| !self.takeovers.is_mine(origin));
@@ -363,7 +363,7 @@ impl<R> Commit<R> {
     fn cosign(&mut self, now_ms: u64, origin: Origin, out: &mut Vec<Output<R>>) {
         let own = self.state.origin;
         // Whoever has endorsed a takeover vouches for the lost log no more.
-        let is_frozen = self.is_frozen(origin) && !has(Bug::EndorserCosigns);
+        let is_frozen = self.is_frozen(origin);
         let Some(mirror) = &self.mirror else { return };
         let copy = self.copies.get_mut(origin);
         let Some(signed) = copy.checkpoint.take_if(|signed| {

@@ -177,7 +177,12 @@ impl<R> Commit<R> {
 
     /// Whether this site has endorsed a successor for a log, which has not given up.
     pub(super) fn is_frozen(&self, lost: Origin) -> bool {
-        self.endorsed(lost).is_some()
+        self.bound(lost).is_some()
+    }
+
+    /// The endorsement that keeps this site from following a log, and from vouching for it.
+    pub(super) fn bound(&self, lost: Origin) -> Option<Endorsed> {
+        self.endorsed(lost).filter(|_| !has(Bug::EndorserFollows))
     }
 
     /// The successor that this site has endorsed for a log, and what it held of it then.
@@ -192,7 +197,7 @@ impl<R> Commit<R> {
 
     /// What this site held of a log when it vouched that it is lost, if it did.
     pub(super) fn held_when_endorsed(&self, lost: Origin) -> Option<u64> {
-        self.endorsed(lost).map(|endorsed| endorsed.held)
+        self.bound(lost).map(|endorsed| endorsed.held)
     }
 
     /// The round in which this site asks to go on for a log.
@@ -210,8 +215,10 @@ impl<R> Commit<R> {
         // What is on its way to the disk is there no later than this entry.
         let copy = self.copies.get_mut(lost);
         let held = copy.next;
-        copy.source = None;
-        copy.arrived.forget_behind();
+        if !has(Bug::EndorserFollows) {
+            copy.source = None;
+            copy.arrived.forget_behind();
+        }
         self.stage(now_ms, Body::Endorsement { lost, successor, round, held }, &[]);
     }
 

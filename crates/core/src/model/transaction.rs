@@ -244,7 +244,7 @@ impl Transactions {
         self.finished.insert((id, participant));
         // Names are free where it is known what became of them: who has only this, and not the
         // decision, would go on from what they were before it.
-        if self.decided.contains_key(&id) || has(Bug::FreedAtFinish) {
+        if self.decided.contains_key(&id) {
             self.close_intent(id, participant);
         }
         self.note_over(id);

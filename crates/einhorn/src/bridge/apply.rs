@@ -1,7 +1,7 @@
 //! `einhorn bridge plan`, `apply` and `report`.
 
 use super::node::HttpNode;
-use super::source::{FileInput, Which, source};
+use super::source::{Which, input, source};
 use super::{PROGRESS_EVERY, write_whole};
 use crate::{Failure, Outcome, print};
 use einhorn_bridge::live::apply::{self, Node, Problem};
@@ -52,9 +52,9 @@ pub(crate) struct ReportArguments {
 pub(crate) fn plan(arguments: &PlanArguments) -> Outcome {
     let (config, settings) = arguments.which.open()?;
     let source = source(&settings)?;
-    let mut input = FileInput::new(arguments.file.as_deref(), &settings)?;
+    let mut input = input(arguments.file.as_deref(), &config, &settings)?;
     let mut node = HttpNode::new(&config, arguments.which.node.as_deref(), &settings.name)?;
-    let shown = match apply::look(&source, &mut node, &mut input) {
+    let shown = match apply::look(&source, &mut node, &mut *input) {
         Err(Problem::Plan(error @ PlanError::AlreadyApplied(_))) => return print(error),
         shown => shown.map_err(failure)?,
     };
@@ -72,7 +72,7 @@ pub(crate) fn apply(arguments: &ApplyArguments) -> Outcome {
     let (config, settings) = arguments.which.open()?;
     let source = source(&settings)?;
     let confirmed = arguments.plan.as_deref().map(hash).transpose()?;
-    let mut input = FileInput::new(arguments.file.as_deref(), &settings)?;
+    let mut input = input(arguments.file.as_deref(), &config, &settings)?;
     let mut node = HttpNode::new(&config, arguments.which.node.as_deref(), &settings.name)?;
     let mut told = Instant::now();
     let mut progress = |done: usize, of: usize| {
@@ -81,7 +81,7 @@ pub(crate) fn apply(arguments: &ApplyArguments) -> Outcome {
             eprintln!("{done} of {of} records");
         }
     };
-    match apply::apply(&source, &mut node, &mut input, confirmed, &mut progress) {
+    match apply::apply(&source, &mut node, &mut *input, confirmed, &mut progress) {
         Err(Problem::Plan(error @ PlanError::AlreadyApplied(_))) => print(error),
         Err(problem) => Err(failure(problem)),
         Ok(summary) => {

@@ -1,5 +1,7 @@
 //! A source as the configuration says it, and its files.
 
+use super::apply::failure;
+use super::transfer::Server;
 use super::{PIECE_OCTETS, failed};
 use crate::Failure;
 use einhorn_bridge::codec::{Layout, Options, Refusal};
@@ -94,6 +96,39 @@ pub(crate) fn options(config: &SourceConfig, form: &SourceFormat) -> Result<Opti
         _ => None,
     };
     Ok(Options { source: config.name.clone(), origin: config.zone.clone(), layout })
+}
+
+/// What a source says now: the file that was named, or what the configuration says.
+pub(crate) fn input(
+    named: Option<&Path>,
+    config: &Config,
+    settings: &SourceConfig,
+) -> Result<Box<dyn Input>, Failure> {
+    match (named, &settings.transfer) {
+        (None, Some(remote)) => {
+            let octets = Server::new(config, settings, remote)?.fetch().map_err(failure)?;
+            Ok(Box::new(octets))
+        }
+        _ => Ok(Box::new(FileInput::new(named, settings)?)),
+    }
+}
+
+/// What lies in memory: it cannot change while it is applied.
+pub(crate) struct Octets {
+    /// What people call it.
+    pub(crate) name: String,
+    /// All of it.
+    pub(crate) octets: Vec<u8>,
+}
+
+impl Input for Octets {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn read(&mut self, each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Problem> {
+        Ok(each(&self.octets)?)
+    }
 }
 
 /// A file of a source.

@@ -1,16 +1,17 @@
-//! `einhorn bridge watch`: applies the files of a source as they appear.
+//! `einhorn bridge watch`: applies the files of a source as they appear, or a server's zone as it changes.
 //!
 //! A file is read when nobody has changed it for a while and nobody has it open for writing, or when it was
 //! renamed into place, which happens at once; and what was read counts only if it did not change
-//! meanwhile. The kernel's messages say when to look; a regular look finds what they miss. Nothing is
+//! meanwhile. Who has it open is seen in `/proc`, and of other users' processes by what the kernel tells:
+//! what was written to and not closed since is still open. The kernel's messages say when to look; a regular look finds what they miss. Nothing is
 //! remembered but in the ledger: who is killed looks again.
 
 use super::apply::text;
 use super::node::HttpNode;
-use super::source::{Which, source};
+use super::source::{Octets, Which, source};
+use super::transfer::{Server, follow_zone};
 use crate::{Failure, Outcome, print};
-use einhorn_bridge::codec::Refusal;
-use einhorn_bridge::live::apply::{Input, Node, Problem, Source, apply};
+use einhorn_bridge::live::apply::{Node, Problem, Source, apply};
 use einhorn_bridge::merge::PlanError;
 use einhorn_node::config::{DeclaredInput, SourceConfig};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -25,8 +26,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// How often to look for files without having heard of any, in milliseconds.
+const RESCAN_MS: u64 = 10_000;
 /// Octets of the kernel's messages that are taken at once.
 const EVENTS_OCTETS: usize = 4_096;
+
+/// How long what is told of files is collected before it is looked at.
+const TOGETHER: Duration = Duration::from_millis(20);
+/// For how long nothing must have been written to a file that is not known to be closed, until it counts
+/// as closed.
+const WRITER_SILENCE_MAX: Duration = Duration::from_secs(3_600);
 
 /// Arguments of `einhorn bridge watch`.
 #[derive(clap::Args)]
@@ -36,9 +45,10 @@ pub(crate) struct WatchArguments {
     /// For how long a file must not have changed before it is read, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 2_000)]
     settle_ms: u64,
-    /// How often to look without having heard of anything, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 10_000)]
-    rescan_ms: u64,
+    /// How often to look without having heard of anything, in milliseconds: 10000 for files; for the zone
+    /// of a server, what its SOA says.
+    #[arg(long, value_name = "MS")]
+    rescan_ms: Option<u64>,
 }
 
 /// What tells one content of a file from another.
@@ -74,41 +84,33 @@ struct Seen {
     sha256: Option<[u8; 32]>,
 }
 
-/// A file that lies in memory: what is applied cannot change meanwhile.
-struct Octets<'o> {
-    name: String,
-    octets: &'o [u8],
-}
-
-impl Input for Octets<'_> {
-    fn name(&self) -> String {
-        self.name.clone()
-    }
-
-    fn read(&mut self, each: &mut dyn FnMut(&[u8]) -> Result<(), Refusal>) -> Result<(), Problem> {
-        Ok(each(self.octets)?)
-    }
-}
-
 /// Watches until it is killed.
 pub(crate) fn watch(arguments: &WatchArguments) -> Outcome {
     let (config, settings) = arguments.which.open()?;
     let source = source(&settings)?;
-    let node = HttpNode::new(&config, arguments.which.node.as_deref(), &settings.name)?;
+    let mut node = HttpNode::new(&config, arguments.which.node.as_deref(), &settings.name)?;
+    if let Some(remote) = &settings.transfer {
+        let mut server = Server::new(&config, &settings, remote)?;
+        return follow_zone(
+            &mut server,
+            &source,
+            &mut node,
+            arguments.rescan_ms.map(Duration::from_millis),
+        );
+    }
     let (folder, only) = watched(&settings)?;
     let settle = Duration::from_millis(arguments.settle_ms);
-    let rescan = Duration::from_millis(arguments.rescan_ms.max(1));
+    let rescan = Duration::from_millis(arguments.rescan_ms.unwrap_or(RESCAN_MS).max(1));
     let events = listen(&folder)?;
     let is_delta = settings.declared == DeclaredInput::Delta;
-    let seen = BTreeMap::new();
-    let mut watcher = Watcher { source, node, folder, only, settle, is_delta, seen };
+    let (seen, told) = (BTreeMap::new(), Told::default());
+    let mut watcher = Watcher { source, node, folder, only, settle, is_delta, seen, told };
     print(format_args!("watching {}", watcher.folder.display()))?;
-    let mut renamed = HashSet::new();
     loop {
-        let settles_in = watcher.look(&renamed)?;
-        renamed.clear();
+        let settles_in = watcher.look()?;
+        watcher.told.renamed.clear();
         let patience = settles_in.map_or(rescan, |settles_in| settles_in.min(rescan));
-        wait(&events, patience, &mut renamed)?;
+        wait(&events, patience, &mut watcher.told)?;
     }
 }
 
@@ -130,27 +132,53 @@ fn watched(settings: &SourceConfig) -> Result<(PathBuf, Option<PathBuf>), Failur
 fn listen(folder: &Path) -> Result<OwnedFd, Failure> {
     let cannot = |error| Failure::finding(format!("cannot watch {}: {error}", folder.display()));
     let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(cannot)?;
-    let wanted = WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO;
+    let wanted = WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO;
     inotify::add_watch(&events, folder, wanted | WatchFlags::ONLYDIR).map_err(cannot)?;
     Ok(events)
 }
 
-/// Waits until the kernel says something, or for so long; notes which files were renamed into place.
-fn wait(events: &OwnedFd, patience: Duration, renamed: &mut HashSet<PathBuf>) -> Outcome {
+/// What the kernel has told of files, by name.
+#[derive(Default)]
+struct Told {
+    /// Renamed into place since the last look.
+    renamed: HashSet<PathBuf>,
+    /// Written to, and not closed since.
+    open: HashSet<PathBuf>,
+}
+
+impl Told {
+    fn event(&mut self, name: PathBuf, what: ReadFlags) {
+        if what.contains(ReadFlags::MODIFY) {
+            self.open.insert(name);
+        } else {
+            self.open.remove(&name);
+            if what.contains(ReadFlags::MOVED_TO) {
+                self.renamed.insert(name);
+            }
+        }
+    }
+}
+
+/// Waits until the kernel says something, or for so long.
+fn wait(events: &OwnedFd, patience: Duration, told: &mut Told) -> Outcome {
     let timeout = Timespec::try_from(patience).map_err(Failure::finding)?;
     let mut fds = [PollFd::new(events, PollFlags::IN)];
     match poll(&mut fds, Some(&timeout)) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        // Who writes in small pieces is not followed piece by piece.
+        Ok(1..) => std::thread::sleep(TOGETHER),
+        Ok(0) | Err(rustix::io::Errno::INTR) => {}
         Err(error) => return Err(Failure::finding(format!("cannot wait: {error}"))),
     }
     let mut buffer = [MaybeUninit::uninit(); EVENTS_OCTETS];
     let mut reader = inotify::Reader::new(events, &mut buffer);
     // It ends when there are no more; whatever else is wrong, the next look finds the files.
     while let Ok(event) = reader.next() {
-        if let Some(name) =
-            event.file_name().filter(|_| event.events().contains(ReadFlags::MOVED_TO))
-        {
-            renamed.insert(PathBuf::from(name.to_string_lossy().into_owned()));
+        if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+            // Some were lost, perhaps of a file that was closed.
+            told.open.clear();
+        }
+        if let Some(name) = event.file_name() {
+            told.event(PathBuf::from(name.to_string_lossy().into_owned()), event.events());
         }
     }
     Ok(())
@@ -164,18 +192,22 @@ struct Watcher {
     settle: Duration,
     is_delta: bool,
     seen: BTreeMap<PathBuf, Seen>,
+    told: Told,
 }
 
 impl Watcher {
     /// Applies what is ready, in the order of time; says how long until something may be.
-    fn look(&mut self, renamed: &HashSet<PathBuf>) -> Result<Option<Duration>, Failure> {
+    fn look(&mut self) -> Result<Option<Duration>, Failure> {
         let mut files = self.files();
         files.sort_by(|a, b| (a.1.changed_ns, &a.0).cmp(&(b.1.changed_ns, &b.0)));
         let here: HashSet<PathBuf> = files.iter().map(|(path, _)| path.clone()).collect();
         self.seen.retain(|path, _| here.contains(path));
+        self.told.open.retain(|name| here.contains(&self.folder.join(name)));
         let mut next: Option<Duration> = None;
         for (path, stamp) in files {
-            let is_whole = path.file_name().is_some_and(|name| renamed.contains(Path::new(name)));
+            let name = path.file_name().map(Path::new);
+            let is_whole = name.is_some_and(|name| self.told.renamed.contains(name));
+            let is_open = name.is_some_and(|name| self.told.open.contains(name));
             let now = Instant::now();
             let new = || Seen { stamp, since: now, is_whole, is_done: false, sha256: None };
             let seen = self.seen.entry(path.clone()).or_insert_with(new);
@@ -187,7 +219,10 @@ impl Watcher {
                 continue;
             }
             let left = self.settle.saturating_sub(now.duration_since(seen.since));
-            let is_ready = seen.is_whole || left.is_zero();
+            // What was cut by its name rather than written to is never closed: that is no reason to wait
+            // for ever.
+            let is_open = is_open && now.duration_since(seen.since) < WRITER_SILENCE_MAX;
+            let is_ready = (seen.is_whole || left.is_zero()) && !is_open;
             if !is_ready || is_being_written(stamp) {
                 let left = left.max(Duration::from_millis(50));
                 next = Some(next.map_or(left, |next| next.min(left)));
@@ -230,7 +265,7 @@ impl Watcher {
             self.done(path);
             return Ok(true);
         }
-        let mut input = Octets { name: name.clone(), octets: &octets };
+        let mut input = Octets { name: name.clone(), octets };
         let progress = &mut |_, _| {};
         match apply(&self.source, &mut self.node, &mut input, None, progress) {
             Ok(summary) => {

@@ -100,6 +100,9 @@ pub struct SiteStatus {
     pub disk_budget_octets: Option<u64>,
     /// Octets that are free where it lies.
     pub disk_free_octets: u64,
+    /// The hostname server, if there is one.
+    #[serde(default)]
+    pub hostname_server: Option<HostnameLine>,
     /// All sites, this one among them.
     pub sites: Vec<SiteLine>,
     /// How far each site is behind each log.
@@ -108,6 +111,18 @@ pub struct SiteStatus {
     pub zones: Vec<ZoneHomes>,
     /// Entries of lost logs that only their own site had, as `log:index`.
     pub leftovers: Vec<String>,
+}
+
+/// The hostname server (RFC 953).
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub struct HostnameLine {
+    /// Where it listens.
+    pub address: String,
+    /// The zones whose hosts it shows.
+    pub zones: Vec<String>,
+    /// Questions answered since the start.
+    pub answers: u64,
 }
 
 /// A site, as another one sees it.

@@ -5,6 +5,7 @@ use crate::dispatch::tests::{ingress, query};
 use crate::rate_limit::LimitSettings;
 use einhorn_wire::RecordType;
 use einhorn_wire::message::Opcode;
+use std::sync::atomic::Ordering;
 
 /// Serves on a free port.
 async fn start(limits: LimitSettings) -> (Arc<Ingress>, SocketAddr) {

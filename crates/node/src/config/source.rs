@@ -8,6 +8,7 @@ use super::{Checker, ConfigError};
 use einhorn_bridge::codec::Format;
 use einhorn_bridge::merge::{Owner, Policy, Scope};
 use einhorn_bridge::record::{FieldName, Kind};
+use einhorn_core::model::settings::Remote;
 use einhorn_core::model::source::SOURCE_NAME_OCTETS_MAX;
 use einhorn_wire::Name;
 use serde::Deserialize;
@@ -32,6 +33,8 @@ pub struct SourceConfig {
     pub file: Option<PathBuf>,
     /// The folder in which its files appear.
     pub folder: Option<PathBuf>,
+    /// The server from which the zone is transferred; instead of files.
+    pub transfer: Option<Remote>,
     /// What a file says of records that are not in it.
     pub declared: DeclaredInput,
     /// The rules of its merge.
@@ -94,6 +97,7 @@ pub(super) struct RawSource {
     layout: Option<PathBuf>,
     file: Option<PathBuf>,
     folder: Option<PathBuf>,
+    transfer: Option<String>,
     input: String,
     scope_suffix: Option<String>,
     scope_kinds: Option<Vec<String>>,
@@ -142,10 +146,15 @@ impl Checker<'_> {
         }
         let input = self.form(&raw.format, raw.copybook.as_ref(), raw.layout.as_ref())?;
         let output = raw.output.as_ref().map(|output| self.output(&raw, output)).transpose()?;
+        let transfer = transfer(&raw)?;
         let declared = declared(&raw.input, raw.scope_suffix.as_deref(), raw.scope_kinds)?;
         let mut policy = Policy::new(input.format);
         policy.owners = owners(&raw.owners)?;
         let set = |to: &mut u32, value: Option<u32>| *to = value.unwrap_or(*to);
+        if transfer.is_some() {
+            // What a whole zone does not have is gone from it.
+            policy.missing_generations = 1;
+        }
         set(&mut policy.missing_generations, raw.missing_generations);
         set(&mut policy.deletes_percent_max, raw.deletes_percent_max);
         set(&mut policy.updates_percent_max, raw.updates_percent_max);
@@ -161,6 +170,7 @@ impl Checker<'_> {
             input,
             file: path(raw.file),
             folder: path(raw.folder),
+            transfer,
             declared,
             policy,
             ttl_seconds: raw.ttl_seconds.unwrap_or(TTL_SECONDS),
@@ -196,6 +206,16 @@ impl Checker<'_> {
         };
         Ok(OutputConfig { form, to, hold_hours: raw.hold_hours.unwrap_or(HOLD_HOURS) })
     }
+}
+
+/// The server whose zone it is, if it is one.
+fn transfer(raw: &RawSource) -> Result<Option<Remote>, String> {
+    let Some(text) = &raw.transfer else { return Ok(None) };
+    if raw.format != "zone" || raw.input != "full" || raw.file.is_some() || raw.folder.is_some() {
+        let reason = "`transfer` goes with format = \"zone\" and input = \"full\", without `file` and `folder`";
+        return Err(reason.to_owned());
+    }
+    text.parse().map(Some).map_err(|error| format!("transfer: {error}"))
 }
 
 fn declared(
@@ -282,6 +302,31 @@ spool = "out"
         let output = source.output.as_ref().expect("an output");
         assert_eq!(output.to, OutputPlace::Spool("/etc/out".into()));
         assert_eq!(output.form.format, Format::Cards);
+    }
+
+    #[test]
+    fn a_server_may_be_one() {
+        let key = "[[key]]\nname = \"bridge.\"\nsecret = \"c2VjcmV0\"\n";
+        let text = "[[source]]\nname = \"bind\"\nzone = \"hosts.example\"\nformat = \"zone\"\n\
+                    input = \"full\"\ntransfer = \"192.0.2.1 key bridge.\"\n";
+        let sources = parse(&format!("{key}{text}")).expect("a good source");
+        let from = sources[0].transfer.as_ref().expect("a server").to_string();
+        assert_eq!(
+            (&*from, sources[0].policy.missing_generations),
+            ("192.0.2.1:53 key bridge.", 1)
+        );
+        let error = parse(text).expect_err("no key");
+        assert!(error.contains("there is no such [[key]]"), "{error}");
+        for (from, to) in [
+            ("\"zone\"", "\"hosts-txt\""),
+            ("\"full\"", "\"delta\""),
+            ("transfer", "file = \"x\"\ntransfer"),
+        ] {
+            let error = parse(&format!("{key}{}", text.replacen(from, to, 1))).expect_err(to);
+            assert!(error.contains("`transfer` goes with"), "{error}");
+        }
+        let error = parse(&text.replace("192.0.2.1", "bind.example")).expect_err("no address");
+        assert!(error.contains("is not a server"), "{error}");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The sockets of a node: bound before anything else, served at the end.
 
 use super::StartError;
-use crate::config::Config;
+use crate::config::{Config, HostnameConfig};
 use crate::ledgers::Ledgers;
 use crate::witnessing;
 use einhorn_ingress::control::Control;
 use einhorn_ingress::http::Operators;
-use einhorn_ingress::{Ingress, http, tcp, udp};
+use einhorn_ingress::{Ingress, hostname, http, tcp, udp};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ pub(super) struct Sockets {
     udp: Vec<Arc<std::net::UdpSocket>>,
     addresses: Vec<SocketAddr>,
     http: Option<std::net::TcpListener>,
+    hostname: Option<std::net::TcpListener>,
     /// For other sites.
     pub(super) link: Option<std::net::TcpListener>,
 }
@@ -31,6 +32,7 @@ impl Sockets {
             udp: Vec::new(),
             addresses: Vec::new(),
             http: None,
+            hostname: None,
             link: None,
         };
         for address in &config.listen {
@@ -42,6 +44,8 @@ impl Sockets {
             sockets.addresses.push(address);
         }
         sockets.http = config.http.map(http::bind).transpose()?;
+        let hostname = config.hostname_server.as_ref().map(|server| server.listen);
+        sockets.hostname = hostname.map(hostname::bind).transpose()?;
         let link = config.link.as_ref().map(|link| link.listen);
         sockets.link = link.map(einhorn_ingress::bind_link).transpose()?;
         Ok(sockets)
@@ -55,6 +59,7 @@ impl Sockets {
             udp: self.udp.clone(),
             addresses: self.addresses.clone(),
             http: self.http.as_ref().map(std::net::TcpListener::try_clone).transpose()?,
+            hostname: self.hostname.as_ref().map(std::net::TcpListener::try_clone).transpose()?,
             link: self.link.as_ref().map(std::net::TcpListener::try_clone).transpose()?,
         })
     }
@@ -65,6 +70,15 @@ impl Sockets {
 
     pub(super) fn http_address(&self) -> io::Result<Option<SocketAddr>> {
         self.http.as_ref().map(std::net::TcpListener::local_addr).transpose()
+    }
+
+    /// The hostname server, where it listens now.
+    pub(super) fn hostname(&self, config: &Config) -> io::Result<Option<HostnameConfig>> {
+        let server = self.hostname.as_ref().zip(config.hostname_server.as_ref());
+        let bound = |(listener, server): (&std::net::TcpListener, &HostnameConfig)| {
+            Ok(HostnameConfig { listen: listener.local_addr()?, zones: server.zones.clone() })
+        };
+        server.map(bound).transpose()
     }
 
     pub(super) fn serve(
@@ -93,6 +107,14 @@ impl Sockets {
                     tracing::error!(%error, "HTTP ended");
                 }
             });
+        }
+        if let (Some(listener), Some(server)) = (self.hostname, &config.hostname_server) {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            runtime.spawn(hostname::serve(
+                Arc::clone(ingress),
+                listener,
+                server.zones.clone().into(),
+            ));
         }
         let shares = self.udp.len() / self.addresses.len().max(1);
         self.udp

@@ -1,14 +1,20 @@
 //! The connections that are open: who has how many, and which goes when there are too many.
 
 use crate::rate_limit::{LimitSettings, source_of};
+use crate::{Ingress, now_ms};
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+/// How long to wait for a file descriptor to become free.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
 /// What the table knows of a connection.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     source: IpAddr,
     is_exempt: bool,
     /// When its last message came, in milliseconds of the session's clock.
@@ -16,17 +22,17 @@ pub(super) struct Connection {
     /// Messages that are still to be answered.
     under_way: AtomicUsize,
     /// Tells the session to end.
-    pub(super) close: Notify,
+    pub(crate) close: Notify,
 }
 
 impl Connection {
     /// Notes that a message came.
-    pub(super) fn touch(&self, now_ms: u64) {
+    pub(crate) fn touch(&self, now_ms: u64) {
         self.last_ms.store(now_ms, Ordering::Relaxed);
     }
 
     /// Notes that a message will take a while to answer, until what is returned is dropped.
-    pub(super) fn busy(self: &Arc<Self>) -> Busy {
+    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
         self.under_way.fetch_add(1, Ordering::Relaxed);
         Busy(Arc::clone(self))
     }
@@ -47,7 +53,7 @@ impl Drop for Busy {
 
 /// All open connections of the TCP listeners that share this table.
 #[derive(Default)]
-pub(super) struct Connections {
+pub(crate) struct Connections {
     /// Locked when a connection opens or closes, never for a message.
     open: Mutex<Open>,
 }
@@ -60,10 +66,10 @@ struct Open {
 }
 
 /// A place in the table, given back when dropped.
-pub(super) struct Place {
+pub(crate) struct Place {
     table: Arc<Connections>,
     number: u64,
-    pub(super) connection: Arc<Connection>,
+    pub(crate) connection: Arc<Connection>,
 }
 
 impl Drop for Place {
@@ -78,10 +84,37 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The next connection of a listener that gets a place.
+    pub(crate) async fn accept(
+        self: &Arc<Self>,
+        ingress: &Ingress,
+        listener: &TcpListener,
+    ) -> (TcpStream, SocketAddr, Place) {
+        loop {
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, mostly.
+                    let closed = self.close_oldest();
+                    tracing::warn!(%error, closed, "cannot accept a TCP connection");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                    continue;
+                }
+            };
+            let (place, closed) = self.admit(&ingress.settings.load().limits, peer.ip(), now_ms());
+            let closed = closed + usize::from(place.is_none());
+            ingress.limited.connections_closed.fetch_add(closed as u64, Ordering::Relaxed);
+            // Without a place the stream is dropped, which closes it.
+            if let Some(place) = place {
+                return (stream, peer, place);
+            }
+        }
+    }
+
     /// Takes a connection from `peer` in. Where its source, or everybody, has too many, the one
     /// that is idle for longest is closed for it. `None` if none is idle. The second value says
     /// how many were closed.
-    pub(super) fn admit(
+    fn admit(
         self: &Arc<Self>,
         settings: &LimitSettings,
         peer: IpAddr,
@@ -118,7 +151,7 @@ impl Connections {
     }
 
     /// Closes the connection that is idle for longest; false if none is.
-    pub(super) fn close_oldest(&self) -> bool {
+    fn close_oldest(&self) -> bool {
         self.lock().close_oldest(|_| true)
     }
 }
