@@ -1,7 +1,9 @@
-//! The benchmark of the legacy bridge: how fast host tables are read and written, and what a merge
-//! of a million records takes.
+//! The benchmark of the legacy bridge: how fast host tables and fixed records are read and written,
+//! what a merge of a million records takes, and that a file without a change changes nothing.
 //!
 //! It runs in the benchmark's process, in one thread, and touches no file but its reports.
+
+mod fixed;
 
 use crate::machine::{self, GENERATOR_PROCESSOR};
 use crate::options::Options;
@@ -9,7 +11,9 @@ use crate::place::Conditions;
 use crate::sheet::{Cell, Column, Row, Sheet, Table, Target, unix_seconds};
 use einhorn_bridge::codec::{self, Format, Refusal, decoder, encoder};
 use einhorn_bridge::item::{Item, Output, Quirk, Sink};
-use einhorn_bridge::merge::{Builder, InputKind, Policy, Sides, State, merge};
+use einhorn_bridge::merge::{
+    Builder, Input, InputKind, Policy, Sides, SourceState, State, merge, plan,
+};
 use einhorn_bridge::record::Record;
 use std::collections::BTreeMap;
 
@@ -29,6 +33,12 @@ const PASSING: &str = "passing through, MB/s";
 const WRITING: &str = "writing anew, MB/s";
 const MERGING: &str = "merging, s";
 const MEMORY: &str = "peak of memory, merging, MiB";
+const RESYNC: &str = "the same again, s";
+const FIXED_DECODING: &str = "fixed: decoding, MB/s";
+const FIXED_PASSING: &str = "fixed: passing through, MB/s";
+const FIXED_WRITING: &str = "fixed: writing anew, MB/s";
+const FIXED_PYTHON: &str = "fixed: decoding in Python, MB/s";
+const FIXED_MEGABYTES_PER_SECOND_MIN: f64 = 200.0;
 
 #[derive(Default)]
 struct Records(Vec<Record>);
@@ -70,33 +80,48 @@ fn table(records: u32, generation: u32) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn decode(octets: &[u8], sink: &mut dyn Sink) -> Result<(), String> {
+/// A format with what it needs.
+struct Coded {
+    format: Format,
+    options: codec::Options,
+}
+
+fn host_tables() -> Coded {
+    Coded { format: Format::HostsTxt, options: codec::Options::default() }
+}
+
+fn decode(coded: &Coded, octets: &[u8], sink: &mut dyn Sink) -> Result<(), String> {
     let words = |refusal: Refusal| refusal.to_string();
-    let mut decode = decoder(Format::HostsTxt, &codec::Options::default()).map_err(words)?;
+    let mut decode = decoder(coded.format, &coded.options).map_err(words)?;
     for piece in octets.chunks(PIECE_OCTETS) {
         decode.push(piece, sink).map_err(words)?;
     }
     decode.finish(sink).map(drop).map_err(words)
 }
 
-/// Writes records; says how many octets they became.
-fn encode(records: Vec<Record>) -> Result<u64, String> {
+/// Writes records; hands the octets to `take`.
+fn encode(coded: &Coded, records: Vec<Record>, take: &mut dyn FnMut(&[u8])) -> Result<(), String> {
     let words = |refusal: Refusal| refusal.to_string();
-    let mut encode = encoder(Format::HostsTxt, &codec::Options::default()).map_err(words)?;
-    let (mut out, mut total) = (Output::default(), 0);
+    let mut encode = encoder(coded.format, &coded.options).map_err(words)?;
+    let mut out = Output::default();
     for record in records {
         encode.push(Item::Record(Box::new(record)), &mut out).map_err(words)?;
         if out.octets.len() >= PIECE_OCTETS {
-            total += out.octets.len() as u64;
+            take(&out.octets);
             out.octets.clear();
         }
     }
-    Ok(total + out.octets.len() as u64)
+    encode.finish(&mut out).map_err(words)?;
+    if let Some(loss) = out.losses.first() {
+        return Err(format!("a loss: {loss:?}"));
+    }
+    take(&out.octets);
+    Ok(())
 }
 
-fn records_of(octets: &[u8]) -> Result<Vec<Record>, String> {
+fn records_of(coded: &Coded, octets: &[u8]) -> Result<Vec<Record>, String> {
     let mut records = Records::default();
-    decode(octets, &mut records)?;
+    decode(coded, octets, &mut records)?;
     Ok(records.0)
 }
 
@@ -110,31 +135,56 @@ fn timed<T>(work: impl FnOnce() -> Result<T, String>) -> Result<(T, f64), String
 /// Figures of the rounds, by column.
 type Figures = BTreeMap<&'static str, Vec<f64>>;
 
-fn round(records: u32, figures: &mut Figures) -> Result<(), String> {
-    let octets = table(records, 0);
+/// Decodes, passes through and writes anew.
+fn round(
+    coded: &Coded,
+    octets: &[u8],
+    records: u32,
+    columns: [&'static str; 3],
+    figures: &mut Figures,
+) -> Result<(), String> {
     let megabytes = octets.len() as f64 / 1e6;
+    let [decoding, passing, writing] = columns;
     let mut add = |column, value| figures.entry(column).or_default().push(value);
     let (counted, seconds) = timed(|| {
         let mut counter = Counter::default();
-        decode(&octets, &mut counter).map(|()| counter.0)
+        decode(coded, octets, &mut counter).map(|()| counter.0)
     })?;
     if counted != u64::from(records) {
         return Err(format!("{counted} of {records} records were read"));
     }
-    add(DECODING, megabytes / seconds);
-    let read = records_of(&octets)?;
-    let (_, seconds) = timed(|| encode(read))?;
-    add(PASSING, megabytes / seconds);
-    let fresh = records_of(&octets)?.into_iter().map(|record| {
-        let id = record.id;
+    add(decoding, megabytes / seconds);
+    let count = |records| {
+        let mut written = 0;
+        encode(coded, records, &mut |octets| written += octets.len()).map(|()| written)
+    };
+    let read = records_of(coded, octets)?;
+    let (_, seconds) = timed(|| count(read))?;
+    add(passing, megabytes / seconds);
+    let fresh = records_of(coded, octets)?.into_iter().map(|record| {
+        let (id, sidecar) = (record.id, record.sidecar.clone());
         let (key, fields) = record.into_parts();
-        Record::new(id, key, fields)
+        let mut record = Record::new(id, key, fields);
+        record.sidecar = sidecar;
+        record
     });
     let fresh: Vec<_> = fresh.collect();
-    let (written, seconds) = timed(|| encode(fresh))?;
-    add(WRITING, written as f64 / 1e6 / seconds);
-
+    let (written, seconds) = timed(|| count(fresh))?;
+    add(writing, written as f64 / 1e6 / seconds);
     Ok(())
+}
+
+/// Fixed records; what is read must be what was written.
+fn fixed_round(records: u32, figures: &mut Figures) -> Result<Vec<u8>, String> {
+    let coded = Coded { format: fixed::FORMAT, options: fixed::options() };
+    let mut file = Vec::new();
+    encode(&coded, fixed::records(records), &mut |octets| file.extend_from_slice(octets))?;
+    if file.len() != (records as usize + 2) * fixed::RECORD_OCTETS {
+        return Err(format!("a master file of {} octets", file.len()));
+    }
+    let columns = [FIXED_DECODING, FIXED_PASSING, FIXED_WRITING];
+    round(&coded, &file, records, columns, figures)?;
+    Ok(file)
 }
 
 /// Builds a state while it is decoded.
@@ -152,7 +202,7 @@ impl Sink for Building<'_> {
 
 fn state_of(octets: &[u8], base: &State) -> Result<State, String> {
     let mut building = Building(Builder::new(base));
-    decode(octets, &mut building)?;
+    decode(&host_tables(), octets, &mut building)?;
     Ok(building.0.finish().0)
 }
 
@@ -189,6 +239,37 @@ fn merge_round(records: u32, figures: &mut Figures) -> Result<(), String> {
     Ok(())
 }
 
+/// The same table as the next generation: nothing may change.
+fn resync_round(records: u32, figures: &mut Figures) -> Result<(), String> {
+    let octets = table(records, 0);
+    let base = state_of(&octets, &State::default())?;
+    let state = SourceState { base, generation: Some(1), ..SourceState::default() };
+    let (plan, seconds) = timed(|| {
+        let theirs = state_of(&octets, &state.base)?;
+        let input = Input {
+            source: "bench".to_owned(),
+            generation: 2,
+            file_sha256: [2; 32],
+            kind: InputKind::Full,
+            theirs,
+            duplicates: Vec::new(),
+            quarantined: Vec::new(),
+        };
+        let policy = Policy::new(Format::HostsTxt);
+        plan(&state, &state.base, &input, &policy).map_err(|error| error.to_string())
+    })?;
+    let unchanged = plan.merge.unchanged;
+    if !plan.merge.outcomes.is_empty() || unchanged != records as usize {
+        let changes = plan.merge.outcomes.len();
+        return Err(format!("{changes} changes, {unchanged} of {records} records unchanged"));
+    }
+    if plan.merge.merged != state.base || !plan.holds.is_empty() {
+        return Err("a file without a change changed the cluster".to_owned());
+    }
+    figures.entry(RESYNC).or_default().push(seconds);
+    Ok(())
+}
+
 /// Measures.
 pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, String> {
     let records = if options.is_quick { RECORDS_QUICK } else { RECORDS };
@@ -199,59 +280,97 @@ pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, 
     merge_round(records, &mut figures)?;
     let peak = peak_octets().map(|octets| octets / f64::from(1 << 20));
     figures.entry(MEMORY).or_default().extend(peak);
+    let mut master = Vec::new();
     for number in 0..options.rounds {
         if number > 0 {
             merge_round(records, &mut figures)?;
         }
-        round(records, &mut figures)?;
+        resync_round(records, &mut figures)?;
+        let octets = table(records, 0);
+        let columns = [DECODING, PASSING, WRITING];
+        round(&host_tables(), &octets, records, columns, &mut figures)?;
+        master = fixed_round(records, &mut figures)?;
     }
-    let columns = [DECODING, PASSING, WRITING, MERGING, MEMORY];
-    let cell = |column: &str| figures.get(column).and_then(|values| Cell::of(values));
-    let table = Table {
-        title: format!("{records} records"),
-        note: "Processor time of one thread. A merge has base and ours in common.".to_owned(),
-        columns: columns.map(|title| Column::plotted(title, 2)).into(),
-        rows: vec![Row { name: "einhorn".to_owned(), cells: columns.map(cell).into() }],
-        compares: false,
-    };
-    let is_small = options.is_quick.then_some("the table was too small");
-    let target = |title: &str, column, limit: f64, is_reached: fn(f64, f64) -> bool| {
-        let found = cell(column).map(|cell| cell.value);
-        let verdict = match (found, is_small) {
-            (None, _) => "not measured".to_owned(),
-            (_, Some(reason)) => format!("**not judged**: {reason}"),
-            (Some(found), None) if is_reached(found, limit) => "reached".to_owned(),
-            _ => "**missed**".to_owned(),
-        };
-        let found = found.map(|found| format!("{found:.2}"));
-        Target { title: title.to_owned(), found, verdict }
-    };
-    let (at_least, at_most) = (|a: f64, b: f64| a >= b, |a: f64, b: f64| a <= b);
+    let mut warnings: Vec<String> = conditions.warning.into_iter().collect();
+    match fixed::python_megabytes_per_second(&master) {
+        Ok(found) => figures.entry(FIXED_PYTHON).or_default().push(found),
+        Err(reason) => warnings.push(reason),
+    }
     Ok(Sheet {
         benchmark: "bridge".to_owned(),
         title: "Legacy bridge".to_owned(),
         unix_seconds: unix_seconds(),
         command_line,
         machine: conditions.machine,
-        method: format!(
-            "A host table of {records} entries in the form of RFC 952, decoded, passed through, and written anew from its fields; then merged with one in which every {CHANGED_EVERY}th record differs. Medians of {} round(s).",
-            options.rounds
-        ),
-        warnings: conditions.warning.into_iter().collect(),
-        targets: vec![
-            target("decoding: at least 100 MB/s", DECODING, MEGABYTES_PER_SECOND_MIN, at_least),
-            target("writing anew: at least 100 MB/s", WRITING, MEGABYTES_PER_SECOND_MIN, at_least),
-            target("merging: at most 5 s", MERGING, MERGE_SECONDS_MAX, at_most),
-            target(
-                "merging: at most 1 GiB",
-                MEMORY,
-                MERGE_OCTETS_MAX / f64::from(1 << 20),
-                at_most,
-            ),
+        method: method(records, options.rounds),
+        warnings,
+        targets: targets(&figures, options.is_quick),
+        tables: tables(&figures, records),
+        checks: vec![
+            "every record was read, and every change was merged".to_owned(),
+            "the same table as the next generation changed nothing".to_owned(),
         ],
-        tables: vec![table],
-        checks: vec!["every record was read, and every change was merged".to_owned()],
         servers: Vec::new(),
         is_sound: true,
     })
+}
+
+fn method(records: u32, rounds: u32) -> String {
+    format!(
+        "A host table of {records} entries in the form of RFC 952, and a master file of {records} \
+         records of 80 octets in CCSID 273, decoded, passed through, and written anew from their \
+         fields; the table merged with one in which every {CHANGED_EVERY}th record differs, and \
+         read again without a change. Medians of {rounds} round(s). The reader in Python is \
+         coboljsonifier with the first 20,000 of the same fixed records."
+    )
+}
+
+fn cell(figures: &Figures, column: &str) -> Option<Cell> {
+    figures.get(column).and_then(|values| Cell::of(values))
+}
+
+fn tables(figures: &Figures, records: u32) -> Vec<Table> {
+    let table = |title: String, note: &str, columns: &[&'static str]| Table {
+        title,
+        note: note.to_owned(),
+        columns: columns.iter().map(|title| Column::plotted(title, 2)).collect(),
+        rows: vec![Row {
+            name: "einhorn".to_owned(),
+            cells: columns.iter().map(|column| cell(figures, column)).collect(),
+        }],
+        compares: false,
+    };
+    let note = "Processor time of one thread. A merge has base and ours in common.";
+    let hosts = [DECODING, PASSING, WRITING, MERGING, RESYNC, MEMORY];
+    let fixed = [FIXED_DECODING, FIXED_PASSING, FIXED_WRITING, FIXED_PYTHON];
+    vec![
+        table(format!("{records} records"), note, &hosts),
+        table(format!("{records} fixed records"), "Processor time of one thread.", &fixed),
+    ]
+}
+
+fn targets(figures: &Figures, is_quick: bool) -> Vec<Target> {
+    let target = |title: &str, column, limit: f64, is_reached: fn(f64, f64) -> bool| {
+        let found = cell(figures, column).map(|cell| cell.value);
+        let verdict = match found {
+            None => "not measured".to_owned(),
+            Some(_) if is_quick => "**not judged**: the table was too small".to_owned(),
+            Some(found) if is_reached(found, limit) => "reached".to_owned(),
+            Some(_) => "**missed**".to_owned(),
+        };
+        let found = found.map(|found| format!("{found:.2}"));
+        Target { title: title.to_owned(), found, verdict }
+    };
+    let (at_least, at_most) = (|a: f64, b: f64| a >= b, |a: f64, b: f64| a <= b);
+    let (hosts, fixed) = (MEGABYTES_PER_SECOND_MIN, FIXED_MEGABYTES_PER_SECOND_MIN);
+    let mebibytes = MERGE_OCTETS_MAX / f64::from(1 << 20);
+    vec![
+        target("decoding: at least 100 MB/s", DECODING, hosts, at_least),
+        target("writing anew: at least 100 MB/s", WRITING, hosts, at_least),
+        target("fixed records, decoding: at least 200 MB/s", FIXED_DECODING, fixed, at_least),
+        target("fixed records, passing: at least 200 MB/s", FIXED_PASSING, fixed, at_least),
+        target("fixed records, writing anew: at least 200 MB/s", FIXED_WRITING, fixed, at_least),
+        target("merging: at most 5 s", MERGING, MERGE_SECONDS_MAX, at_most),
+        target("merging: at most 1 GiB", MEMORY, mebibytes, at_most),
+    ]
 }

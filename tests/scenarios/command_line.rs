@@ -16,7 +16,7 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const EINHORN: &str = env!("CARGO_BIN_EXE_einhorn");
+pub(crate) const EINHORN: &str = env!("CARGO_BIN_EXE_einhorn");
 
 fn einhorn(arguments: &[&str]) -> Command {
     let mut command = Command::new(EINHORN);

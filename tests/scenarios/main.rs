@@ -2,6 +2,7 @@
 
 mod bridge;
 mod command_line;
+mod convert;
 mod corruption;
 mod crash;
 mod disk;

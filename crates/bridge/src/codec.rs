@@ -7,7 +7,7 @@
 
 use crate::held::pass_through;
 use crate::item::{Item, Output, Sink, Source};
-use crate::record::{FieldName, Record};
+use crate::record::{FieldName, Place, Record};
 use crate::{copybook, dhcpd_leases, etc_hosts, hosts_txt, json, rfc606, zone};
 use einhorn_wire::Name;
 use std::str::FromStr;
@@ -152,9 +152,12 @@ pub enum Refusal {
         /// What is missing.
         option: &'static str,
     },
-    /// The layout or copybook cannot be used.
+    /// The layout cannot be used.
     #[error("the layout cannot be used: {0}")]
     Layout(String),
+    /// The copybook cannot be used.
+    #[error("the copybook cannot be used: {0}")]
+    Copybook(copybook::CopybookError),
     /// The format cannot be written.
     #[error("{format} cannot be written: {reason}")]
     Write {
@@ -254,26 +257,80 @@ impl Encode for Each {
     }
 }
 
-/// A decoder that needs the whole file at once.
-pub struct Whole<F> {
+/// Octets of a file that is read as a whole, at most.
+const WHOLE_OCTETS_MAX: u64 = 1 << 30;
+/// Octets of a line in it, at most.
+const LINE_OCTETS_MAX: u64 = 1 << 20;
+
+/// A decoder that needs the whole file at once. It takes no more of it than has room in memory,
+/// and of a line no more than a line can have.
+pub(crate) struct Whole<F> {
     octets: Vec<u8>,
+    line_octets_max: u64,
+    /// The line that the last octets belong to.
+    last_line: Place,
     decode: F,
 }
 
 impl<F: FnMut(&[u8], &mut dyn Sink) -> Result<Source, Refusal>> Whole<F> {
     /// `decode` gets the file.
-    pub fn new(decode: F) -> Whole<F> {
-        Whole { octets: Vec::new(), decode }
+    pub(crate) fn new(decode: F) -> Whole<F> {
+        let last_line = Place { line: 1, offset: 0 };
+        Whole { octets: Vec::new(), line_octets_max: LINE_OCTETS_MAX, last_line, decode }
+    }
+
+    /// The same for a format in which all may stand in one line.
+    pub(crate) fn without_lines(decode: F) -> Whole<F> {
+        Whole { line_octets_max: WHOLE_OCTETS_MAX, ..Whole::new(decode) }
+    }
+
+    fn refuse<T>(&self, reason: String) -> Result<T, Refusal> {
+        let Place { line, offset } = self.last_line;
+        Err(Refusal::Structure { line, offset, reason })
     }
 }
 
 impl<F: FnMut(&[u8], &mut dyn Sink) -> Result<Source, Refusal>> Decode for Whole<F> {
     fn push(&mut self, octets: &[u8], _: &mut dyn Sink) -> Result<(), Refusal> {
+        let before = self.octets.len() as u64;
+        let ends = memchr::memchr_iter(b'\n', octets).map(|at| before + at as u64 + 1);
+        let end = before + octets.len() as u64;
+        if end > WHOLE_OCTETS_MAX {
+            return self.refuse(format!("a file of more than {WHOLE_OCTETS_MAX} octets"));
+        }
+        for (end, is_complete) in ends.map(|end| (end, true)).chain([(end, false)]) {
+            if end - self.last_line.offset > self.line_octets_max {
+                return self.refuse(format!("a line of more than {} octets", self.line_octets_max));
+            }
+            if is_complete {
+                self.last_line = Place { line: self.last_line.line + 1, offset: end };
+            }
+        }
         self.octets.extend_from_slice(octets);
         Ok(())
     }
 
     fn finish(&mut self, sink: &mut dyn Sink) -> Result<Source, Refusal> {
         (self.decode)(&self.octets, sink)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convert::Conversion;
+
+    #[test]
+    fn an_endless_line_is_refused_before_it_is_read() {
+        for from in [Format::Rfc606, Format::EtcHosts, Format::Zone, Format::DhcpdLeases] {
+            let made = Conversion::new(from, Format::Json, &Options::default());
+            let mut conversion = made.expect("needs no options");
+            conversion.push(b"; begin\n").expect("a line");
+            let piece = vec![b'x'; 1 << 18];
+            let refused = (0..8).find_map(|_| conversion.push(&piece).err());
+            let reason = "a line of more than 1048576 octets".to_owned();
+            let wanted = Refusal::Structure { line: 2, offset: 8, reason };
+            assert_eq!(refused, Some(wanted), "{from:?}");
+        }
     }
 }

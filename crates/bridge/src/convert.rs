@@ -45,13 +45,24 @@ impl Conversion {
     /// # Errors
     /// [`Refusal`], when the options do not fit the formats.
     pub fn new(from: Format, to: Format, options: &Options) -> Result<Conversion, Refusal> {
+        Conversion::between((from, options), (to, options))
+    }
+
+    /// Begins one between formats with options of their own: two layouts, for example.
+    ///
+    /// # Errors
+    /// As [`Conversion::new`].
+    pub fn between(
+        (from, from_options): (Format, &Options),
+        (to, to_options): (Format, &Options),
+    ) -> Result<Conversion, Refusal> {
         let rest = Rest {
-            encode: encoder(to, options)?,
+            encode: encoder(to, to_options)?,
             out: Output::default(),
             report: Report::new(from, to),
             refusal: None,
         };
-        Ok(Conversion { decode: decoder(from, options)?, rest, sha256: Sha256::new() })
+        Ok(Conversion { decode: decoder(from, from_options)?, rest, sha256: Sha256::new() })
     }
 
     /// Takes the next octets of the input; gives the next octets of the output.

@@ -84,7 +84,7 @@ fn close(source: &str, open: Option<Open<'_>>, sink: &mut dyn Sink) {
         remark: Field::text(first.remark),
         ..Fields::default()
     };
-    let raw = Raw { format: FORMAT, octets: octets.into() };
+    let raw = Raw::new(FORMAT, octets.into());
     let id = HostId::first_seen(source, &key);
     sink.item(Item::Record(Box::new(Record::read(id, key, place, fields, raw))));
 }

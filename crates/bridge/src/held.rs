@@ -36,15 +36,13 @@ pub(crate) fn pass_through(format: Format, item: Item, out: &mut Output) -> Opti
 
 /// Declares the fields for which the format has no place.
 pub(crate) fn declare_unheld(format: Format, record: &Record, out: &mut Output) {
-    for (field, value) in shown(record.fields()) {
-        match value {
-            Err(code) => out.lose(code, &record.key.name, field, ""),
-            Ok(value) if !format.holds(field) => {
-                out.lose(LossCode::FieldNotHeld, &record.key.name, field, value);
-            }
-            Ok(_) => {}
+    each_set(record.fields(), |field, code, text| match code {
+        Some(code) => out.lose(code, &record.key.name, field, ""),
+        None if !format.holds(field) => {
+            out.lose(LossCode::FieldNotHeld, &record.key.name, field, text());
         }
-    }
+        None => {}
+    });
     if !format.holds(FieldName::Sidecar) {
         for (name, value) in &record.sidecar {
             let value = format!("{name}={value}");
@@ -53,39 +51,58 @@ pub(crate) fn declare_unheld(format: Format, record: &Record, out: &mut Output) 
     }
 }
 
+/// Takes each field that is set: why it has no value, if it has none, and how to make it text for
+/// people, which most callers never need.
+fn each_set(
+    fields: &Fields,
+    mut take: impl FnMut(FieldName, Option<LossCode>, &dyn Fn() -> String),
+) {
+    fn show<T>(
+        field: &Field<T>,
+        name: FieldName,
+        text: impl Fn(&T) -> String,
+        take: &mut impl FnMut(FieldName, Option<LossCode>, &dyn Fn() -> String),
+    ) {
+        match field {
+            Field::Unset => {}
+            Field::Value(value) => take(name, None, &|| text(value)),
+            Field::Unrepresentable(code) => take(name, Some(*code), &String::new),
+        }
+    }
+    fn joined<T: Display>(elements: &Vec<T>) -> String {
+        elements.iter().map(T::to_string).collect::<Vec<_>>().join(",")
+    }
+    let take = &mut take;
+    show(&fields.addresses, FieldName::Addresses, joined, take);
+    show(&fields.nicknames, FieldName::Nicknames, joined, take);
+    show(&fields.protocols, FieldName::Protocols, joined, take);
+    show(&fields.machine, FieldName::Machine, ToString::to_string, take);
+    show(&fields.system, FieldName::System, ToString::to_string, take);
+    show(&fields.status, FieldName::Status, ToString::to_string, take);
+    show(&fields.hardware, FieldName::Hardware, ToString::to_string, take);
+    show(&fields.ttl_seconds, FieldName::Ttl, ToString::to_string, take);
+    show(&fields.changed, FieldName::Changed, moment, take);
+    show(&fields.expires, FieldName::Expires, moment, take);
+    show(&fields.remark, FieldName::Remark, ToString::to_string, take);
+    show(&fields.others, FieldName::Others, joined, take);
+}
+
 /// The fields that are set, as text for people; or why there is no value.
 pub(crate) fn shown(fields: &Fields) -> Vec<(FieldName, Result<String, LossCode>)> {
     let mut shown = Vec::new();
-    let mut add = |name, field: Result<Option<String>, LossCode>| match field {
-        Ok(None) => {}
-        Ok(Some(value)) => shown.push((name, Ok(value))),
-        Err(code) => shown.push((name, Err(code))),
-    };
-    add(FieldName::Addresses, list(&fields.addresses));
-    add(FieldName::Nicknames, list(&fields.nicknames));
-    add(FieldName::Protocols, list(&fields.protocols));
-    add(FieldName::Machine, one(&fields.machine, ToString::to_string));
-    add(FieldName::System, one(&fields.system, ToString::to_string));
-    add(FieldName::Status, one(&fields.status, ToString::to_string));
-    add(FieldName::Hardware, one(&fields.hardware, ToString::to_string));
-    add(FieldName::Ttl, one(&fields.ttl_seconds, ToString::to_string));
-    add(FieldName::Changed, one(&fields.changed, moment));
-    add(FieldName::Expires, one(&fields.expires, moment));
-    add(FieldName::Remark, one(&fields.remark, ToString::to_string));
-    add(FieldName::Others, list(&fields.others));
+    each_set(fields, |field, code, text| {
+        shown.push((field, code.map_or_else(|| Ok(text()), Err)));
+    });
     shown
 }
 
-fn one<T>(field: &Field<T>, show: impl Fn(&T) -> String) -> Result<Option<String>, LossCode> {
-    match field {
-        Field::Unset => Ok(None),
-        Field::Value(value) => Ok(Some(show(value))),
-        Field::Unrepresentable(code) => Err(*code),
-    }
-}
-
-fn list<T: Display>(field: &Field<Vec<T>>) -> Result<Option<String>, LossCode> {
-    one(field, |elements| elements.iter().map(T::to_string).collect::<Vec<_>>().join(","))
+/// Declares the fields whose values could not be read.
+pub(crate) fn declare_unrepresentable(record: &Record, out: &mut Output) {
+    each_set(record.fields(), |field, code, _| {
+        if let Some(code) = code {
+            out.lose(code, &record.key.name, field, "");
+        }
+    });
 }
 
 /// A point in time as text.

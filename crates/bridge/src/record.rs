@@ -2,8 +2,9 @@
 
 use crate::codec::Format;
 use crate::codes::LossCode;
+use crate::names::with_upper_case;
 use crate::text::Text;
-use siphasher::sip128::{Hasher128, SipHasher24};
+use siphasher::sip128::SipHasher24;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -268,20 +269,16 @@ pub struct Key {
 
 /// Identifies a host through changes of its name: made from the name it was first seen with, and
 /// then kept.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct HostId(pub u128);
 
 impl HostId {
     /// The id of a host that is seen for the first time, in source `source`.
     pub fn first_seen(source: &str, key: &Key) -> HostId {
-        let mut hasher = SipHasher24::new();
-        let mut write = |octets: &[u8]| std::hash::Hasher::write(&mut hasher, octets);
-        write(source.as_bytes());
-        write(&[0, key.kind as u8]);
-        for octet in key.name.octets() {
-            write(&[octet.to_ascii_uppercase()]);
-        }
-        HostId(hasher.finish128().as_u128())
+        let before = [source.as_bytes(), &[0, key.kind as u8]];
+        with_upper_case(&before, key.name.octets(), |octets| {
+            HostId(SipHasher24::new().hash(octets).as_u128())
+        })
     }
 }
 
@@ -296,8 +293,18 @@ impl fmt::Debug for HostId {
 pub struct Raw {
     /// The format that can read them.
     pub format: Format,
+    /// The layout that reads them so, for formats that have one: the first eight octets of
+    /// [`crate::item::Source::layout_sha256`].
+    pub layout: Option<u64>,
     /// The entry as it stood in the file, line ends included.
     pub octets: Text,
+}
+
+impl Raw {
+    /// Octets of a format without layouts, or of an unknown layout.
+    pub fn new(format: Format, octets: Text) -> Raw {
+        Raw { format, layout: None, octets }
+    }
 }
 
 /// Where in a file an entry begins. The file's SHA-256, its generation and the hash of its layout
@@ -373,6 +380,16 @@ impl Record {
         self.raw = Some(raw);
     }
 
+    /// Kind, name, fields and sidecar, for a decoder that fills them in where they are.
+    pub(crate) fn parts_mut(&mut self) -> (&mut Key, &mut Fields, &mut Vec<(Text, Text)>) {
+        (&mut self.key, &mut self.fields, &mut self.sidecar)
+    }
+
+    /// The octets alone.
+    pub(crate) fn into_raw(self) -> Option<Raw> {
+        self.raw
+    }
+
     /// The key and the fields alone.
     pub fn into_parts(self) -> (Key, Fields) {
         (self.key, self.fields)
@@ -399,7 +416,7 @@ mod tests {
     #[test]
     fn raw_octets_go_with_the_first_change() {
         let key = Key { kind: Kind::Host, name: "A".into() };
-        let raw = Raw { format: Format::HostsTxt, octets: "HOST : 1.2.3.4 : A :::\n".into() };
+        let raw = Raw::new(Format::HostsTxt, "HOST : 1.2.3.4 : A :::\n".into());
         let id = HostId::first_seen("t", &key);
         let mut record = Record::read(id, key, Place::default(), Fields::default(), raw);
         record.set_fields(Fields::default());
@@ -415,5 +432,15 @@ mod tests {
         let id = HostId::first_seen("nic", &key("SRI-NIC"));
         assert_eq!(id, HostId::first_seen("nic", &key("sri-nic")));
         assert_ne!(id, HostId::first_seen("mit", &key("SRI-NIC")));
+        // Ids are kept: they must stay what they are, however long the name.
+        let long = "A-NAME-OF-MANY-LETTERS".repeat(8);
+        for name in ["SRI-NIC", &*long] {
+            let mut hasher = SipHasher24::new();
+            for part in [&b"nic"[..], &[0, Kind::Host as u8], name.as_bytes()] {
+                std::hash::Hasher::write(&mut hasher, part);
+            }
+            let parts = siphasher::sip128::Hasher128::finish128(&hasher).as_u128();
+            assert_eq!(HostId::first_seen("nic", &key(name)), HostId(parts));
+        }
     }
 }

@@ -128,7 +128,7 @@ fn record(
     fields.nicknames = Field::list(nicknames);
     fields.protocols = Field::list(protocols);
     let key = Key { kind, name: name.into() };
-    let raw = Raw { format: FORMAT, octets: octets.into() };
+    let raw = Raw::new(FORMAT, octets.into());
     let mut record = Record::read(HostId::first_seen(source, &key), key, place, fields, raw);
     record.sidecar = sidecar;
     Item::Record(Box::new(record))

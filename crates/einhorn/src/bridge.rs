@@ -90,7 +90,7 @@ fn convert(arguments: &ConvertArguments) -> Outcome {
     let input = File::open(&arguments.file).map_err(failed("read", &arguments.file))?;
     let conversion = Conversion::new(from, to, &options).map_err(|refusal| match refusal {
         Refusal::Option { .. } => Failure::usage(refusal),
-        refusal => Failure::finding(refusal),
+        refusal => Failure::finding(named(&refusal, arguments)),
     })?;
     let report = write_whole(&arguments.output, |output| {
         pass(input, &arguments.file, conversion, output, &arguments.output)
@@ -101,6 +101,17 @@ fn convert(arguments: &ConvertArguments) -> Outcome {
         write_whole(path, |file| file.write_all(&text).map_err(failed("write", path)))?;
     }
     print(report.to_string().trim_end())
+}
+
+/// A refusal that says which of the files is at fault.
+fn named(refusal: &Refusal, arguments: &ConvertArguments) -> String {
+    match (refusal, &arguments.copybook, &arguments.layout) {
+        (Refusal::Copybook(error), Some(path), _) => {
+            format!("{}:{}:{}: {}", path.display(), error.line, error.column, error.message)
+        }
+        (Refusal::Layout(reason), _, Some(path)) => format!("{}: {reason}", path.display()),
+        _ => refusal.to_string(),
+    }
 }
 
 fn options(arguments: &ConvertArguments) -> Result<Options, Failure> {

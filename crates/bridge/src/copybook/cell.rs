@@ -5,6 +5,7 @@ use super::numeric::{self, Overflow, SignPlace, Zones};
 use super::schema::Kind;
 use crate::codes::FaultCode;
 use crate::ebcdic::CodePage;
+use crate::text::Text;
 
 /// What a file's fields have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +102,11 @@ impl Cell {
             }
             Kind::Binary { signed, native, .. } => {
                 let value = if native && self.coding.little_endian {
-                    let reversed: Vec<u8> = octets.iter().rev().copied().collect();
-                    numeric::decode_binary(&reversed, signed)
+                    let mut reversed = [0; 8];
+                    let reversed = &mut reversed[..octets.len().min(8)];
+                    reversed.copy_from_slice(&octets[..octets.len().min(8)]);
+                    reversed.reverse();
+                    numeric::decode_binary(reversed, signed)
                 } else {
                     numeric::decode_binary(octets, signed)
                 };
@@ -176,13 +180,13 @@ impl Cell {
     }
 
     /// The text that it holds, without the spaces that fill it up; of a number, its digits.
-    pub(crate) fn text(&self, record: &[u8]) -> Result<String, Fault> {
+    pub(crate) fn text(&self, record: &[u8]) -> Result<Text, Fault> {
         match (self.kind, self.octets(record)) {
             (Kind::Characters, Some(octets)) => {
                 let page = self.coding.page;
-                Ok(page.decode(octets.without_filling(page.space())))
+                Ok(page.text(octets.without_filling(page.space())))
             }
-            _ => Ok(self.number(record)?.to_string()),
+            _ => Ok(decimal(self.number(record)?)),
         }
     }
 
@@ -193,6 +197,11 @@ impl Cell {
         place.fill(space);
         let length = text.len().min(place.len());
         place[..length].copy_from_slice(&text[..length]);
+    }
+
+    /// Writes text as [`CodePage::put_ascii`] does.
+    pub(crate) fn put_ascii(&self, record: &mut [u8], text: &[u8]) -> bool {
+        self.coding.page.put_ascii(text, self.place(record))
     }
 
     /// Fills it with one octet.
@@ -211,6 +220,21 @@ impl Cell {
             Kind::Characters | Kind::Group => self.fill(record, self.coding.page.space()),
             // Zero fits every number.
             _ => self.set_number(record, 0).unwrap_or_default(),
+        }
+    }
+}
+
+/// A number in decimal digits.
+pub(crate) fn decimal(number: i128) -> Text {
+    let Ok(mut rest) = u64::try_from(number) else { return number.to_string().into() };
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return digits[at..].into();
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A date is midnight in the zone that the layout names. A local time that there was twice or
 //! never says nothing certain, and is a fault.
 
+use super::stretches::{Stretches, begin_of_day, seconds_of};
 use jiff::Timestamp;
 use jiff::civil::{self, DateTime};
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -34,12 +35,20 @@ pub(crate) enum DateForm {
 #[derive(Debug, Clone)]
 pub(crate) struct Calendar {
     /// Of all local times.
-    pub(crate) zone: TimeZone,
+    zone: TimeZone,
     /// The first of the hundred years that two digits stand for.
-    pub(crate) window: i16,
+    window: i16,
+    /// What is quick to know of the zone.
+    stretches: Stretches,
 }
 
 impl Calendar {
+    /// Local times of `zone`; `window` is the first of the hundred years that two digits stand for.
+    pub(crate) fn new(zone: TimeZone, window: i16) -> Calendar {
+        let stretches = Stretches::new(&zone, window);
+        Calendar { zone, window, stretches }
+    }
+
     /// The moment of a number of this form, in seconds since 1970-01-01 00:00 UTC.
     pub(crate) fn moment(&self, form: DateForm, number: i128) -> Result<i64, &'static str> {
         const NO_DATE: &str = "there is no such date";
@@ -47,7 +56,14 @@ impl Calendar {
         if form == DateForm::UnixSeconds {
             return Timestamp::from_second(number).map(|_| number).map_err(|_| NO_DATE);
         }
+        let day = self.day_of_year(form, number).and_then(|seconds| self.stretches.moment(seconds));
+        if let Some(moment) = day {
+            return Ok(moment);
+        }
         let local = self.local(form, number).ok_or(NO_DATE)?;
+        if let Some(moment) = self.stretches.moment(seconds_of(local)) {
+            return Ok(moment);
+        }
         let ambiguous = self.zone.to_ambiguous_timestamp(local);
         let timestamp = match (ambiguous.offset(), form) {
             (AmbiguousOffset::Fold { .. }, _) => return Err("this local time was twice"),
@@ -58,6 +74,18 @@ impl Calendar {
             _ => ambiguous.compatible(),
         };
         timestamp.map(Timestamp::as_second).map_err(|_| NO_DATE)
+    }
+
+    /// Local seconds since 1970-01-01 00:00 of a day that is numbered within its year.
+    fn day_of_year(&self, form: DateForm, number: i64) -> Option<i64> {
+        let year = match form {
+            DateForm::YearDay2 => self.windowed(number / 1000)?,
+            DateForm::YearDay4 => i16::try_from(number / 1000).ok()?,
+            _ => return None,
+        };
+        let days = civil::Date::new(year, 1, 1).ok()?.days_in_year();
+        let day = number % 1000;
+        (1..=i64::from(days)).contains(&day).then(|| begin_of_day(year, day))
     }
 
     fn local(&self, form: DateForm, number: i64) -> Option<DateTime> {
@@ -74,9 +102,7 @@ impl Calendar {
         };
         let date = if by_day {
             let first = civil::Date::new(year, 1, 1).ok()?;
-            let day =
-                i16::try_from(rest).ok().filter(|day| (1..=first.days_in_year()).contains(day))?;
-            first.checked_add(jiff::Span::new().days(day - 1)).ok()?
+            first.with().day_of_year(rest as i16).build().ok()?
         } else {
             civil::Date::new(year, (rest / 100) as i8, (rest % 100) as i8).ok()?
         };
@@ -97,7 +123,8 @@ impl Calendar {
         if form == DateForm::UnixSeconds {
             return (seconds >= 0).then_some(seconds.into());
         }
-        let local = self.zone.to_datetime(timestamp);
+        let quick = self.stretches.local(timestamp);
+        let local = quick.unwrap_or_else(|| self.zone.to_datetime(timestamp));
         let year = match form {
             DateForm::YearDay2 | DateForm::YearMonthDay2 => {
                 let year = local.year();
@@ -131,7 +158,7 @@ mod tests {
 
     fn calendar(zone: &str) -> Calendar {
         let zone = TimeZoneDatabase::bundled().get(zone).expect("a zone");
-        Calendar { zone, window: 1970 }
+        Calendar::new(zone, 1970)
     }
 
     #[test]

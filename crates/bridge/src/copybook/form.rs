@@ -69,16 +69,21 @@ impl Sentinel {
         }
     }
 
-    /// Whether the cell holds it. `number` is what the cell holds, if that is a number.
-    fn is_in(&self, cell: &Cell, record: &[u8], number: Option<i128>) -> bool {
+    /// Whether it is the octet that a field is full of.
+    fn fills(&self, filling: Option<u8>) -> bool {
+        matches!(self, Sentinel::Filled(octet) if filling == Some(*octet))
+    }
+
+    /// Whether it is the text or the number that a field holds, if that is a number.
+    fn is_said(&self, cell: &Cell, octets: &[u8], number: Option<i128>) -> bool {
         match self {
-            Sentinel::Filled(octet) => cell.is_filled(record, *octet),
+            Sentinel::Filled(_) => false,
             Sentinel::Number(sentinel) => number == Some(*sentinel),
-            Sentinel::Octets(sentinel) => cell.octets(record).is_some_and(|octets| {
+            Sentinel::Octets(sentinel) => {
                 let space = cell.coding.page.space();
                 octets.starts_with(sentinel)
                     && octets[sentinel.len()..].iter().all(|octet| *octet == space)
-            }),
+            }
         }
     }
 
@@ -98,6 +103,15 @@ impl Sentinel {
 pub(crate) enum Value {
     Text(Text),
     Address(Address),
+    Number(u32),
+    Moment(Moment),
+}
+
+/// A value that a host has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said<'h> {
+    Text(&'h Text),
+    Address(&'h Address),
     Number(u32),
     Moment(Moment),
 }
@@ -122,24 +136,29 @@ impl Coded {
     ) -> Result<Option<Value>, Fault> {
         let Some(octets) = cell.octets(record) else { return Ok(None) };
         let plain = matches!(self.form, Form::Text | Form::Ipv4Text | Form::Ipv4Octets);
-        let number = if plain { None } else { Some(cell.number(record)) };
-        let known = number.as_ref().and_then(|number| number.as_ref().ok()).copied();
-        let holds = |sentinel: &Sentinel| sentinel.is_in(cell, record, known);
-        if self.unset.iter().any(holds) {
+        let filling = filling(octets);
+        // A field that is full of blanks is no number, which need not be found out.
+        if filling.is_some() && self.unset.iter().any(|sentinel| sentinel.fills(filling)) {
             return Ok(None);
         }
-        if self.never.iter().any(holds) {
+        let number = if plain { Ok(0) } else { cell.number(record) };
+        let known = if plain { None } else { number.as_ref().ok().copied() };
+        if self.unset.iter().any(|sentinel| sentinel.is_said(cell, octets, known)) {
+            return Ok(None);
+        }
+        let is_never = |said: &Sentinel| said.fills(filling) || said.is_said(cell, octets, known);
+        if self.never.iter().any(is_never) {
             return Ok(Some(Value::Moment(Moment::Never)));
         }
-        let number = number.transpose()?.unwrap_or_default();
+        let number = number?;
         let bad = |code, reason: &str| cell.fault(code, 0, reason);
         Ok(Some(match self.form {
-            Form::Text => Value::Text(cell.text(record)?.into()),
+            Form::Text => Value::Text(cell.text(record)?),
             Form::Number => match u32::try_from(number) {
                 Ok(number) => Value::Number(number),
                 Err(_) => return Err(bad(FaultCode::BadNumber, "not within 0 to 4294967295")),
             },
-            Form::Ipv4Text => match cell.text(record)?.parse() {
+            Form::Ipv4Text => match cell.text(record)?.lossy().parse() {
                 Ok(address) => Value::Address(Address::V4(address)),
                 Err(_) => return Err(bad(FaultCode::BadAddress, "no address like 192.0.2.1")),
             },
@@ -174,7 +193,7 @@ impl Coded {
         &self,
         cell: &Cell,
         record: &mut [u8],
-        value: Option<&Value>,
+        value: Option<Said<'_>>,
         calendar: &Calendar,
     ) -> Result<(), LossCode> {
         let number = match (self.form, value) {
@@ -185,43 +204,53 @@ impl Coded {
                 }
                 return Ok(());
             }
-            (_, Some(Value::Moment(Moment::Never))) => {
+            (_, Some(Said::Moment(Moment::Never))) => {
                 let sentinel = self.never.first().ok_or(LossCode::ValueNotHeld)?;
                 sentinel.write(cell, record);
                 return Ok(());
             }
-            (Form::Text, Some(Value::Text(text))) => return write_text(cell, record, text),
-            (Form::Ipv4Text, Some(Value::Address(Address::V4(address)))) => {
+            (Form::Text, Some(Said::Text(text))) => return write_text(cell, record, text),
+            (Form::Ipv4Text, Some(Said::Address(Address::V4(address)))) => {
                 return write_text(cell, record, &address.to_string().into())
                     .map_err(|_| LossCode::AddressNotHeld);
             }
-            (Form::Ipv4Octets, Some(Value::Address(Address::V4(address)))) => {
+            (Form::Ipv4Octets, Some(Said::Address(Address::V4(address)))) => {
                 cell.set_octets(record, &address.octets());
                 return Ok(());
             }
-            (Form::Ipv4Digits, Some(Value::Address(Address::V4(address)))) => to_digits(*address),
-            (Form::Ipv4Number, Some(Value::Address(Address::V4(address)))) => {
+            (Form::Ipv4Digits, Some(Said::Address(Address::V4(address)))) => to_digits(*address),
+            (Form::Ipv4Number, Some(Said::Address(Address::V4(address)))) => {
                 u32::from(*address).into()
             }
-            (Form::ArpanetNumber, Some(Value::Address(address))) => {
+            (Form::ArpanetNumber, Some(Said::Address(address))) => {
                 address.arpanet_number().ok_or(LossCode::AddressNotHeld)?.into()
             }
-            (Form::Number, Some(Value::Number(number))) => i128::from(*number),
-            (Form::Date(form), Some(Value::Moment(Moment::At(seconds)))) => {
-                calendar.number(form, *seconds).ok_or(LossCode::ValueNotHeld)?
+            (Form::Number, Some(Said::Number(number))) => i128::from(number),
+            (Form::Date(form), Some(Said::Moment(Moment::At(seconds)))) => {
+                calendar.number(form, seconds).ok_or(LossCode::ValueNotHeld)?
             }
-            (_, Some(Value::Address(_))) => return Err(LossCode::AddressNotHeld),
+            (_, Some(Said::Address(_))) => return Err(LossCode::AddressNotHeld),
             _ => return Err(LossCode::ValueNotHeld),
         };
         cell.set_number(record, number).map_err(|_| match value {
-            Some(Value::Address(_)) => LossCode::AddressNotHeld,
+            Some(Said::Address(_)) => LossCode::AddressNotHeld,
             _ => LossCode::ValueNotHeld,
         })
     }
 }
 
+/// The octet that a field is full of, if there is one.
+fn filling(octets: &[u8]) -> Option<u8> {
+    let (first, last) = (octets.first()?, octets.last()?);
+    // Hardly any field begins as it ends.
+    (first == last && octets.iter().all(|octet| octet == first)).then_some(*first)
+}
+
 /// Writes text into a field of characters, or the digits of a number into a number.
 fn write_text(cell: &Cell, record: &mut [u8], text: &Text) -> Result<(), LossCode> {
+    if cell.kind == Kind::Characters && cell.put_ascii(record, text.octets()) {
+        return Ok(());
+    }
     let text = std::str::from_utf8(text.octets()).map_err(|_| LossCode::ValueNotHeld)?;
     if cell.kind != Kind::Characters {
         let number = text.parse().map_err(|_| LossCode::ValueNotHeld)?;

@@ -1,10 +1,10 @@
 //! One detail record ↔ what it says of its host.
 
-use super::cell::{Cell, Fault};
-use super::form::Value;
+use super::cell::{Cell, Fault, decimal};
+use super::form::{Said, Value};
 use super::plan::{Mapped, Plan};
 use crate::codes::{FaultCode, LossCode};
-use crate::record::{Address, Field, FieldName, Fields, Moment};
+use crate::record::{Field, FieldName, Fields, Moment};
 use crate::text::Text;
 
 /// Names of sidecar entries.
@@ -39,21 +39,44 @@ pub(crate) struct Host {
 impl Host {
     /// A part that only records like this have.
     pub(crate) fn side(sidecar: &[(Text, Text)], name: &str) -> Option<String> {
-        let entry = sidecar.iter().find(|(other, _)| other.octets() == name.as_bytes());
-        entry.map(|(_, value)| value.to_string())
+        side(sidecar, name).map(Text::to_string)
     }
+}
 
-    fn put(&mut self, name: &str, value: impl ToString) {
-        self.sidecar.push((name.into(), value.to_string().into()));
-    }
+fn side<'s>(sidecar: &'s [(Text, Text)], name: &str) -> Option<&'s Text> {
+    let entry = sidecar.iter().find(|(other, _)| other.octets() == name.as_bytes());
+    entry.map(|(_, value)| value)
 }
 
 /// What a detail says.
 pub(crate) fn read(plan: &Plan, body: &[u8]) -> Result<Host, Fault> {
     let mut host = Host::default();
+    let (mut name, mut sidecar) = (Text::default(), Vec::new());
+    read_into(plan, body, (&mut name, &mut host.fields, &mut sidecar))?;
+    host.name = (!name.is_empty()).then_some(name);
+    host.sidecar = sidecar;
+    Ok(host)
+}
+
+/// Reads what a detail says to where it is wanted; the name is empty if the detail has none.
+pub(crate) fn read_into(
+    plan: &Plan,
+    body: &[u8],
+    (name, fields, sidecar): (&mut Text, &mut Fields, &mut Vec<(Text, Text)>),
+) -> Result<(), Fault> {
+    let cleared = read_fields(plan, body, name, fields)?;
+    read_sidecar(plan, body, &cleared, sidecar)
+}
+
+/// Reads name and fields; gives the fields that a card clears.
+fn read_fields(
+    plan: &Plan,
+    body: &[u8],
+    name: &mut Text,
+    fields: &mut Fields,
+) -> Result<Vec<&'static str>, Fault> {
     let mut cleared = Vec::new();
     for mapped in &plan.fields {
-        let mut values = Vec::new();
         if plan.cards.is_some() && mapped.host != FieldName::Name && is_clear(mapped, body)? {
             cleared.push(mapped.host.name());
             continue;
@@ -63,29 +86,55 @@ pub(crate) fn read(plan: &Plan, body: &[u8]) -> Result<Host, Fault> {
             if plan.cards.is_some() && cell.is_filled(body, plan.space) {
                 continue;
             }
-            values.extend(mapped.coded.read(cell, body, &plan.calendar)?);
+            if let Some(value) = mapped.coded.read(cell, body, &plan.calendar)? {
+                store(name, fields, mapped.host, value);
+            }
         }
-        store(&mut host, mapped.host, values);
     }
+    Ok(cleared)
+}
+
+/// Reads the parts that only records like this have into `sidecar`, which is empty; false where
+/// they cannot be read.
+pub(crate) fn read_sidecar_alone(
+    plan: &Plan,
+    body: &[u8],
+    sidecar: &mut Vec<(Text, Text)>,
+) -> bool {
+    if plan.cards.is_some() {
+        // What cards clear is known only with their fields.
+        let (mut name, mut fields) = (Text::default(), Fields::default());
+        return read_into(plan, body, (&mut name, &mut fields, sidecar)).is_ok();
+    }
+    read_sidecar(plan, body, &[], sidecar).is_ok()
+}
+
+fn read_sidecar(
+    plan: &Plan,
+    body: &[u8],
+    cleared: &[&str],
+    sidecar: &mut Vec<(Text, Text)>,
+) -> Result<(), Fault> {
+    let mut put = |name: &str, value: Text| sidecar.push((name.into(), value));
     for (name, cell) in [(sidecar::NUMBER, &plan.number), (sidecar::REVISION, &plan.revision)] {
         if let Some(cell) = cell {
-            host.put(name, cell.number(body)?);
+            put(name, decimal(cell.number(body)?));
         }
     }
     if let Some(cards) = &plan.cards {
         let action = cards.action.text(body)?;
-        if !matches!(&action[..], "A" | "C" | "D") {
-            let reason = format!("{action:?} is no action: there are A, C and D");
+        if !matches!(action.octets(), b"A" | b"C" | b"D") {
+            let reason = format!("{:?} is no action: there are A, C and D", action.to_string());
             return Err(cards.action.fault(FaultCode::BadRecord, 0, reason));
         }
-        host.put(sidecar::ACTION, action);
+        put(sidecar::ACTION, action);
         if let Some(cell) = &cards.base_revision
             && !cell.is_filled(body, plan.space)
         {
-            host.put(sidecar::BASE_REVISION, cell.number(body)?);
+            put(sidecar::BASE_REVISION, decimal(cell.number(body)?));
         }
         if !cleared.is_empty() {
-            host.put(sidecar::CLEAR, cleared.join(","));
+            put(sidecar::CLEAR, cleared.join(",").into());
         }
     }
     let mut rest = ranges(plan, body.len());
@@ -96,9 +145,9 @@ pub(crate) fn read(plan: &Plan, body: &[u8]) -> Result<Host, Fault> {
                 digits.push_str(&format!("{octet:02x}"));
             }
         }
-        host.put(sidecar::REST, digits);
+        put(sidecar::REST, digits.into());
     }
-    Ok(host)
+    Ok(())
 }
 
 /// The octets that no field covers, in a record of this length.
@@ -115,81 +164,68 @@ fn is_clear(mapped: &Mapped, body: &[u8]) -> Result<bool, Fault> {
     Ok(page.character(*first) == '-' && rest.iter().all(|octet| *octet == page.space()))
 }
 
-/// Puts values where they belong; a field that is mapped twice takes the values of both.
-fn store(host: &mut Host, field: FieldName, values: Vec<Value>) {
-    fn extend<T>(list: &mut Field<Vec<T>>, more: impl IntoIterator<Item = T>) {
-        let mut elements = match std::mem::take(list) {
-            Field::Value(elements) => elements,
-            _ => Vec::new(),
-        };
-        elements.extend(more);
-        *list = Field::list(elements);
+/// Puts a value where it belongs: into a list, or where nothing is yet.
+fn store(name: &mut Text, fields: &mut Fields, field: FieldName, value: Value) {
+    fn push<T>(list: &mut Field<Vec<T>>, element: T) {
+        match list {
+            Field::Value(elements) => elements.push(element),
+            _ => *list = Field::Value(vec![element]),
+        }
     }
-    let texts = |values: Vec<Value>| {
-        values.into_iter().filter_map(|value| match value {
-            Value::Text(text) => Some(text),
-            _ => None,
-        })
-    };
-    let moment = |values: &[Value]| match values.first() {
-        Some(Value::Moment(moment)) => Field::Value(*moment),
-        _ => Field::Unset,
-    };
-    let fields = &mut host.fields;
-    let text = match field {
-        FieldName::Addresses => {
-            let addresses = values.into_iter().filter_map(|value| match value {
-                Value::Address(address) => Some(address),
-                _ => None,
-            });
-            return extend(&mut fields.addresses, addresses);
+    fn set<T>(place: &mut Field<T>, value: T) {
+        if place.is_unset() {
+            *place = Field::Value(value);
         }
-        FieldName::Nicknames => return extend(&mut fields.nicknames, texts(values)),
-        FieldName::Protocols => return extend(&mut fields.protocols, texts(values)),
-        FieldName::Others => return extend(&mut fields.others, texts(values)),
-        FieldName::Changed => return fields.changed = moment(&values),
-        FieldName::Expires => return fields.expires = moment(&values),
-        FieldName::Ttl => {
-            if let Some(Value::Number(seconds)) = values.first() {
-                fields.ttl_seconds = Field::Value(*seconds);
-            }
-            return;
-        }
-        FieldName::Name => return host.name = texts(values).next(),
-        FieldName::Sidecar => return,
-        FieldName::Machine => &mut fields.machine,
-        FieldName::System => &mut fields.system,
-        FieldName::Status => &mut fields.status,
-        FieldName::Hardware => &mut fields.hardware,
-        FieldName::Remark => &mut fields.remark,
-    };
-    *text = texts(values).next().map_or(Field::Unset, Field::Value);
+    }
+    match (field, value) {
+        (FieldName::Addresses, Value::Address(address)) => push(&mut fields.addresses, address),
+        (FieldName::Nicknames, Value::Text(text)) => push(&mut fields.nicknames, text),
+        (FieldName::Protocols, Value::Text(text)) => push(&mut fields.protocols, text),
+        (FieldName::Others, Value::Text(text)) => push(&mut fields.others, text),
+        (FieldName::Changed, Value::Moment(moment)) => set(&mut fields.changed, moment),
+        (FieldName::Expires, Value::Moment(moment)) => set(&mut fields.expires, moment),
+        (FieldName::Ttl, Value::Number(seconds)) => set(&mut fields.ttl_seconds, seconds),
+        (FieldName::Name, Value::Text(text)) => *name = text,
+        (FieldName::Machine, Value::Text(text)) => set(&mut fields.machine, text),
+        (FieldName::System, Value::Text(text)) => set(&mut fields.system, text),
+        (FieldName::Status, Value::Text(text)) => set(&mut fields.status, text),
+        (FieldName::Hardware, Value::Text(text)) => set(&mut fields.hardware, text),
+        (FieldName::Remark, Value::Text(text)) => set(&mut fields.remark, text),
+        // The plan lets no other forms be in these fields.
+        _ => {}
+    }
+}
+
+/// One value of a field; those of lists are numbered from 0.
+fn value<'h>(name: &'h Text, fields: &'h Fields, field: FieldName, at: usize) -> Option<Said<'h>> {
+    let text = |field: &'h Field<Text>| field.value().map(Said::Text);
+    let texts = |field: &'h Field<Vec<Text>>| field.elements().get(at).map(Said::Text);
+    match field {
+        FieldName::Addresses => fields.addresses.elements().get(at).map(Said::Address),
+        FieldName::Nicknames => texts(&fields.nicknames),
+        FieldName::Protocols => texts(&fields.protocols),
+        FieldName::Others => texts(&fields.others),
+        _ if at > 0 => None,
+        FieldName::Name => Some(Said::Text(name)),
+        FieldName::Machine => text(&fields.machine),
+        FieldName::System => text(&fields.system),
+        FieldName::Status => text(&fields.status),
+        FieldName::Hardware => text(&fields.hardware),
+        FieldName::Remark => text(&fields.remark),
+        FieldName::Ttl => fields.ttl_seconds.value().copied().map(Said::Number),
+        FieldName::Changed => fields.changed.value().copied().map(Said::Moment),
+        FieldName::Expires => fields.expires.value().copied().map(Said::Moment),
+        FieldName::Sidecar => None,
+    }
 }
 
 /// The values of a field, in order.
-fn values(name: &Text, fields: &Fields, field: FieldName) -> Vec<Value> {
-    fn list<T: Clone>(field: &Field<Vec<T>>, make: fn(T) -> Value) -> Vec<Value> {
-        field.elements().iter().cloned().map(make).collect()
-    }
-    fn one<T: Clone>(field: &Field<T>, make: fn(T) -> Value) -> Vec<Value> {
-        field.value().cloned().map(make).into_iter().collect()
-    }
-    match field {
-        FieldName::Name => vec![Value::Text(name.clone())],
-        FieldName::Addresses => list::<Address>(&fields.addresses, Value::Address),
-        FieldName::Nicknames => list(&fields.nicknames, Value::Text),
-        FieldName::Protocols => list(&fields.protocols, Value::Text),
-        FieldName::Others => list(&fields.others, Value::Text),
-        FieldName::Machine => one(&fields.machine, Value::Text),
-        FieldName::System => one(&fields.system, Value::Text),
-        FieldName::Status => one(&fields.status, Value::Text),
-        FieldName::Hardware => one(&fields.hardware, Value::Text),
-        FieldName::Remark => one(&fields.remark, Value::Text),
-        FieldName::Ttl => one(&fields.ttl_seconds, Value::Number),
-        FieldName::Changed => one::<Moment>(&fields.changed, Value::Moment),
-        FieldName::Expires => one::<Moment>(&fields.expires, Value::Moment),
-        FieldName::Sidecar => Vec::new(),
-    }
+fn values<'h>(
+    name: &'h Text,
+    fields: &'h Fields,
+    field: FieldName,
+) -> impl Iterator<Item = Said<'h>> {
+    (0..).map_while(move |at| value(name, fields, field, at))
 }
 
 /// Something of a host that its record does not say.
@@ -211,15 +247,14 @@ pub(crate) fn write(
     let mut missing = Vec::new();
     put_rest(plan, &mut body, sidecar);
     for (name, cell) in [(sidecar::NUMBER, &plan.number), (sidecar::REVISION, &plan.revision)] {
-        if let (Some(cell), Some(value)) = (cell, Host::side(sidecar, name)) {
-            put_number(cell, &mut body, &value, &mut missing);
+        if let (Some(cell), Some(value)) = (cell, side(sidecar, name)) {
+            put_number(cell, &mut body, value, &mut missing);
         }
     }
-    let cleared = Host::side(sidecar, sidecar::CLEAR).unwrap_or_default();
+    let cleared = side(sidecar, sidecar::CLEAR).map(Text::lossy).unwrap_or_default();
     let is_card = plan.cards.is_some();
     let mut filled = 0;
     for field in FieldName::ALL {
-        let values = values(name, fields, field);
         let cells = plan.fields.iter().filter(|mapped| mapped.host == field);
         let mut cells =
             cells.flat_map(|mapped| mapped.cells.iter().map(move |cell| (mapped, cell)));
@@ -230,7 +265,7 @@ pub(crate) fn write(
             }
             continue;
         }
-        for value in &values {
+        for value in values(name, fields, field) {
             // A value that cannot be here leaves its place to the next.
             let lost = match cells.next() {
                 None if plan.fields.iter().any(|mapped| mapped.host == field) => {
@@ -271,20 +306,20 @@ fn plan_page(plan: &Plan) -> crate::ebcdic::CodePage {
     plan.fields[0].cells[0].coding.page
 }
 
-fn said(value: &Value) -> String {
+fn said(value: Said<'_>) -> String {
     match value {
-        Value::Text(text) => text.to_string(),
-        Value::Address(address) => address.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::Moment(Moment::Never) => "never".to_owned(),
-        Value::Moment(Moment::At(seconds)) => seconds.to_string(),
+        Said::Text(text) => text.to_string(),
+        Said::Address(address) => address.to_string(),
+        Said::Number(number) => number.to_string(),
+        Said::Moment(Moment::Never) => "never".to_owned(),
+        Said::Moment(Moment::At(seconds)) => seconds.to_string(),
     }
 }
 
 fn put_rest(plan: &Plan, body: &mut [u8], sidecar: &[(Text, Text)]) {
-    let digits = Host::side(sidecar, sidecar::REST).unwrap_or_default();
+    let Some(digits) = side(sidecar, sidecar::REST) else { return };
     let mut octets = digits
-        .as_bytes()
+        .octets()
         .chunks_exact(2)
         .map_while(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
     for (start, end) in ranges(plan, body.len()) {
@@ -297,9 +332,11 @@ fn put_rest(plan: &Plan, body: &mut [u8], sidecar: &[(Text, Text)]) {
     }
 }
 
-fn put_number(cell: &Cell, body: &mut [u8], value: &str, missing: &mut Vec<Missing>) {
-    let number = value.parse::<i128>();
-    if number.is_err() || number.is_ok_and(|number| cell.set_number(body, number).is_err()) {
+fn put_number(cell: &Cell, body: &mut [u8], value: &Text, missing: &mut Vec<Missing>) {
+    // Few numbers have more than 64 bits, and reading such is slow.
+    let read = |text: &str| text.parse().map(i64::into).or_else(|_| text.parse::<i128>()).ok();
+    let number = std::str::from_utf8(value.octets()).ok().and_then(read);
+    if number.is_none_or(|number| cell.set_number(body, number).is_err()) {
         let value = format!("{} {value}", cell.name);
         missing.push(Missing { code: LossCode::ValueNotHeld, field: FieldName::Sidecar, value });
     }
@@ -312,8 +349,8 @@ fn finish_card(plan: &Plan, body: &mut [u8], sidecar: &[(Text, Text)], missing: 
     let action = plan_page(plan).encode(&action).unwrap_or_default();
     cards.action.set_octets(body, &action);
     if let Some(cell) = &cards.base_revision {
-        match Host::side(sidecar, sidecar::BASE_REVISION) {
-            Some(value) => put_number(cell, body, &value, missing),
+        match side(sidecar, sidecar::BASE_REVISION) {
+            Some(value) => put_number(cell, body, value, missing),
             None => cell.fill(body, plan.space),
         }
     }
@@ -322,7 +359,7 @@ fn finish_card(plan: &Plan, body: &mut [u8], sidecar: &[(Text, Text)], missing: 
 /// Cuts a table of variable length behind its last element that says something.
 fn shorten(plan: &Plan, body: &mut Vec<u8>, filled: usize, sidecar: &[(Text, Text)]) {
     let Some(table) = &plan.detail.table else { return };
-    let rest_octets = Host::side(sidecar, sidecar::REST).map_or(0, |rest| rest.len() / 2);
+    let rest_octets = side(sidecar, sidecar::REST).map_or(0, |rest| rest.octets().len() / 2);
     let holds = |elements: usize| {
         let length = table.start + elements * table.stride;
         let covered: usize = ranges(plan, length).map(|(start, end)| end - start).sum();
@@ -337,26 +374,25 @@ fn shorten(plan: &Plan, body: &mut Vec<u8>, filled: usize, sidecar: &[(Text, Tex
 
 /// Reads what was written, and declares what differs and was not declared yet.
 fn check(plan: &Plan, body: &[u8], name: &Text, fields: &Fields, missing: &mut Vec<Missing>) {
-    let read = match read(plan, body) {
-        Ok(read) => read,
-        Err(fault) => {
-            let value = format!("{}: {}", fault.field, fault.reason);
-            let field = FieldName::Name;
-            return missing.push(Missing { code: LossCode::NameNotHeld, field, value });
-        }
-    };
-    let read_name = read.name.unwrap_or_default();
+    let (mut read_name, mut read) = (Text::default(), Fields::default());
+    if let Err(fault) = read_fields(plan, body, &mut read_name, &mut read) {
+        let value = format!("{}: {}", fault.field, fault.reason);
+        let field = FieldName::Name;
+        return missing.push(Missing { code: LossCode::NameNotHeld, field, value });
+    }
+    if read_name == *name && read == *fields {
+        return;
+    }
     for field in FieldName::ALL {
-        let wanted = values(name, fields, field);
         let declared = missing.iter().any(|missing| missing.field == field);
-        if declared || wanted == values(&read_name, &read.fields, field) {
+        if declared || values(name, fields, field).eq(values(&read_name, &read, field)) {
             continue;
         }
         let code = match field {
             FieldName::Name => LossCode::NameNotHeld,
             _ => LossCode::ValueNotHeld,
         };
-        let value: Vec<String> = wanted.iter().map(said).collect();
+        let value: Vec<String> = values(name, fields, field).map(said).collect();
         let value = if value.is_empty() { "not set".to_owned() } else { value.join(", ") };
         missing.push(Missing { code, field, value });
     }

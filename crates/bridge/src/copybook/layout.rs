@@ -216,7 +216,7 @@ impl LayoutFile {
         if !(1800..=2100).contains(&window) {
             return Err(format!("window {window} is not between 1800 and 2100"));
         }
-        Ok(Calendar { zone, window })
+        Ok(Calendar::new(zone, window))
     }
 }
 

@@ -18,6 +18,7 @@ mod picture;
 mod plan;
 mod reader;
 mod schema;
+mod stretches;
 mod tally;
 mod writer;
 
@@ -52,7 +53,7 @@ fn plan(format: Format, options: &Options) -> Result<Plan, Refusal> {
         format: format.name(),
         option: "a copybook and a layout (--copybook and --layout)",
     })?;
-    Plan::new(format, layout).map_err(Refusal::Layout)
+    Plan::new(format, layout)
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ const UNSIGNED: &str = "a negative sign in a field without one";
 
 /// The smallest and largest number of so many digits.
 pub fn range(digits: usize, signed: bool) -> (i128, i128) {
-    let max = 10_i128.pow(digits.min(DIGITS_MAX) as u32) - 1;
+    let max = i128::from(10_u64.pow(digits.min(DIGITS_MAX) as u32)) - 1;
     (if signed { -max } else { 0 }, max)
 }
 
@@ -190,7 +190,8 @@ pub fn encode_zoned(
         (_, place) => place,
     };
     let zero = if zones == Zones::Ebcdic { 0xf0 } else { b'0' };
-    let mut rest = value.unsigned_abs();
+    // No field has more digits than 64 bits hold, and division of 128 bits is slow.
+    let mut rest = value.unsigned_abs() as u64;
     for octet in place.iter_mut().rev() {
         *octet = zero + (rest % 10) as u8;
         rest /= 10;
@@ -255,7 +256,7 @@ pub fn encode_packed(
         (true, false) => 0x0c,
         (true, true) => 0x0d,
     };
-    let mut rest = value.unsigned_abs();
+    let mut rest = value.unsigned_abs() as u64;
     let mut next = || {
         let digit = (rest % 10) as u8;
         rest /= 10;
@@ -271,12 +272,10 @@ pub fn encode_packed(
 
 /// Reads a binary number of at most eight octets, the most significant first.
 pub fn decode_binary(octets: &[u8], signed: bool) -> i128 {
-    let fill =
-        if signed && octets.first().is_some_and(|first| first & 0x80 != 0) { 0xff } else { 0 };
-    let mut wide = [fill; 16];
-    let start = wide.len() - octets.len().min(8);
-    wide[start..].copy_from_slice(&octets[..octets.len().min(8)]);
-    i128::from_be_bytes(wide)
+    let octets = &octets[..octets.len().min(8)];
+    let value = octets.iter().fold(0_u64, |value, octet| value << 8 | u64::from(*octet));
+    let is_negative = signed && octets.first().is_some_and(|first| first & 0x80 != 0);
+    if is_negative { i128::from(value) - (1_i128 << (8 * octets.len())) } else { i128::from(value) }
 }
 
 /// The smallest and largest binary number of so many octets.

@@ -7,7 +7,7 @@ use super::dates::Calendar;
 use super::form::{Coded, Form, Sentinel};
 use super::layout::{ByteOrder, Counts, Framing, LayoutFile, Mapping, Owner, Values, When};
 use super::schema::{self, Kind, Record};
-use crate::codec::{Format, Layout};
+use crate::codec::{Format, Layout, Refusal};
 use crate::record::FieldName;
 use sha2::{Digest, Sha256};
 
@@ -124,17 +124,25 @@ impl Plan {
     ///
     /// # Errors
     /// What is wrong, and where.
-    pub fn new(format: Format, layout: &Layout) -> Result<Plan, String> {
-        let file = LayoutFile::parse(&layout.layout)?;
+    pub fn new(format: Format, layout: &Layout) -> Result<Plan, Refusal> {
+        let file = LayoutFile::parse(&layout.layout).map_err(Refusal::Layout)?;
         let text = &layout.copybook;
         let records = schema::parse("copybook", text, file.copybook, file.binary.sizes)
-            .map_err(|error| error.to_string())?;
+            .map_err(Refusal::Copybook)?;
         let mut hasher = Sha256::new();
         hasher.update((text.len() as u64).to_be_bytes());
         hasher.update(text);
         hasher.update(&layout.layout);
-        Compiler { file: &file, records: &records, coding: coding(&file)? }
+        let coding = coding(&file).map_err(Refusal::Layout)?;
+        Compiler { file: &file, records: &records, coding }
             .plan(format, hasher.finalize().into())
+            .map_err(Refusal::Layout)
+    }
+
+    /// What stands for the layout in the records that it reads.
+    pub(crate) fn layout_id(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.layout_sha256;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 
     /// Who may change a field of hosts; `None` where the records do not have it.

@@ -10,7 +10,7 @@ use super::tally::Tally;
 use crate::codec::{Decode, Refusal};
 use crate::codes::FaultCode;
 use crate::item::{Between, Item, Quarantined, Sink, Source};
-use crate::record::{HostId, Key, Kind, Place, Raw, Record};
+use crate::record::{Fields, HostId, Key, Kind, Place, Raw, Record};
 use crate::text::Text;
 use std::borrow::Cow;
 
@@ -166,22 +166,23 @@ impl Reader {
                 value: value.into(),
             }))
         };
-        sink.item(match host::read(&self.plan, body) {
+        let raw = Raw { format, layout: Some(self.plan.layout_id()), octets: whole.into() };
+        let key = Key { kind: Kind::Host, name: Text::default() };
+        let (id, fields) = (HostId::default(), Fields::default());
+        let mut record = Box::new(Record::read(id, key, self.place, fields, raw));
+        let (key, fields, sidecar) = record.parts_mut();
+        sink.item(match host::read_into(&self.plan, body, (&mut key.name, fields, sidecar)) {
             Err(fault) => {
                 let offset = fault.at;
                 let value = format!("{} at octet {offset}: {}", fault.field, fault.reason);
                 quarantined(fault.code, value, name_of(&self.plan, body))
             }
-            Ok(host::Host { name: None, .. }) => {
+            Ok(()) if key.name.is_empty() => {
                 quarantined(FaultCode::NoName, "the name is blank".to_owned(), None)
             }
-            Ok(host::Host { name: Some(name), fields, sidecar }) => {
-                let key = Key { kind: Kind::Host, name };
-                let id = HostId::first_seen(&self.source, &key);
-                let raw = Raw { format, octets: whole.into() };
-                let mut record = Record::read(id, key, self.place, fields, raw);
-                record.sidecar = sidecar;
-                Item::Record(Box::new(record))
+            Ok(()) => {
+                record.id = HostId::first_seen(&self.source, &record.key);
+                Item::Record(record)
             }
         });
         Ok(())
@@ -191,7 +192,7 @@ impl Reader {
 /// The name in a record that has a fault elsewhere.
 fn name_of(plan: &Plan, body: &[u8]) -> Option<Text> {
     let named = plan.fields.iter().find(|mapped| mapped.host == crate::record::FieldName::Name)?;
-    named.cells.first()?.text(body).ok().filter(|name| !name.is_empty()).map(Text::from)
+    named.cells.first()?.text(body).ok().filter(|name| !name.is_empty())
 }
 
 impl Decode for Reader {

@@ -37,7 +37,7 @@ impl Tally {
                 return Err(format!(
                     "{} sorts before that of the record before it: {:?} is out of order",
                     cell.name,
-                    cell.text(body).unwrap_or_default()
+                    cell.text(body).unwrap_or_default().to_string()
                 ));
             }
             let last = self.last_key.get_or_insert_default();

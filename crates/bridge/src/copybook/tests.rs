@@ -294,7 +294,7 @@ fn lines_may_be_short_and_tables_of_variable_length_are() {
         Format::Copybook,
         &Layout { copybook: copybook.to_owned(), layout: layout("fixed") },
     );
-    assert!(fixed.is_err_and(|error| error.contains("DEPENDING ON")));
+    assert!(fixed.is_err_and(|error| error.to_string().contains("DEPENDING ON")));
 }
 
 #[test]

@@ -9,25 +9,22 @@ use super::reader::{Class, classify, padded};
 use super::tally::Tally;
 use crate::codec::{Encode, Format, Refusal};
 use crate::codes::LossCode;
-use crate::held::shown;
+use crate::held::declare_unrepresentable;
 use crate::item::{Item, Output};
 use crate::record::{FieldName, Kind, Record};
 use crate::text::Text;
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// An encoder.
 pub(super) struct Writer {
     plan: Plan,
     rows: Vec<Row>,
-    header: Option<End>,
-    trailer: Option<End>,
-}
-
-/// A header or trailer as it was read.
-struct End {
-    body: Vec<u8>,
-    /// With its frame.
-    raw: Text,
+    header: Option<Octets>,
+    trailer: Option<Octets>,
+    /// For sidecars that are only compared.
+    scratch: Vec<(Text, Text)>,
 }
 
 /// Header and trailer to be written.
@@ -36,12 +33,65 @@ struct Ends {
     trailer: Option<Vec<u8>>,
 }
 
+/// The octets of a record.
+enum Octets {
+    /// As they were read, with their frame, while they say the same.
+    Read { whole: Text, body: Range<usize> },
+    /// The same, of a line without the spaces at its end.
+    Padded { whole: Text, body: Vec<u8> },
+    /// Without a frame.
+    New(Vec<u8>),
+}
+
+impl Octets {
+    /// Octets of a file, if they are one record of this layout.
+    fn read(plan: &Plan, whole: Text) -> Option<Octets> {
+        let frame = plan.framing.next(whole.octets(), plan.detail.length).ok()??;
+        let body = whole.octets().get(frame.body.clone())?;
+        if frame.length != whole.octets().len() {
+            return None;
+        }
+        let padded = match padded(plan, body) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(body) => Some(body),
+        };
+        Some(match padded {
+            None => Octets::Read { whole, body: frame.body },
+            Some(body) => Octets::Padded { whole, body },
+        })
+    }
+
+    /// The record without its frame.
+    fn body(&self) -> &[u8] {
+        match self {
+            Octets::Read { whole, body } => &whole.octets()[body.clone()],
+            Octets::Padded { body, .. } | Octets::New(body) => body,
+        }
+    }
+
+    /// As they were read.
+    fn whole(&self) -> Option<&Text> {
+        match self {
+            Octets::Read { whole, .. } | Octets::Padded { whole, .. } => Some(whole),
+            Octets::New(_) => None,
+        }
+    }
+
+    /// Puts a number into the record, which is a new one if it was another number.
+    fn put(&mut self, cell: &Cell, number: i128) -> Result<(), Overflow> {
+        let mut body = self.body().to_vec();
+        cell.set_number(&mut body, number)?;
+        if body != self.body() {
+            *self = Octets::New(body);
+        }
+        Ok(())
+    }
+}
+
 /// A detail to be written.
 struct Row {
     name: Text,
-    body: Vec<u8>,
-    /// Octets as they were read, with their frame, while they say the same.
-    raw: Option<Text>,
+    octets: Octets,
     /// Whether the name was cut.
     cut: bool,
     /// Whether it is a record that was understood.
@@ -51,53 +101,28 @@ struct Row {
 
 impl Writer {
     pub(super) fn new(plan: Plan) -> Writer {
-        Writer { plan, rows: Vec::new(), header: None, trailer: None }
+        Writer { plan, rows: Vec::new(), header: None, trailer: None, scratch: Vec::new() }
     }
 
     fn refuse(&self, reason: &'static str) -> Refusal {
         Refusal::Write { format: self.plan.format.name(), reason }
     }
 
-    /// The record within its frame, if octets are one record of this layout.
-    fn body(&self, octets: &[u8]) -> Option<Vec<u8>> {
-        let frame = self.plan.framing.next(octets, self.plan.detail.length).ok()??;
-        let body = octets.get(frame.body)?;
-        (frame.length == octets.len()).then(|| padded(&self.plan, body).into_owned())
-    }
-
-    fn record(&mut self, record: Record, out: &mut Output) {
-        let plan = &self.plan;
+    fn record(&mut self, record: Box<Record>, out: &mut Output) {
         let name = record.key.name.clone();
         if record.key.kind != Kind::Host {
             let kind = record.key.kind.keyword();
             return out.lose(LossCode::KindNotHeld, &name, FieldName::Name, kind);
         }
-        // Octets of another layout would say something else, or nothing.
-        let raw = record.raw_for(plan.format).and_then(|octets| {
-            let body = self.body(octets)?;
-            let detail = matches!(classify(plan, &body), Some(Class::Detail));
-            let read = detail.then(|| host::read(plan, &body).ok())??;
-            let same = read.name.as_ref() == Some(&name)
-                && read.fields == *record.fields()
-                && read.sidecar == record.sidecar;
-            same.then(|| (body, Text::from(octets)))
-        });
-        if let Some((body, raw)) = raw {
-            let row =
-                Row { name, body, raw: Some(raw), cut: false, understood: true, numbered: true };
-            return self.rows.push(row);
-        }
+        let Some(record) = self.as_read(record) else { return };
+        let plan = &self.plan;
         for (what, value) in &record.sidecar {
             if !sidecar::ALL.iter().any(|own| own.as_bytes() == what.octets()) {
                 let value = format!("{what}: {value}");
                 out.lose(LossCode::SidecarNotHeld, &name, FieldName::Sidecar, value);
             }
         }
-        for (field, value) in shown(record.fields()) {
-            if let Err(code) = value {
-                out.lose(code, &name, field, "");
-            }
-        }
+        declare_unrepresentable(&record, out);
         let (body, missing) = host::write(plan, &name, record.fields(), &record.sidecar);
         let of_name = |code| {
             missing.iter().any(|missing| missing.field == FieldName::Name && missing.code == code)
@@ -113,8 +138,45 @@ impl Writer {
         }
         if named {
             let numbered = Host::side(&record.sidecar, sidecar::NUMBER).is_some();
-            self.rows.push(Row { name, body, raw: None, cut, understood: true, numbered });
+            let octets = Octets::New(body);
+            self.rows.push(Row { name, octets, cut, understood: true, numbered });
         }
+    }
+
+    /// Takes a record whose octets say the same as it does; gives it back if they do not. Those
+    /// that this layout has read are what the record says, but for the sidecar, which anybody may
+    /// change; those of another layout would say something else, or nothing.
+    fn as_read(&mut self, record: Box<Record>) -> Option<Box<Record>> {
+        let plan = &self.plan;
+        let own = record.raw().filter(|raw| raw.format == plan.format);
+        let Some(raw) = own else { return Some(record) };
+        let is_known = raw.layout == Some(plan.layout_id());
+        let scratch = &mut self.scratch;
+        let mut same = |body: &[u8]| {
+            if is_known {
+                scratch.clear();
+                let is_read = host::read_sidecar_alone(plan, body, scratch);
+                return is_read && *scratch == record.sidecar;
+            }
+            matches!(classify(plan, body), Some(Class::Detail))
+                && host::read(plan, body).is_ok_and(|read| {
+                    read.name.as_ref() == Some(&record.key.name)
+                        && read.fields == *record.fields()
+                        && read.sidecar == record.sidecar
+                })
+        };
+        let frame = plan.framing.next(raw.octets.octets(), plan.detail.length);
+        let Ok(Some(frame)) = frame else { return Some(record) };
+        let body = raw.octets.octets().get(frame.body).unwrap_or_default();
+        if !same(&padded(plan, body)) {
+            return Some(record);
+        }
+        let name = record.key.name.clone();
+        let whole = record.into_raw().map(|raw| raw.octets).unwrap_or_default();
+        let octets = Octets::read(plan, whole);
+        let row = |octets| Row { name, octets, cut: false, understood: true, numbered: true };
+        self.rows.extend(octets.map(row));
+        None
     }
 
     /// Leaves out records whose cut names another record has too.
@@ -123,18 +185,15 @@ impl Writer {
             return;
         }
         let Some(cell) = name_cell(&self.plan) else { return };
-        let mut holders: HashMap<Vec<u8>, usize> = HashMap::new();
-        let key = |row: &Row| {
-            let name = cell.text(&row.body).unwrap_or_default();
-            name.to_ascii_uppercase().into_bytes()
-        };
+        let mut holders: HashMap<Text, usize> = HashMap::new();
+        let key = |row: &Row| cell.text(row.octets.body()).unwrap_or_default().to_upper();
         for row in self.rows.iter().filter(|row| row.understood) {
             *holders.entry(key(row)).or_default() += 1;
         }
         self.rows.retain(|row| {
             let collides = row.understood && row.cut && holders.get(&key(row)) != Some(&1);
             if collides {
-                let value = cell.text(&row.body).unwrap_or_default();
+                let value = cell.text(row.octets.body()).unwrap_or_default();
                 out.lose(LossCode::NameCollides, &row.name, FieldName::Name, value);
             }
             !collides
@@ -145,10 +204,11 @@ impl Writer {
     fn number(&mut self) -> Result<(), Refusal> {
         let Some(cell) = &self.plan.number else { return Ok(()) };
         let known = self.rows.iter().filter(|row| row.numbered);
-        let mut last = known.filter_map(|row| cell.number(&row.body).ok()).max().unwrap_or(0);
+        let mut last =
+            known.filter_map(|row| cell.number(row.octets.body()).ok()).max().unwrap_or(0);
         for row in self.rows.iter_mut().filter(|row| !row.numbered) {
             last += 1;
-            if cell.set_number(&mut row.body, last).is_err() {
+            if row.octets.put(cell, last).is_err() {
                 return Err(self.refuse("there are no numbers left for new hosts"));
             }
         }
@@ -158,29 +218,28 @@ impl Writer {
     /// Puts the rows in order, and numbers them.
     fn order(&mut self) -> Result<(), Refusal> {
         if let Some(cell) = &self.plan.sorted_by {
-            self.rows.sort_by(|one, other| cell.octets(&one.body).cmp(&cell.octets(&other.body)));
+            self.rows.sort_by(|one, other| {
+                let (one, other) = (one.octets.body(), other.octets.body());
+                cell.octets(one).cmp(&cell.octets(other))
+            });
         }
         let Some((cell, step)) = &self.plan.sequence else { return Ok(()) };
         let ascends = |rows: &[Row]| {
             rows.windows(2).all(|pair| {
-                match (cell.number(&pair[0].body), cell.number(&pair[1].body)) {
+                match (cell.number(pair[0].octets.body()), cell.number(pair[1].octets.body())) {
                     (Ok(one), Ok(next)) => one < next,
                     _ => false,
                 }
             })
         };
-        if self.rows.iter().all(|row| row.raw.is_some()) && ascends(&self.rows) {
+        if self.rows.iter().all(|row| row.octets.whole().is_some()) && ascends(&self.rows) {
             return Ok(());
         }
         let mut sequence = 0;
         for row in &mut self.rows {
             sequence += i128::from(*step);
-            let before = row.body.clone();
-            if cell.set_number(&mut row.body, sequence).is_err() {
+            if row.octets.put(cell, sequence).is_err() {
                 return Err(self.refuse("there are more records than sequence numbers"));
-            }
-            if row.body != before {
-                row.raw = None;
             }
         }
         Ok(())
@@ -191,7 +250,7 @@ impl Writer {
     fn ends(&self, tally: &Tally) -> Result<Ends, Refusal> {
         let plan = &self.plan;
         let template = |part: &Part| part.template.clone();
-        let read = |end: &Option<End>| end.as_ref().map(|end| end.body.clone());
+        let read = |end: &Option<Octets>| end.as_ref().map(|end| end.body().to_vec());
         let mut header = read(&self.header).or_else(|| plan.header.as_ref().map(template));
         let totals = plan.trailer.as_ref();
         let mut trailer =
@@ -211,10 +270,10 @@ impl Writer {
         }
         let same = self.header.is_some() == plan.header.is_some()
             && read(&self.trailer) == trailer
-            && self.rows.iter().all(|row| row.raw.is_some());
+            && self.rows.iter().all(|row| row.octets.whole().is_some());
         if !same {
             let cell = plan.header.as_ref().and_then(|part| part.generation.as_ref());
-            let before = cell.zip(self.header.as_ref()).map(|(cell, end)| cell.number(&end.body));
+            let before = cell.zip(self.header.as_ref()).map(|(cell, end)| cell.number(end.body()));
             let generation = before.and_then(Result::ok).unwrap_or(0) + 1;
             let trailing = totals.and_then(|totals| totals.part.generation.as_ref());
             for (cell, body) in [(cell, &mut header), (trailing, &mut trailer)] {
@@ -241,24 +300,20 @@ fn name_cell(plan: &Plan) -> Option<&Cell> {
 impl Encode for Writer {
     fn push(&mut self, item: Item, out: &mut Output) -> Result<(), Refusal> {
         let own = |format: Format, octets: &Text| {
-            let body = (format == self.plan.format).then(|| self.body(octets.octets()))??;
-            classify(&self.plan, &body).map(|class| (class, body))
+            let is_own = format == self.plan.format;
+            let octets = is_own.then(|| Octets::read(&self.plan, octets.clone()))??;
+            classify(&self.plan, octets.body()).map(|class| (class, octets))
         };
         match &item {
             Item::Between(between) => match own(between.format, &between.octets) {
-                Some((Class::Header, body)) => {
-                    self.header = Some(End { body, raw: between.octets.clone() });
-                }
-                Some((Class::Trailer, body)) => {
-                    self.trailer = Some(End { body, raw: between.octets.clone() });
-                }
+                Some((Class::Header, octets)) => self.header = Some(octets),
+                Some((Class::Trailer, octets)) => self.trailer = Some(octets),
                 _ => out.lose_foreign(&item),
             },
             Item::Quarantined(entry) => match own(entry.format, &entry.octets) {
-                Some((Class::Detail, body)) => self.rows.push(Row {
+                Some((Class::Detail, octets)) => self.rows.push(Row {
                     name: entry.name.clone().unwrap_or_default(),
-                    body,
-                    raw: Some(entry.octets.clone()),
+                    octets,
                     cut: false,
                     understood: false,
                     numbered: true,
@@ -268,7 +323,7 @@ impl Encode for Writer {
             Item::Record(_) => {}
         }
         if let Item::Record(record) = item {
-            self.record(*record, out);
+            self.record(record, out);
         }
         Ok(())
     }
@@ -280,7 +335,7 @@ impl Encode for Writer {
         let mut tally = Tally::default();
         for row in &self.rows {
             // What is out of order here was so in the file that was read, which refused it.
-            let _ = tally.add(&self.plan, &row.body);
+            let _ = tally.add(&self.plan, row.octets.body());
         }
         let Ends { header, trailer } = self.ends(&tally)?;
         let framing = self.plan.framing;
@@ -288,9 +343,10 @@ impl Encode for Writer {
             framing.write(body, octets).map_err(|reason| self.refuse(reason))
         };
         let write_end =
-            |body: Option<Vec<u8>>, read: &Option<End>, octets: &mut Vec<u8>| match (body, read) {
-                (Some(body), Some(end)) if end.body == body => {
-                    octets.extend_from_slice(end.raw.octets());
+            |body: Option<Vec<u8>>, read: &Option<Octets>, octets: &mut Vec<u8>| match (body, read)
+            {
+                (Some(body), Some(end)) if end.body() == body => {
+                    octets.extend_from_slice(end.whole().map_or(&[], Text::octets));
                     Ok(())
                 }
                 (Some(body), _) => write(&body, octets),
@@ -298,9 +354,9 @@ impl Encode for Writer {
             };
         write_end(header, &self.header, &mut out.octets)?;
         for row in &self.rows {
-            match &row.raw {
-                Some(raw) => out.octets.extend_from_slice(raw.octets()),
-                None => write(&row.body, &mut out.octets)?,
+            match row.octets.whole() {
+                Some(whole) => out.octets.extend_from_slice(whole.octets()),
+                None => write(row.octets.body(), &mut out.octets)?,
             }
             out.records_written += u64::from(row.understood);
         }

@@ -56,7 +56,7 @@ fn decode(source: &str, octets: &[u8], sink: &mut dyn Sink) {
             }
             Some(Ok(lease)) => {
                 let id = HostId::first_seen(source, &lease.key);
-                let raw = Raw { format: FORMAT, octets: text.into() };
+                let raw = Raw::new(FORMAT, text.into());
                 let mut record = Record::read(id, lease.key, place, lease.fields, raw);
                 record.sidecar = lease.sidecar;
                 Item::Record(Box::new(record))

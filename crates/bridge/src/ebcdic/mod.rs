@@ -5,6 +5,7 @@
 
 mod tables;
 
+use crate::text::Text;
 use std::cmp::Ordering;
 
 /// Stands in tables for a character that has no octet.
@@ -116,6 +117,27 @@ impl CodePage {
                     .unwrap_or(char::REPLACEMENT_CHARACTER)
             })
             .collect()
+    }
+
+    /// The text of octets, for fields of records, most of which take no memory on the way.
+    pub(crate) fn text(self, octets: &[u8]) -> Text {
+        let short = Text::of_ascii(octets, self.decoding());
+        short.unwrap_or_else(|| self.decode(octets).into())
+    }
+
+    /// Puts a text into a field and fills it up, if all of the text is ASCII and there is room;
+    /// false if it is not, with anything in the field.
+    pub(crate) fn put_ascii(self, text: &[u8], field: &mut [u8]) -> bool {
+        let Some((place, filling)) = field.split_at_mut_checked(text.len()) else { return false };
+        let (table, _) = self.encoding();
+        let mut all = 0;
+        for (place, octet) in place.iter_mut().zip(text) {
+            let code = table[usize::from(*octet)];
+            all |= code | u16::from(octet & 0x80) << 8;
+            *place = code as u8;
+        }
+        filling.fill(self.space());
+        all < NO_OCTET
     }
 
     /// The octets of a text.

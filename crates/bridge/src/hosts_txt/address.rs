@@ -4,23 +4,32 @@ use crate::codes::FaultCode;
 use crate::record::Address;
 use std::net::Ipv4Addr;
 
+/// Digits that a part of an address has at most; more of them are no address.
+const DIGITS_MAX: usize = 10;
+
 /// Reads four decimal parts with dots between them; says whether one had a leading zero.
 ///
 /// # Errors
 /// The fault, if it is no such address.
 pub(crate) fn internet(text: &[u8]) -> Result<(Ipv4Addr, bool), FaultCode> {
-    let (mut octets, mut count, mut leading_zero) = ([0u8; 4], 0, false);
-    let mut is_above = false;
-    for part in text.split(|octet| *octet == b'.') {
-        let digits = (1..=10).contains(&part.len()) && part.iter().all(u8::is_ascii_digit);
-        if !digits || count == 4 {
-            return Err(FaultCode::BadAddress);
+    let (mut octets, mut count) = ([0u8; 4], 0);
+    let (mut leading_zero, mut is_above) = (false, false);
+    let (mut value, mut digits, mut first) = (0u64, 0, 0);
+    for octet in text.iter().copied().chain([b'.']) {
+        match octet {
+            b'0'..=b'9' if digits < DIGITS_MAX => {
+                first = if digits == 0 { octet } else { first };
+                value = value * 10 + u64::from(octet - b'0');
+                digits += 1;
+            }
+            b'.' if digits > 0 && count < octets.len() => {
+                leading_zero |= digits > 1 && first == b'0';
+                is_above |= value > 255;
+                octets[count] = value.min(255) as u8;
+                (count, value, digits) = (count + 1, 0, 0);
+            }
+            _ => return Err(FaultCode::BadAddress),
         }
-        leading_zero |= part.len() > 1 && part[0] == b'0';
-        let value = part.iter().fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-        is_above |= value > 255;
-        octets[count] = value.min(255) as u8;
-        count += 1;
     }
     match count {
         4 if is_above => Err(FaultCode::OctetRange),

@@ -14,10 +14,15 @@ pub fn encoder() -> Box<dyn Encode> {
 
 /// Whether text stays what it is between colons.
 fn is_plain(text: &[u8], also_not: &[u8]) -> bool {
-    text.trim_ascii() == text
-        && !text.iter().any(|octet| matches!(octet, 0..=0x1f | b':' | b';' | 0x7f))
-        && !text.iter().any(|octet| also_not.contains(octet))
-        && !text.is_empty()
+    let is_blank = |octet: Option<&u8>| octet.is_some_and(u8::is_ascii_whitespace);
+    // Without an early end, the compiler looks at many octets at a time.
+    let is_odd =
+        |octet: &u8| (*octet < b' ') | (*octet == b':') | (*octet == b';') | (*octet == 0x7f);
+    !text.is_empty()
+        && !is_blank(text.first())
+        && !is_blank(text.last())
+        && text.iter().fold(0, |any, octet| any | u8::from(is_odd(octet))) == 0
+        && !also_not.iter().any(|not| memchr::memchr(*not, text).is_some())
 }
 
 fn write(record: &Record, out: &mut Output) {
@@ -31,24 +36,21 @@ fn write(record: &Record, out: &mut Output) {
     }
     declare_unheld(Format::HostsTxt, record, out);
     let fields = record.fields();
-    let mut line = Vec::from(record.key.kind.keyword());
-    part(&mut line, &addresses(record, out), b", ");
-    let mut names = vec![name.octets()];
-    names.extend(held(&fields.nicknames, FieldName::Nicknames, b", ", record, out));
-    part(&mut line, &names, b",");
+    out.octets.extend_from_slice(record.key.kind.keyword().as_bytes());
+    out.octets.extend_from_slice(b" :");
+    addresses(record, out);
+    out.octets.extend_from_slice(b" : ");
+    out.octets.extend_from_slice(name.octets());
+    list(&fields.nicknames, FieldName::Nicknames, b", ", (record, b","), out);
     if matches!(record.key.kind, Kind::Host | Kind::Gateway) {
-        let one = |field: &Field<Text>, name, out: &mut Output| match field.value() {
-            Some(text) if is_plain(text.octets(), b"") => text.octets().to_vec(),
-            Some(text) => {
-                out.lose(LossCode::ValueNotHeld, &record.key.name, name, text);
-                Vec::new()
-            }
-            None => Vec::new(),
-        };
-        part(&mut line, &[one(&fields.machine, FieldName::Machine, out)], b"");
-        part(&mut line, &[one(&fields.system, FieldName::System, out)], b"");
-        let protocols = held(&fields.protocols, FieldName::Protocols, b",", record, out);
-        part(&mut line, &protocols, b",");
+        for (field, name) in
+            [(&fields.machine, FieldName::Machine), (&fields.system, FieldName::System)]
+        {
+            out.octets.extend_from_slice(b" :");
+            text(field, name, record, out);
+        }
+        out.octets.extend_from_slice(b" :");
+        list(&fields.protocols, FieldName::Protocols, b",", (record, b" "), out);
     } else {
         for (field, value) in [
             (FieldName::Machine, fields.machine.value()),
@@ -62,66 +64,93 @@ fn write(record: &Record, out: &mut Output) {
             out.lose(LossCode::FieldNotHeld, name, FieldName::Protocols, value);
         }
     }
-    line.extend_from_slice(b" :\n");
-    out.octets.extend_from_slice(&line);
+    out.octets.extend_from_slice(b" :\n");
     out.records_written += 1;
 }
 
-/// Appends a field, its elements joined.
-fn part<T: AsRef<[u8]>>(line: &mut Vec<u8>, elements: &[T], separator: &[u8]) {
-    line.extend_from_slice(b" :");
-    for (n, element) in elements.iter().enumerate() {
-        let element = element.as_ref();
-        if n > 0 {
-            line.extend_from_slice(separator);
-        } else if !element.is_empty() {
-            line.push(b' ');
+/// Appends a text, or declares it.
+fn text(field: &Field<Text>, name: FieldName, record: &Record, out: &mut Output) {
+    match field.value() {
+        Some(text) if is_plain(text.octets(), b"") => {
+            out.octets.push(b' ');
+            out.octets.extend_from_slice(text.octets());
         }
-        line.extend_from_slice(element);
+        Some(text) => out.lose(LossCode::ValueNotHeld, &record.key.name, name, text),
+        None => {}
     }
 }
 
-/// The elements that can be written; the others are declared.
-fn held<'r>(
-    field: &'r Field<Vec<Text>>,
+/// Appends the elements that can be written, `before` the first of them and commas before the
+/// others; declares the rest.
+fn list(
+    field: &Field<Vec<Text>>,
     name: FieldName,
     also_not: &[u8],
-    record: &Record,
+    (record, mut before): (&Record, &[u8]),
     out: &mut Output,
-) -> Vec<&'r [u8]> {
-    let mut held = Vec::new();
+) {
     for element in field.elements() {
         if is_plain(element.octets(), also_not) {
-            held.push(element.octets());
+            out.octets.extend_from_slice(before);
+            out.octets.extend_from_slice(element.octets());
+            before = b",";
         } else {
             out.lose(LossCode::ValueNotHeld, &record.key.name, name, element);
         }
     }
-    held
 }
 
-fn addresses(record: &Record, out: &mut Output) -> Vec<Vec<u8>> {
-    let mut held = Vec::new();
+/// The same for addresses.
+fn addresses(record: &Record, out: &mut Output) {
+    let mut before: &[u8] = b" ";
     for address in record.fields().addresses.elements() {
-        let text = match address {
-            Address::V4(address) => Some(address.to_string().into_bytes()),
-            Address::V6(_) => None,
-            Address::Foreign(foreign) => {
-                let (network, rest) = (foreign.network.octets(), foreign.address.octets());
-                let is_held = is_plain(network, b", ")
-                    && network.is_ascii()
-                    && network[0].is_ascii_alphabetic()
-                    && is_plain(rest, b",");
-                is_held.then(|| [network, b" ", rest].concat())
+        let begin = out.octets.len();
+        out.octets.extend_from_slice(before);
+        if put_address(address, &mut out.octets) {
+            before = b", ";
+            continue;
+        }
+        out.octets.truncate(begin);
+        let (code, field) = (LossCode::AddressNotHeld, FieldName::Addresses);
+        out.lose(code, &record.key.name, field, address);
+    }
+}
+
+/// Appends an address; false if a host table has none like it.
+fn put_address(address: &Address, octets: &mut Vec<u8>) -> bool {
+    match address {
+        Address::V4(address) => {
+            for (at, part) in address.octets().into_iter().enumerate() {
+                if at > 0 {
+                    octets.push(b'.');
+                }
+                put_decimal(part, octets);
             }
-        };
-        match text {
-            Some(text) => held.push(text),
-            None => {
-                let (code, field) = (LossCode::AddressNotHeld, FieldName::Addresses);
-                out.lose(code, &record.key.name, field, address);
+            true
+        }
+        Address::V6(_) => false,
+        Address::Foreign(foreign) => {
+            let (network, rest) = (foreign.network.octets(), foreign.address.octets());
+            let is_held = is_plain(network, b", ")
+                && network.is_ascii()
+                && network[0].is_ascii_alphabetic()
+                && is_plain(rest, b",");
+            if is_held {
+                octets.extend_from_slice(network);
+                octets.push(b' ');
+                octets.extend_from_slice(rest);
             }
+            is_held
         }
     }
-    held
+}
+
+fn put_decimal(number: u8, octets: &mut Vec<u8>) {
+    if number >= 100 {
+        octets.push(b'0' + number / 100);
+    }
+    if number >= 10 {
+        octets.push(b'0' + number / 10 % 10);
+    }
+    octets.push(b'0' + number % 10);
 }

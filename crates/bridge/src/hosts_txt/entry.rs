@@ -11,6 +11,9 @@ use std::borrow::Cow;
 /// More addresses or names than a fixed table of a program of the time had.
 const ELEMENTS_USUAL: usize = 8;
 
+/// Parts between colons that an entry of a host has, the empty one behind the last included.
+const PARTS_USUAL: usize = 6;
+
 /// An entry that is being read, and where its quirks go.
 pub(super) struct Context<'e> {
     pub(super) octets: &'e [u8],
@@ -36,8 +39,8 @@ pub(super) struct Fault<'e> {
 impl Context<'_> {
     /// Reports what is odd about `part`, which is `at` octets into the entry.
     pub(super) fn quirk(&mut self, code: QuirkCode, at: usize, part: &[u8]) {
-        let lines = self.octets[..at.min(self.octets.len())].iter().filter(|o| **o == b'\n');
-        let line = self.place.line + lines.count() as u64;
+        let before = &self.octets[..at.min(self.octets.len())];
+        let line = self.place.line + super::count_lines(before);
         let offset = self.place.offset + at as u64;
         self.sink.quirk(Quirk { code, line, offset, text: excerpt(part) });
     }
@@ -78,7 +81,8 @@ pub(super) fn parse<'e>(kind: Kind, context: &mut Context<'e>) -> Result<Parsed,
     if text[begin..].trim_ascii_start().first() != Some(&b':') {
         return old::parse(kind, &text, begin, context);
     }
-    let mut parts = split(&text, begin, b':').skip(1).collect::<Vec<_>>();
+    let mut parts = Vec::with_capacity(PARTS_USUAL);
+    parts.extend(split(&text, begin, b':').skip(1));
     match parts.last() {
         Some((_, [])) => drop(parts.pop()),
         Some((at, part)) => context.quirk(QuirkCode::NoFinalColon, at + part.len(), part),
@@ -141,8 +145,8 @@ fn rest(mut parsed: Parsed, parts: &[(usize, &[u8])], context: &mut Context<'_>)
 fn without_comments<'e>(context: &mut Context<'e>) -> Cow<'e, [u8]> {
     let octets = context.octets;
     let body = octets.strip_suffix(b"\n").unwrap_or(octets);
-    let blank = |octet: &u8| matches!(octet, 0..=0x1f | b';');
-    if !body.iter().any(blank) {
+    let is_blank = |octet: &u8| (*octet < b' ') | (*octet == b';');
+    if body.iter().fold(0, |any, octet| any | u8::from(is_blank(octet))) == 0 {
         return Cow::Borrowed(body);
     }
     let mut text = octets.to_vec();
@@ -173,11 +177,15 @@ fn is_name(part: &[u8]) -> bool {
 
 /// The trimmed parts of `text[begin..]` between separators, each with where it begins in `text`.
 fn split(text: &[u8], begin: usize, separator: u8) -> impl Iterator<Item = (usize, &[u8])> {
-    let mut at = begin;
-    text[begin..].split(move |octet| *octet == separator).map(move |part| {
-        let begins = at + (part.len() - part.trim_ascii_start().len());
-        at += part.len() + 1;
-        (begins, part.trim_ascii())
+    // Parts are so short that looking at one octet after the other is quickest.
+    let mut next = Some(begin);
+    std::iter::from_fn(move || {
+        let at = next?;
+        let found = text[at..].iter().position(|octet| *octet == separator);
+        let end = found.map_or(text.len(), |length| at + length);
+        next = found.map(|_| end + 1);
+        let part = text[at..end].trim_ascii_start();
+        Some((end - part.len(), part.trim_ascii_end()))
     })
 }
 
@@ -186,19 +194,14 @@ fn list<'t>(
     part: &'t [u8],
     at: usize,
     context: &mut Context<'_>,
-) -> std::vec::IntoIter<(usize, &'t [u8])> {
-    let mut elements = Vec::new();
-    if part.is_empty() {
-        return elements.into_iter();
-    }
-    for (begins, element) in split(part, 0, b',') {
-        if element.is_empty() {
-            context.quirk(QuirkCode::EmptyElement, at + begins, b",");
-        } else {
-            elements.push((at + begins, element));
+) -> impl Iterator<Item = (usize, &'t [u8])> + use<'t> {
+    let elements = move || split(part, 0, b',').map(move |(begins, text)| (at + begins, text));
+    if memchr::memchr(b',', part).is_some() {
+        for (begins, _) in elements().filter(|(_, element)| element.is_empty()) {
+            context.quirk(QuirkCode::EmptyElement, begins, b",");
         }
     }
-    elements.into_iter()
+    elements().filter(|(_, element)| !element.is_empty())
 }
 
 type AddressFault<'t> = (FaultCode, usize, &'t [u8]);

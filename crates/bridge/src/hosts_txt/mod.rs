@@ -139,7 +139,7 @@ impl Decoder {
         let item = match parsed {
             Ok(parsed) => {
                 let id = HostId::first_seen(&self.source, &parsed.key);
-                let raw = Raw { format: Format::HostsTxt, octets: octets.into() };
+                let raw = Raw::new(Format::HostsTxt, octets.into());
                 let mut record = Record::read(id, parsed.key, place, parsed.fields, raw);
                 record.sidecar = parsed.sidecar;
                 Item::Record(Box::new(record))
@@ -171,12 +171,12 @@ impl Decode for Decoder {
 }
 
 fn count_lines(octets: &[u8]) -> u64 {
-    octets.iter().filter(|octet| **octet == b'\n').count() as u64
+    memchr::memchr_iter(b'\n', octets).count() as u64
 }
 
 /// Where the first line of `rest` ends, its line end included.
 fn line_end(rest: &[u8], at_end: bool) -> Option<usize> {
-    let found = rest.iter().position(|octet| *octet == b'\n').map(|at| at + 1);
+    let found = memchr::memchr(b'\n', rest).map(|at| at + 1);
     found.or((at_end && !rest.is_empty()).then_some(rest.len()))
 }
 
@@ -207,7 +207,7 @@ fn line_kind(line: &[u8]) -> Line {
 
 /// Where the entry ends whose first line ends at `first`; `None` if that cannot be known yet.
 fn entry_end(rest: &[u8], first: usize, at_end: bool) -> Option<usize> {
-    let has_colons = rest[..first].contains(&b':');
+    let has_colons = memchr::memchr(b':', &rest[..first]).is_some();
     let mut end = first;
     while end < ENTRY_OCTETS_MAX {
         let Some(length) = line_end(&rest[end..], at_end) else {

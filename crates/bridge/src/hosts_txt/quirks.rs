@@ -32,9 +32,14 @@ pub(super) fn unknown_line(line: &[u8], place: Place, sink: &mut dyn Sink) {
 /// line, at its first octet.
 pub(super) fn of_lines(octets: &[u8], place: Place, sink: &mut dyn Sink) {
     let mut offset = place.offset;
-    for (number, line) in (place.line..).zip(octets.split_inclusive(|octet| *octet == b'\n')) {
-        of_line(line, number, offset, sink);
-        offset += line.len() as u64;
+    let ends = memchr::memchr_iter(b'\n', octets).map(|at| at + 1).chain([octets.len()]);
+    let mut begin = 0;
+    for (number, end) in (place.line..).zip(ends) {
+        if end > begin {
+            of_line(&octets[begin..end], number, offset, sink);
+            offset += (end - begin) as u64;
+            begin = end;
+        }
     }
 }
 
@@ -50,10 +55,13 @@ fn of_line(line: &[u8], number: u64, offset: u64, sink: &mut dyn Sink) {
     if text.len() == line.len() {
         quirk(QuirkCode::NoFinalNewline, line.len(), b"");
     }
-    let odd = |octet: &u8| !matches!(octet, b' '..=b'~' | b'\t');
-    let Some(begin) = text.iter().position(odd) else { return };
+    let odd = |octet: &u8| (octet.wrapping_sub(b' ') > b'~' - b' ') & (*octet != b'\t');
+    // Without an early end, which lines hardly ever have, the compiler looks at many at a time.
+    if text.iter().fold(0, |any, octet| any | u8::from(odd(octet))) == 0 {
+        return;
+    }
     let mut seen = Vec::new();
-    for (at, octet) in text.iter().enumerate().skip(begin).filter(|(_, octet)| odd(octet)) {
+    for (at, octet) in text.iter().enumerate().filter(|(_, octet)| odd(octet)) {
         let code = match octet {
             0 => QuirkCode::Nul,
             0x0c => QuirkCode::FormFeed,
@@ -72,9 +80,12 @@ fn of_line(line: &[u8], number: u64, offset: u64, sink: &mut dyn Sink) {
 /// What is odd in a name by itself.
 pub(super) fn of_name(name: &[u8]) -> impl Iterator<Item = QuirkCode> {
     let is_long = name.len() > NAME_OCTETS_MAX;
-    let is_lower = name.iter().any(u8::is_ascii_lowercase);
     let is_plain = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.');
-    let is_odd = !name.iter().all(is_plain);
+    let (mut is_lower, mut is_odd) = (false, false);
+    for octet in name {
+        is_lower |= octet.is_ascii_lowercase();
+        is_odd |= !is_plain(octet);
+    }
     [(is_long, QuirkCode::LongName), (is_lower, QuirkCode::LowerCase), (is_odd, QuirkCode::OddName)]
         .into_iter()
         .filter_map(|(is, code)| is.then_some(code))

@@ -353,7 +353,7 @@ impl Item {
                     edited = raw.says != says(&record);
                     if !edited {
                         let octets = raw.octets.read()?;
-                        record.set_raw(Raw { format: format(&raw.format)?, octets });
+                        record.set_raw(Raw::new(format(&raw.format)?, octets));
                     }
                 }
                 item::Item::Record(Box::new(record))

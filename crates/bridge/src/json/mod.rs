@@ -18,7 +18,8 @@ const HEAD: &str = "{\"format\":\"einhorn-bridge\",\"version\":1,\"items\":[";
 /// A decoder.
 pub fn decoder(options: &Options) -> Box<dyn Decode> {
     let source = options.source.clone();
-    Box::new(Whole::new(move |octets: &[u8], sink: &mut dyn Sink| decode(&source, octets, sink)))
+    let decode = move |octets: &[u8], sink: &mut dyn Sink| decode(&source, octets, sink);
+    Box::new(Whole::without_lines(decode))
 }
 
 fn decode(source: &str, octets: &[u8], sink: &mut dyn Sink) -> Result<Source, Refusal> {

@@ -79,6 +79,18 @@ fn changes_of_both_sides_meet_field_by_field() {
 }
 
 #[test]
+fn a_name_in_other_letters_is_the_same_host_and_is_changed() {
+    let base = state(&[("sri-nic", says(1, &[], "VAX")), ("other", says(2, &[], "VAX"))]);
+    let theirs = state(&[("SRI-NIC", says(1, &[], "VAX")), ("other", says(2, &[], "VAX"))]);
+    let merge = run(&base, &base, &theirs, &policy());
+    assert_eq!(whats(&merge), [("SRI-NIC".to_owned(), What::Updated)]);
+    assert_eq!(merge.merged.get(&key("sri-nic")).map(|entry| &entry.key), Some(&key("SRI-NIC")));
+    let ours = state(&[("Sri-Nic", says(1, &[], "VAX")), ("other", says(2, &[], "VAX"))]);
+    let merge = run(&base, &ours, &theirs, &policy());
+    assert_eq!(merge.merged.get(&key("sri-nic")).map(|entry| &entry.key), Some(&key("Sri-Nic")));
+}
+
+#[test]
 fn what_a_format_cannot_hold_is_never_changed_by_it() {
     let with = |status: Field<Text>| Fields { status, ..says(1, &[], "VAX") };
     let base = state(&[("A", with(Field::Unset))]);

@@ -281,15 +281,22 @@ impl Row {
         }
         let id = base.map_or(ours.id, |base| base.id);
         self.next_base = Some(base.map_or_else(|| theirs.clone(), |base| with_id(theirs, base)));
-        if base.is_some_and(|base| fields::unchanged(&base.fields, &theirs.fields, policy)) {
+        if base.is_some_and(|base| {
+            base.key == theirs.key && fields::unchanged(&base.fields, &theirs.fields, policy)
+        }) {
             self.merged = Some(ours.clone());
             return;
         }
+        // The same name in other letters: the cluster's, unless only the source changed them.
+        let only_theirs = base.is_some_and(|base| base.key == ours.key);
+        let key = if only_theirs { &theirs.key } else { &ours.key };
         match fields::merge(base.map(|base| &base.fields), &ours.fields, &theirs.fields, policy) {
             Err(conflict) => self.freeze(conflict),
-            Ok(fields) if fields == ours.fields => self.merged = Some(ours.clone()),
+            Ok(fields) if fields == ours.fields && *key == ours.key => {
+                self.merged = Some(ours.clone());
+            }
             Ok(fields) => {
-                let key = ours.key.clone();
+                let key = key.clone();
                 self.merged = Some(Shared::new(Entry { id, key, fields }));
                 self.what = Some(What::Updated);
             }

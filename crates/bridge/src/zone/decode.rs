@@ -79,7 +79,7 @@ fn decode(source: &str, zone: &Name, octets: &[u8], sink: &mut dyn Sink) -> Sour
                 let (kind, fields) = fields(&records, &nicknames);
                 let key = Key { kind, name: shown(&owner) };
                 let id = HostId::first_seen(source, &key);
-                let raw = Raw { format: FORMAT, octets: text.into() };
+                let raw = Raw::new(FORMAT, text.into());
                 sink.item(Item::Record(Box::new(Record::read(id, key, place, fields, raw))));
             }
         }

@@ -50,8 +50,8 @@ impl Encoder {
         Name::parse_relative(&escaped, &self.origin).ok()
     }
 
-    /// The zone's own records.
-    fn apex(&self) -> Vec<DnsRecord> {
+    /// The zone's own records; the name of its server is one that nobody in `taken` has.
+    fn apex(&self, taken: &mut HashSet<Name>) -> Vec<DnsRecord> {
         let apex = Text::from(self.origin.to_string());
         let soa = |record: &Record| {
             let others = record.fields().others.elements();
@@ -60,10 +60,23 @@ impl Encoder {
         if self.has_passed || self.records.is_empty() || self.records.iter().any(soa) {
             return Vec::new();
         }
-        let data = format!("SOA localhost. nobody.invalid. 1 86400 7200 3600000 {TTL_SECONDS}");
-        let ns = "NS localhost.".to_owned();
-        let texts = [data, ns].map(|data| Text::from(format!("{TTL_SECONDS} {data}")));
-        texts.iter().filter_map(|text| self.other(&apex, text)).collect()
+        // The server's name needs an address if it is within the zone, and must be no alias there
+        // (RFC 1912 §2.4, §2.8).
+        let is_free = |name: &Name| !name.is_at_or_below(&self.origin) || !taken.contains(name);
+        let servers = std::iter::once("localhost.".to_owned())
+            .chain((1..).map(|number| format!("ns{number}.localhost.")));
+        let Some(server) = servers.filter_map(|name| name.parse().ok()).find(is_free) else {
+            return Vec::new();
+        };
+        let soa = format!("SOA {server} nobody.invalid. 1 86400 7200 3600000 {TTL_SECONDS}");
+        let mut texts = vec![(&apex, soa), (&apex, format!("NS {server}"))];
+        let owner = Text::from(server.to_string());
+        if server.is_at_or_below(&self.origin) {
+            texts.push((&owner, "A 127.0.0.1".to_owned()));
+            taken.insert(server);
+        }
+        let texts = texts.into_iter();
+        texts.filter_map(|(owner, data)| self.other(owner, &with_ttl(&data))).collect()
     }
 
     /// A record whose data is given as text.
@@ -80,6 +93,11 @@ impl Encoder {
         let mut records = zonefile::load(path, &self.origin, read).ok()?;
         if records.len() == 1 { records.pop() } else { None }
     }
+}
+
+/// Data of a record that says no TTL, with one.
+fn with_ttl(data: &str) -> Text {
+    format!("{TTL_SECONDS} {data}").into()
 }
 
 /// One record, and what it becomes.
@@ -176,14 +194,14 @@ impl Encode for Encoder {
     }
 
     fn finish(&mut self, out: &mut Output) -> Result<(), Refusal> {
-        let mut all = self.apex();
-        let records = std::mem::take(&mut self.records);
-        if records.is_empty() {
+        if self.records.is_empty() {
             return Ok(());
         }
-        let names = records.iter().filter_map(|record| self.name(&record.key.name));
+        let names = self.records.iter().filter_map(|record| self.name(&record.key.name));
         let mut taken: HashSet<Name> = names.collect();
         taken.insert(self.origin.clone());
+        let mut all = self.apex(&mut taken);
+        let records = std::mem::take(&mut self.records);
         for record in &records {
             all.extend(self.host(record, &mut taken, out));
         }
