@@ -52,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     ("copybook", mainframe::copybook),
     ("layout", mainframe::layout),
     ("mainframe_records", mainframe::records),
+    ("mainframe_variable", mainframe::variable),
     ("cards", mainframe::cards),
     ("hosts_txt", bridge::hosts_txt),
     ("rfc606", bridge::rfc606),

@@ -157,6 +157,13 @@ pub(crate) fn records(octets: &[u8]) {
     file(Format::Copybook, COPYBOOK, LAYOUT, octets);
 }
 
+/// The same with their lengths before them.
+pub(crate) fn variable(octets: &[u8]) {
+    for framing in ["\"rdw\"", "\"gnucobol\""] {
+        file(Format::Copybook, COPYBOOK, &LAYOUT.replace("\"fixed\"", framing), octets);
+    }
+}
+
 /// Cards.
 pub(crate) fn cards(octets: &[u8]) {
     file(Format::Cards, CARD_COPYBOOK, CARD_LAYOUT, octets);

@@ -10,6 +10,8 @@ use std::process::Command;
 
 const COPYBOOK: &str = include_str!("../interop/mainframe/master.cpy");
 const LAYOUT: &str = include_str!("../interop/mainframe/master.toml");
+const CARD_COPYBOOK: &str = include_str!("../interop/mainframe/cards.cpy");
+const CARD_LAYOUT: &str = include_str!("../interop/mainframe/cards.toml");
 /// Octets of a record of the master.
 const RECORD: usize = 80;
 /// Octets of a line that nobody has memory for.
@@ -112,6 +114,26 @@ fn layouts_that_do_not_fit_name_their_file() {
     // It fits itself, but not the file.
     let longer = uneven.replace("X(66)", "X(67)").replace("X(65)", "X(66)");
     with("master.cpy", &longer, &["file is refused", "line 2, octet 81"]);
+}
+
+#[test]
+fn a_master_becomes_cards_by_a_layout_of_their_own() {
+    let (folder, _) = master();
+    let folder = folder.path();
+    fs::write(folder.join("cards.cpy"), CARD_COPYBOOK).expect("a file");
+    fs::write(folder.join("cards.toml"), CARD_LAYOUT).expect("a file");
+    let to_cards = |output| {
+        let mut command = convert(folder, "copybook", "cards", "master", output);
+        command.args(["--to-copybook", "cards.cpy", "--to-layout", "cards.toml"]);
+        command
+    };
+    run(&mut to_cards("deck")).good();
+    assert_eq!(fs::read(folder.join("deck")).expect("a deck").len(), 3 * RECORD);
+    let broken = CARD_LAYOUT.replace("CARD-NAME", "CARD-NONE");
+    fs::write(folder.join("cards.toml"), broken).expect("a file");
+    let said = run(&mut to_cards("none")).failed(1);
+    assert!(said.contains("cards.toml") && said.contains("CARD-NONE"), "{said}");
+    assert!(!folder.join("none").exists(), "nothing is written");
 }
 
 /// A file that is one endless line from `begin` on; it takes no room on the disk.

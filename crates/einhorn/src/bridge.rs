@@ -8,7 +8,7 @@ mod transfer;
 mod watch;
 
 use crate::{Failure, Outcome, print};
-use einhorn_bridge::codec::{Format, Layout, Options, Refusal, UnknownFormat};
+use einhorn_bridge::codec::{Format, Layout, Options, Refusal, UnknownFormat, decoder};
 use einhorn_bridge::convert::Conversion;
 use einhorn_bridge::report::Report;
 use std::fs::File;
@@ -65,6 +65,12 @@ pub(crate) struct ConvertArguments {
     /// Layout that says which item of the copybook is which field.
     #[arg(long, value_name = "FILE.toml", requires = "copybook")]
     layout: Option<PathBuf>,
+    /// COBOL copybook of the file to write, if it is another one.
+    #[arg(long, value_name = "FILE.cpy", requires = "to_layout")]
+    to_copybook: Option<PathBuf>,
+    /// Layout of the file to write, if it is another one.
+    #[arg(long, value_name = "FILE.toml", requires = "to_copybook")]
+    to_layout: Option<PathBuf>,
     /// Name of the source, from which hosts get their ids; left out: the file's name.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
@@ -88,9 +94,16 @@ fn convert(arguments: &ConvertArguments) -> Outcome {
     let (from, to) = (format(&arguments.from)?, format(&arguments.to)?);
     let options = options(arguments)?;
     let input = File::open(&arguments.file).map_err(failed("read", &arguments.file))?;
-    let conversion = Conversion::new(from, to, &options).map_err(|refusal| match refusal {
+    let to_layout = layout(&arguments.to_copybook, &arguments.to_layout)?;
+    let to_options =
+        Options { layout: to_layout.or_else(|| options.layout.clone()), ..options.clone() };
+    let conversion = Conversion::between((from, &options), (to, &to_options));
+    let conversion = conversion.map_err(|refusal| match refusal {
         Refusal::Option { .. } => Failure::usage(refusal),
-        refusal => Failure::finding(named(&refusal, arguments)),
+        refusal => {
+            let of_output = decoder(from, &options).is_ok();
+            Failure::finding(named(&refusal, arguments, of_output))
+        }
     })?;
     let report = write_whole(&arguments.output, |output| {
         pass(input, &arguments.file, conversion, output, &arguments.output)
@@ -103,9 +116,15 @@ fn convert(arguments: &ConvertArguments) -> Outcome {
     print(report.to_string().trim_end())
 }
 
-/// A refusal that says which of the files is at fault.
-fn named(refusal: &Refusal, arguments: &ConvertArguments) -> String {
-    match (refusal, &arguments.copybook, &arguments.layout) {
+/// A refusal that says which of the files is at fault; `of_output` says that it is one of those
+/// that describe the file to write.
+fn named(refusal: &Refusal, arguments: &ConvertArguments, of_output: bool) -> String {
+    let (copybook, layout) = if of_output && arguments.to_layout.is_some() {
+        (&arguments.to_copybook, &arguments.to_layout)
+    } else {
+        (&arguments.copybook, &arguments.layout)
+    };
+    match (refusal, copybook, layout) {
         (Refusal::Copybook(error), Some(path), _) => {
             format!("{}:{}:{}: {}", path.display(), error.line, error.column, error.message)
         }
@@ -114,17 +133,21 @@ fn named(refusal: &Refusal, arguments: &ConvertArguments) -> String {
     }
 }
 
-fn options(arguments: &ConvertArguments) -> Result<Options, Failure> {
+fn layout(copybook: &Option<PathBuf>, layout: &Option<PathBuf>) -> Result<Option<Layout>, Failure> {
     let text = |path: &PathBuf| {
         std::fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))
     };
-    let layout = match (&arguments.copybook, &arguments.layout) {
+    Ok(match (copybook, layout) {
         (Some(copybook), Some(layout)) => {
             Some(Layout { copybook: text(copybook)?, layout: text(layout)? })
         }
         _ => None,
-    };
+    })
+}
+
+fn options(arguments: &ConvertArguments) -> Result<Options, Failure> {
+    let layout = layout(&arguments.copybook, &arguments.layout)?;
     let name = arguments.file.file_name().map(|name| name.to_string_lossy().into_owned());
     let origin = arguments.origin.parse();
     Ok(Options {
@@ -208,6 +231,8 @@ mod tests {
             origin: ".".to_owned(),
             copybook: None,
             layout: None,
+            to_copybook: None,
+            to_layout: None,
             source: None,
         })
     }

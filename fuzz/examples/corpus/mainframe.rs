@@ -23,9 +23,12 @@ pub(super) fn all() -> Anyhow {
         };
         Item::Record(Box::new(Record::new(HostId::first_seen("corpus", &key), key, fields)))
     };
-    for (target, format, copybook, layout) in [
-        ("mainframe_records", Format::Copybook, COPYBOOK, LAYOUT),
-        ("cards", Format::Cards, CARD_COPYBOOK, CARD_LAYOUT),
+    let framed = |framing: &str| LAYOUT.replace("fixed", framing);
+    for (target, name, format, copybook, layout) in [
+        ("mainframe_records", "two-hosts", Format::Copybook, COPYBOOK, LAYOUT),
+        ("mainframe_variable", "rdw", Format::Copybook, COPYBOOK, &framed("rdw")),
+        ("mainframe_variable", "gnucobol", Format::Copybook, COPYBOOK, &framed("gnucobol")),
+        ("cards", "two-hosts", Format::Cards, CARD_COPYBOOK, CARD_LAYOUT),
     ] {
         let layout = Layout { copybook: copybook.to_owned(), layout: layout.to_owned() };
         let options = Options { layout: Some(layout), ..Options::default() };
@@ -34,7 +37,7 @@ pub(super) fn all() -> Anyhow {
         encoder.push(host("MIT-AI", "10.2.0.6"), &mut out)?;
         encoder.push(host("SRI-NIC", "26.0.0.73"), &mut out)?;
         encoder.finish(&mut out)?;
-        write(target, "two-hosts", &out.octets)?;
+        write(target, name, &out.octets)?;
     }
     Ok(())
 }
