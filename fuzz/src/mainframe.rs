@@ -108,7 +108,7 @@ pub(crate) fn layout(octets: &[u8]) {
     for (format, copybook) in [(Format::Copybook, COPYBOOK), (Format::Cards, CARD_COPYBOOK)] {
         let layout = Layout { copybook: copybook.to_owned(), layout: layout.to_owned() };
         if let Err(reason) = Plan::new(format, &layout) {
-            assert!(!reason.is_empty());
+            assert!(!reason.to_string().is_empty());
         }
     }
 }
