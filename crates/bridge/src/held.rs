@@ -69,13 +69,13 @@ fn each_set(
             Field::Unrepresentable(code) => take(name, Some(*code), &String::new),
         }
     }
-    fn joined<T: Display>(elements: &Vec<T>) -> String {
+    fn joined<T: Display>(elements: &[T]) -> String {
         elements.iter().map(T::to_string).collect::<Vec<_>>().join(",")
     }
     let take = &mut take;
-    show(&fields.addresses, FieldName::Addresses, joined, take);
-    show(&fields.nicknames, FieldName::Nicknames, joined, take);
-    show(&fields.protocols, FieldName::Protocols, joined, take);
+    show(&fields.addresses, FieldName::Addresses, |elements| joined(elements), take);
+    show(&fields.nicknames, FieldName::Nicknames, |elements| joined(elements), take);
+    show(&fields.protocols, FieldName::Protocols, |elements| joined(elements), take);
     show(&fields.machine, FieldName::Machine, ToString::to_string, take);
     show(&fields.system, FieldName::System, ToString::to_string, take);
     show(&fields.status, FieldName::Status, ToString::to_string, take);
@@ -84,7 +84,7 @@ fn each_set(
     show(&fields.changed, FieldName::Changed, moment, take);
     show(&fields.expires, FieldName::Expires, moment, take);
     show(&fields.remark, FieldName::Remark, ToString::to_string, take);
-    show(&fields.others, FieldName::Others, joined, take);
+    show(&fields.others, FieldName::Others, |elements| joined(elements), take);
 }
 
 /// The fields that are set, as text for people; or why there is no value.
