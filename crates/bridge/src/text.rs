@@ -60,9 +60,7 @@ impl Text {
         octets.get_mut(..text.len())?.copy_from_slice(text);
         Some(Text(Held::Short { length: text.len() as u8, octets }))
     }
-}
 
-impl Text {
     /// The text that `table` makes of octets, if it is short and all of it is ASCII.
     pub(crate) fn of_ascii(octets: &[u8], table: &[u16; 256]) -> Option<Text> {
         let mut short = [0; SHORT_OCTETS_MAX];

@@ -39,10 +39,7 @@ const REST_TIMEOUT: Duration = Duration::from_secs(2);
 /// # Errors
 /// [`ListenError`].
 pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
-    let error = |source| ListenError::new("hostname server", address, source);
-    let listener = std::net::TcpListener::bind(address).map_err(error)?;
-    listener.set_nonblocking(true).map_err(error)?;
-    Ok(listener)
+    crate::listen("hostname server", address)
 }
 
 /// Answers from `zones` until the task is dropped.

@@ -31,10 +31,7 @@ pub type AddCheckpoint =
 /// # Errors
 /// [`ListenError`].
 pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
-    let error = |source| ListenError::new("HTTP", address, source);
-    let listener = std::net::TcpListener::bind(address).map_err(error)?;
-    listener.set_nonblocking(true).map_err(error)?;
-    Ok(listener)
+    crate::listen("HTTP", address)
 }
 
 /// Serves the ledger of each site under `/ledger/SITE/`, and with a `witness` also

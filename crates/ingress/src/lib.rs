@@ -208,6 +208,17 @@ impl ListenError {
     }
 }
 
+/// Opens a listener that a runtime takes over, for what people call `protocol`.
+fn listen(
+    protocol: &'static str,
+    address: SocketAddr,
+) -> Result<std::net::TcpListener, ListenError> {
+    let error = |source| ListenError::new(protocol, address, source);
+    let listener = std::net::TcpListener::bind(address).map_err(error)?;
+    listener.set_nonblocking(true).map_err(error)?;
+    Ok(listener)
+}
+
 /// Opens a listener for the links of other sites.
 ///
 /// # Errors

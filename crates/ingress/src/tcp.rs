@@ -45,10 +45,7 @@ pub(crate) fn set_length(frame: &mut [u8]) {
 /// # Errors
 /// [`ListenError`].
 pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
-    let error = |source| ListenError::new("TCP", address, source);
-    let listener = std::net::TcpListener::bind(address).map_err(error)?;
-    listener.set_nonblocking(true).map_err(error)?;
-    Ok(listener)
+    crate::listen("TCP", address)
 }
 
 /// Serves `listener` until the task is dropped.

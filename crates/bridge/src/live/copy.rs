@@ -51,7 +51,7 @@ impl Copy {
     /// [`OutOfStep::NoSoa`].
     pub fn whole(zone: Name, records: Vec<Record>) -> Result<Copy, OutOfStep> {
         let mut records = records.into_iter();
-        let soa = records.next().filter(|soa| numbers(soa).is_some()).ok_or(OutOfStep::NoSoa)?;
+        let soa = records.next().filter(|soa| serial_of(soa).is_some()).ok_or(OutOfStep::NoSoa)?;
         let wanted = records.filter(is_wanted).map(|record| (key(&record), record));
         Ok(Copy { zone, soa, records: wanted.collect() })
     }
@@ -76,7 +76,7 @@ impl Copy {
                     return Err(OutOfStep::Present(text));
                 }
             }
-            numbers(&soa).ok_or(OutOfStep::NoSoa)?;
+            serial_of(&soa).ok_or(OutOfStep::NoSoa)?;
             self.soa = soa;
         }
         Ok(self)
@@ -84,7 +84,7 @@ impl Copy {
 
     /// Its serial.
     pub fn serial(&self) -> u32 {
-        numbers(&self.soa).unwrap_or_default()
+        serial_of(&self.soa).unwrap_or_default()
     }
 
     /// The data of its SOA.
@@ -102,7 +102,8 @@ impl Copy {
     }
 }
 
-fn numbers(soa: &Record) -> Option<u32> {
+/// The serial in an SOA; none if it is none.
+fn serial_of(soa: &Record) -> Option<u32> {
     let numbers = soa_numbers(&soa.rdata).filter(|_| soa.rtype == RecordType::SOA)?;
     Some(numbers.serial)
 }
@@ -144,7 +145,7 @@ mod tests {
             rest.cloned().collect::<Vec<_>>()
         };
         Difference {
-            from: numbers(&from[0]).expect("an SOA"),
+            from: serial_of(&from[0]).expect("an SOA"),
             soa: to[0].clone(),
             deleted: not_in(from, to),
             added: not_in(to, from),

@@ -19,6 +19,7 @@ use einhorn_ingress::remote::{self, Peer, RemoteError};
 use einhorn_node::config::{Config, SourceConfig};
 use einhorn_wire::Name;
 use einhorn_wire::rdata::{SoaNumbers, serial_greater};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,14 +50,14 @@ impl Server {
         })
     }
 
-    fn failed(&self, error: &RemoteError) -> Problem {
-        Problem::File(format!("zone {} at {}: {error}", self.zone, self.peer.address))
+    fn failed(&self, why: impl Display) -> Problem {
+        Problem::File(format!("zone {} at {}: {why}", self.zone, self.peer.address))
     }
 
     /// The numbers of its SOA now.
     fn numbers(&self) -> Result<SoaNumbers, Problem> {
         let asked = self.runtime.block_on(remote::numbers(&self.peer, &self.zone));
-        asked.map_err(|error| self.failed(&error))
+        asked.map_err(|error| self.failed(error))
     }
 
     /// Its zone as it is now: by what changed since the copy, where that works, else as a whole.
@@ -80,15 +81,11 @@ impl Server {
     }
 
     fn whole(&self) -> Result<Copy, Problem> {
-        let content = self.transfer(None).map_err(|error| self.failed(&error))?;
-        let odd = |what: &str| {
-            Problem::File(format!("zone {} at {}: {what}", self.zone, self.peer.address))
-        };
-        match content {
+        match self.transfer(None).map_err(|error| self.failed(error))? {
             Content::Whole(records) => {
-                Copy::whole(self.zone.clone(), records).map_err(|error| odd(&error.to_string()))
+                Copy::whole(self.zone.clone(), records).map_err(|error| self.failed(error))
             }
-            _ => Err(odd("it sent no whole zone")),
+            _ => Err(self.failed("it sent no whole zone")),
         }
     }
 
@@ -97,7 +94,7 @@ impl Server {
         let content = match self.transfer(Some(copy.soa())) {
             Ok(content) => content,
             Err(error) if error.is_of_content() => return Ok(None),
-            Err(error) => return Err(self.failed(&error)),
+            Err(error) => return Err(self.failed(error)),
         };
         match content {
             Content::UpToDate => Ok(Some(copy)),

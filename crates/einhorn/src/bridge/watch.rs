@@ -3,8 +3,8 @@
 //! A file is read when nobody has changed it for a while and nobody has it open for writing, or when it was
 //! renamed into place, which happens at once; and what was read counts only if it did not change
 //! meanwhile. Who has it open is seen in `/proc`, and of other users' processes by what the kernel tells:
-//! what was written to and not closed since is still open. The kernel's messages say when to look; a regular look finds what they miss. Nothing is
-//! remembered but in the ledger: who is killed looks again.
+//! what was written to and not closed since is still open. The kernel's messages say when to look; a
+//! regular look finds what they miss. Nothing is remembered but in the ledger: who is killed looks again.
 
 use super::apply::text;
 use super::node::HttpNode;
