@@ -226,6 +226,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         zones,
         keys,
         grants,
+        edges: Vec::new(),
         answer: AnswerConfig::default(),
         etcd: None,
         link: None,

@@ -1,0 +1,4 @@
+//! The daemon beside devices: what it takes reaches the ledger once and in order, whoever dies.
+
+mod forward;
+mod support;

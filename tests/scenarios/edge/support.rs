@@ -1,0 +1,125 @@
+//! An edge as a real process before three real sites.
+
+use crate::sites::support::{EINHORN, fleet};
+use einhorn_harness::{Fleet, KEY, Ran, Site, ZONE, free_address, run};
+use serde_json::Value;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The edge's key at the sites.
+const EDGE_KEY: &str = "edge.";
+
+/// Three sites and an edge before them.
+pub(crate) struct Edged {
+    /// Killed before the sites, which its folder belongs to.
+    edge: Option<Site>,
+    pub(crate) fleet: Fleet,
+    address: SocketAddr,
+    data: PathBuf,
+    config: PathBuf,
+}
+
+impl Edged {
+    /// Starts the sites, makes the edge known to them, and starts it; `more` goes into its
+    /// configuration.
+    pub(crate) fn start(ack: &str, more: &str) -> Edged {
+        let fleet = fleet(ack);
+        let secret = KEY.rsplit(':').next().unwrap_or_default();
+        let edge = format!("[[key]]\nname = \"{EDGE_KEY}\"\nsecret = \"{secret}\"\n");
+        for site in 0..fleet.count() {
+            let config = fleet.config(site);
+            let made = fs::read_to_string(&config).expect("a configuration");
+            let grant = format!("[[edge]]\nkey = \"{EDGE_KEY}\"\ndevices = [\"phone.\"]\n");
+            fs::write(&config, made + &edge + &grant).expect("the configuration");
+            fleet.operate(site, &["reload"]).good();
+        }
+        let (address, data) = (free_address(), fleet.folder().join("edge"));
+        let mut text = format!(
+            "data = \"{}\"\nlisten = [\"{address}\"]\nedge-key = \"{EDGE_KEY}\"\n{more}\n{edge}[[key]]\nname = \"phone.\"\nsecret = \"{secret}\"\n",
+            data.display()
+        );
+        for site in 0..fleet.count() {
+            let (name, dns) = (fleet.name(site), fleet.dns(site));
+            text += &format!("[[site]]\nname = \"{name}\"\naddress = \"{dns}\"\n");
+        }
+        let config = fleet.folder().join("edge.toml");
+        fs::write(&config, text).expect("the edge's configuration");
+        let mut edged = Edged { edge: None, fleet, address, data, config };
+        edged.start_edge();
+        edged
+    }
+
+    /// Starts the edge, which is not running, and waits until it knows a site.
+    pub(crate) fn start_edge(&mut self) {
+        let mut command = Command::new(EINHORN);
+        command.env("EINHORN_LOG", "info").args(["edge", "--config"]).arg(&self.config);
+        let running = Site::spawn(command, self.data.clone());
+        self.edge = Some(running.unwrap_or_else(|said| panic!("the edge is not ready: {said}")));
+    }
+
+    /// kill -9.
+    pub(crate) fn kill_edge(&mut self) {
+        self.edge.take().expect("a running edge").kill();
+    }
+
+    /// Where devices send updates.
+    pub(crate) fn dns(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `einhorn edge status`.
+    pub(crate) fn operate(&self, arguments: &[&str]) -> Ran {
+        let mut command = Command::new(EINHORN);
+        run(command.args(["edge", "status", "--data"]).arg(&self.data).args(arguments))
+    }
+
+    /// What the edge says of itself.
+    pub(crate) fn status(&self) -> Result<Value, String> {
+        let ran = self.operate(&["--json"]);
+        if ran.code != Some(0) {
+            return Err(ran.stderr);
+        }
+        serde_json::from_str(&ran.stdout).map_err(|error| format!("{error}: {}", ran.stdout))
+    }
+
+    /// Waits until the edge says of itself what `look` wants.
+    pub(crate) fn await_status(&self, what: &str, look: impl Fn(&Value) -> bool) -> Value {
+        einhorn_harness::await_that(&format!("the edge: {what}"), || {
+            let status = self.status()?;
+            if look(&status) { Ok(status) } else { Err(format!("{status:#}")) }
+        })
+    }
+
+    /// Waits until the edge has sent on everything.
+    pub(crate) fn await_empty(&self) {
+        self.await_status("an empty queue", |status| status["queued"] == 0);
+    }
+
+    /// The owner and its address of every change that a device made, site by site and in order.
+    pub(crate) fn changes_of_devices(&self) -> Vec<(String, u64, String)> {
+        let mut changes = Vec::new();
+        for site in 0..self.fleet.count() {
+            for entry in crate::sites::history::entries(&self.fleet, site).expect("a ledger") {
+                for name in entry["names"].as_array().into_iter().flatten() {
+                    if entry["who"].as_str().is_some_and(|who| who.contains("phone.")) {
+                        let version = name["version"].as_u64().unwrap_or_default();
+                        changes.push((
+                            name["owner"].to_string(),
+                            version,
+                            name["after"].to_string(),
+                        ));
+                    }
+                }
+            }
+        }
+        changes.sort();
+        changes
+    }
+}
+
+/// A name of the zone.
+pub(crate) fn owner(label: &str) -> String {
+    format!("\"{label}.{ZONE}\"")
+}
