@@ -1,4 +1,5 @@
 //! The daemon beside devices: what it takes reaches the ledger once and in order, whoever dies.
 
 mod forward;
+mod kills;
 mod support;

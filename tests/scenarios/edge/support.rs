@@ -4,7 +4,7 @@ use crate::sites::support::{EINHORN, fleet};
 use einhorn_harness::{Fleet, KEY, Ran, Site, ZONE, free_address, run};
 use serde_json::Value;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -97,21 +97,21 @@ impl Edged {
         self.await_status("an empty queue", |status| status["queued"] == 0);
     }
 
-    /// The owner and its address of every change that a device made, site by site and in order.
-    pub(crate) fn changes_of_devices(&self) -> Vec<(String, u64, String)> {
+    /// Owner, version and new address of every change that a device made, in the order of each name.
+    pub(crate) fn changes_of_devices(&self) -> Vec<(String, u64, u32)> {
         let mut changes = Vec::new();
         for site in 0..self.fleet.count() {
             for entry in crate::sites::history::entries(&self.fleet, site).expect("a ledger") {
-                for name in entry["names"].as_array().into_iter().flatten() {
-                    if entry["who"].as_str().is_some_and(|who| who.contains("phone.")) {
-                        let version = name["version"].as_u64().unwrap_or_default();
-                        changes.push((
-                            name["owner"].to_string(),
-                            version,
-                            name["after"].to_string(),
-                        ));
-                    }
-                }
+                let is_devices = entry["who"] == "key phone.";
+                let names = entry["names"].as_array().into_iter().flatten().filter(|_| is_devices);
+                changes.extend(names.map(|name| {
+                    let line = name["after"][0].as_str().unwrap_or_default();
+                    let address: Option<Ipv4Addr> =
+                        line.split_whitespace().last().and_then(|word| word.parse().ok());
+                    let address = address.unwrap_or_else(|| panic!("no address in {name}"));
+                    let owner = name["owner"].as_str().unwrap_or_default().to_owned();
+                    (owner, name["version"].as_u64().unwrap_or_default(), address.to_bits())
+                }));
             }
         }
         changes.sort();
@@ -121,5 +121,5 @@ impl Edged {
 
 /// A name of the zone.
 pub(crate) fn owner(label: &str) -> String {
-    format!("\"{label}.{ZONE}\"")
+    format!("{label}.{ZONE}")
 }
