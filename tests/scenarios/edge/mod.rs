@@ -2,4 +2,5 @@
 
 mod forward;
 mod kills;
+mod latency;
 mod support;
