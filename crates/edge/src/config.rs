@@ -16,6 +16,8 @@ const QUEUE_MAX: usize = 100_000;
 const DEADLINE_MS: u64 = 2_500;
 /// Time between two probes of a site if nothing else is configured, in milliseconds.
 const PROBE_MS: u64 = 200;
+/// TTL of addresses of leases if nothing else is configured, in seconds.
+const LEASE_TTL_SECONDS: u32 = 300;
 /// Sites at most.
 const SITES_MAX: usize = 64;
 
@@ -42,6 +44,31 @@ pub struct Config {
     pub probe_ms: u64,
     /// Who may send updates without a signature, and under which key's name.
     pub unsigned: Vec<Unsigned>,
+    /// Lease files of DHCP servers.
+    pub leases: Vec<LeasesConfig>,
+}
+
+/// A DHCP server's file of leases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeasesConfig {
+    /// The file.
+    pub file: PathBuf,
+    /// Who writes it.
+    pub format: LeaseFormat,
+    /// The zone that hosts get their names in.
+    pub zone: Name,
+    /// TTL of their addresses, in seconds.
+    pub ttl: u32,
+}
+
+/// Who writes a file of leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeaseFormat {
+    /// ISC dhcpd.
+    Dhcpd,
+    /// Kea's memfile backend, IPv4 or IPv6.
+    Kea,
 }
 
 /// A site to send updates to.
@@ -101,6 +128,8 @@ struct RawConfig {
     keys: Vec<RawKey>,
     #[serde(default)]
     unsigned: Vec<RawUnsigned>,
+    #[serde(default)]
+    leases: Vec<RawLeases>,
 }
 
 #[derive(Deserialize, Default, PartialEq, Eq)]
@@ -133,6 +162,15 @@ struct RawUnsigned {
     networks: Vec<String>,
     zone: String,
     key: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLeases {
+    file: PathBuf,
+    format: LeaseFormat,
+    zone: String,
+    ttl: Option<u32>,
 }
 
 impl Config {
@@ -170,6 +208,11 @@ impl Config {
             deadline_ms: raw.deadline_ms.unwrap_or(DEADLINE_MS),
             probe_ms: raw.probe_ms.unwrap_or(PROBE_MS),
             unsigned: unsigned.collect::<Result<_, _>>()?,
+            leases: raw
+                .leases
+                .into_iter()
+                .map(|raw| checker.leases(raw))
+                .collect::<Result<_, _>>()?,
         };
         checker.whole(&config)?;
         Ok(config)
@@ -253,6 +296,15 @@ impl Checker<'_> {
         })
     }
 
+    fn leases(&self, raw: RawLeases) -> Result<LeasesConfig, ConfigError> {
+        Ok(LeasesConfig {
+            file: self.folder.join(raw.file),
+            format: raw.format,
+            zone: self.name("leases.zone", &raw.zone)?,
+            ttl: raw.ttl.unwrap_or(LEASE_TTL_SECONDS),
+        })
+    }
+
     fn whole(&self, config: &Config) -> Result<(), ConfigError> {
         let wrong = |reason: &str| Err(self.wrong(reason.to_owned()));
         if config.listen.is_empty() {
@@ -300,6 +352,11 @@ secret = "c2VjcmV0"
 networks = ["192.168.1.0/24"]
 zone = "fleet.example"
 key = "printers.fleet.example"
+
+[[leases]]
+file = "/var/lib/dhcp/dhcpd.leases"
+format = "dhcpd"
+zone = "fleet.example"
 "#;
 
     fn parse(text: &str) -> Result<Config, String> {
@@ -311,6 +368,8 @@ key = "printers.fleet.example"
         let config = parse(GOOD).expect("a config");
         assert_eq!(config.data, Path::new("/etc/einhorn/queue"));
         assert!(config.accept && config.queue_max == QUEUE_MAX);
+        assert_eq!(config.leases[0].format, LeaseFormat::Dhcpd);
+        assert_eq!(config.leases[0].ttl, LEASE_TTL_SECONDS);
         let name = |text: &str| text.parse::<Name>().expect("a name");
         let from = |text: &str| text.parse().expect("an address");
         let (zone, inside) = (name("Fleet.example."), from("192.168.1.9"));
@@ -328,6 +387,7 @@ key = "printers.fleet.example"
             ("listen", "listens", "listens"),
             ("[\"127.0.0.1:5353\"]", "[]", "give an address"),
             ("[\"192.168.1.0/24\"]", "[\"192.168.1.0/64\"]", "unsigned.networks"),
+            ("\"dhcpd\"", "\"dnsmasq\"", "dnsmasq"),
             ("queue = \"accept\"", "probe-ms = 2", "use 50 to 200"),
             ("address = \"192.0.2.1:53\"", "address = \"192.0.2.1\"", "line 9"),
         ] {

@@ -6,6 +6,7 @@ use crate::file::QueueFile;
 use crate::footprint::Footprint;
 use crate::nearest::Nearest;
 use crate::record::Kept;
+use crate::reply::{From, Reply, answer, malformed};
 use crate::sites::{DATAGRAM_OCTETS_MAX, Heard, Site, probe};
 use crate::status::{SiteStatus, Status};
 use crate::{desk, nearest};
@@ -24,7 +25,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use tokio::net::UdpSocket;
 use tokio::sync::{Notify, mpsc};
 
 /// Errors that status shows.
@@ -33,35 +33,6 @@ const ERRORS_MAX: usize = 20;
 const UNSIGNED_SECONDS: u64 = 30;
 /// Least and most time to wait for a site's answer before an update is sent again, in milliseconds.
 const RESEND_MS: std::ops::RangeInclusive<u64> = 200..=1_000;
-
-/// Whom to tell.
-pub(crate) enum Reply {
-    Udp { socket: Rc<UdpSocket>, peer: SocketAddr, echo: Box<Echo> },
-    Tcp { outgoing: mpsc::Sender<Vec<u8>>, echo: Box<Echo> },
-}
-
-/// Where a message came from and how answers go back.
-pub(crate) enum From {
-    Udp(Rc<UdpSocket>),
-    Tcp(mpsc::Sender<Vec<u8>>),
-}
-
-impl From {
-    fn reply(self, peer: SocketAddr, echo: Echo) -> Reply {
-        let echo = Box::new(echo);
-        match self {
-            From::Udp(socket) => Reply::Udp { socket, peer, echo },
-            From::Tcp(outgoing) => Reply::Tcp { outgoing, echo },
-        }
-    }
-
-    fn send(self, peer: SocketAddr, octets: Vec<u8>) {
-        match self {
-            From::Udp(socket) => drop(socket.try_send_to(&octets, peer)),
-            From::Tcp(outgoing) => drop(outgoing.try_send(octets)),
-        }
-    }
-}
 
 /// Everything but the waiting.
 pub(crate) struct Engine {
@@ -74,6 +45,8 @@ pub(crate) struct Engine {
     nothing_expired: HashSet<Name>,
     started: Instant,
     errors: VecDeque<String>,
+    /// Updates of this edge itself since the start.
+    own: u64,
     /// Sites that the network said nobody is at, while something was sent.
     refusing: Vec<usize>,
     /// Promises that wait for the disk.
@@ -116,6 +89,7 @@ impl Engine {
             nothing_expired: HashSet::new(),
             started: Instant::now(),
             errors: VecDeque::new(),
+            own: 0,
             refusing: Vec::new(),
             to_sync: Vec::new(),
             sync: Rc::default(),
@@ -245,6 +219,24 @@ impl Engine {
         let receipt = self.desk.take(now, asked, reply, there, &mut out);
         self.go_on(now, out);
         receipt
+    }
+
+    /// Takes an update of this edge itself, which is kept whatever comes.
+    pub(crate) fn take_own(&mut self, message: Vec<u8>) -> Receipt {
+        let footprint = Message::parse(&message).ok().and_then(|read| Footprint::of(&read).ok());
+        let Some(footprint) = footprint else {
+            self.note_error("an update of this edge's own that no site would take".to_owned());
+            return Receipt::Kept;
+        };
+        self.own += 1;
+        let mut hash = Sha256::new();
+        hash.update(b"own");
+        hash.update(now_ms().to_be_bytes());
+        hash.update(self.own.to_be_bytes());
+        let device = self.config.key.name().clone();
+        let hash = hash.finalize().into();
+        let asked = Asked { device, hash, until_seconds: 0, lease: None, message, footprint };
+        self.take(asked, None)
     }
 
     /// Something came from a site.
@@ -461,31 +453,4 @@ impl Engine {
             errors: self.errors.iter().cloned().collect(),
         }
     }
-}
-
-/// Tells a device.
-fn answer(now: Now, reply: Reply, rcode: Rcode, reason: Option<String>) {
-    let now_seconds = now.wall_ms / 1_000;
-    let write = |echo: &Echo| {
-        let mut octets = Vec::new();
-        match rcode {
-            Rcode::NOERROR => echo.write_done(now_seconds, &mut octets),
-            rcode => echo.write(rcode, reason.as_deref(), now_seconds, &mut octets),
-        }
-        octets
-    };
-    // What a client does not take is lost to it, and it may ask again.
-    match reply {
-        Reply::Udp { socket, peer, echo } => drop(socket.try_send_to(&write(&echo), peer)),
-        Reply::Tcp { outgoing, echo } => drop(outgoing.try_send(write(&echo))),
-    }
-}
-
-/// FORMERR with nothing but the header.
-fn malformed(header: Header) -> Vec<u8> {
-    let flags = 0x8000 | header.flags & 0x7900 | Rcode::FORMERR.0;
-    let mut octets = header.id.to_be_bytes().to_vec();
-    octets.extend_from_slice(&flags.to_be_bytes());
-    octets.extend_from_slice(&[0; 8]);
-    octets
 }

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::file::{QueueError, QueueFile};
+use crate::leases::watch::watch;
 use crate::record::Kept;
 use crate::sites::Site;
 use crate::sockets::{self, Shared};
@@ -102,6 +103,7 @@ impl Edge {
             sites.push(Site::open(site).await.map_err(socket(site.address))?);
         }
         let operators = operators(&self.config.data)?;
+        let leases = self.config.leases.clone();
         let to_sites: Vec<_> = sites.iter().map(|site| Rc::clone(&site.socket)).collect();
         let (long, long_updates) = mpsc::channel(LONG_WAITING_MAX);
         let engine = Engine::new(self.config, self.file, self.kept, sites, long);
@@ -121,6 +123,9 @@ impl Edge {
         spawn(Box::pin(sockets::long_updates(Rc::clone(&engine), long_updates)));
         spawn(Box::pin(sockets::status(Rc::clone(&engine), operators)));
         spawn(Box::pin(syncs(Rc::clone(&engine))));
+        for leases in leases {
+            spawn(Box::pin(watch(Rc::clone(&engine), leases)));
+        }
         Ok(engine)
     }
 }

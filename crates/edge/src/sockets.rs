@@ -1,7 +1,8 @@
 //! The sockets that devices speak to, the ones to the sites, and the one for operators: each a task that
 //! waits and hands over.
 
-use crate::engine::{Engine, From};
+use crate::engine::Engine;
+use crate::reply::From;
 use einhorn_serve::answer::Transport;
 use std::cell::RefCell;
 use std::io;

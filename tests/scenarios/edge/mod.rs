@@ -3,4 +3,5 @@
 mod forward;
 mod kills;
 mod latency;
+mod leases;
 mod support;

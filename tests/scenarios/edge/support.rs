@@ -31,7 +31,9 @@ impl Edged {
         for site in 0..fleet.count() {
             let config = fleet.config(site);
             let made = fs::read_to_string(&config).expect("a configuration");
-            let grant = format!("[[edge]]\nkey = \"{EDGE_KEY}\"\ndevices = [\"phone.\"]\n");
+            let grant = format!(
+                "[[edge]]\nkey = \"{EDGE_KEY}\"\ndevices = [\"phone.\"]\n[[grant]]\nkey = \"{EDGE_KEY}\"\nzone = \"*\"\nnames = [\"*\"]\n"
+            );
             fs::write(&config, made + &edge + &grant).expect("the configuration");
             fleet.operate(site, &["reload"]).good();
         }
