@@ -194,10 +194,11 @@ fn mixed(seed: u64) -> u64 {
 
 /// Fixed rules, for when no model is to be trusted.
 fn by_rules(situation: &Situation, open: &[Path]) -> Path {
-    const RECENT_S: u64 = 3_600;
+    /// Another identity's change so shortly ago may not be the last one, in milliseconds.
+    const RECENT_MS: u64 = 10_000;
     const MOVE_CHANGES: u8 = 3;
     let features = &situation.features;
-    let hazard = features[OPEN_OTHERS] > 0 || features[OTHER_AGE] < level(RECENT_S);
+    let hazard = features[OPEN_OTHERS] > 0 || features[OTHER_AGE] < level(RECENT_MS);
     let wanted = match situation.homes {
         _ if hazard => Path::MultiPhase,
         Homes::Here if situation.flapping_ms.is_some() => Path::Coalesce,
