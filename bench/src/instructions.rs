@@ -212,6 +212,7 @@ impl Bare {
             action: Action::LoadZone { names, source: [0; 32] },
             entered_site: 1,
             audit_commitment: Commitment([0; 32]),
+            decision: None,
             audit: Vec::new(),
         };
         self.commit.request(NOW_SECONDS * 1000, request, None, &mut Vec::new());

@@ -3,7 +3,8 @@
 //! A change is under way from when it began to when it was committed. It meets the hazard if a
 //! change of the same name by **another actor is under way or committed in that time**, ends
 //! included ([`overlap`]): `name_j = name_i`, `actor_j != actor_i`, `start_j <= ts_i` and `ts_j >= start_i`. Both
-//! of two such changes meet it, whichever is committed first. `start` is never taken to be after
+//! of two such changes meet it, whichever is committed first. So does one that a person had to decide
+//! on. `start` is never taken to be after
 //! `ts`; author times (`ats`) are not used, being those of the last rewriting. What becomes of a
 //! change is known once it and those that overlap it are committed; `Samples` takes the later of
 //! the two as the time from which it may be learnt.
@@ -49,7 +50,7 @@ fn fate(change: &Change, of_name: &[&Change]) -> Fate {
         .find(|other| other.actor != change.actor && overlap(window(change), window(other)));
     let known_ms =
         met.map_or(change.committed_ms, |other| other.committed_ms.max(change.committed_ms));
-    Fate { met: met.is_some(), known_ms }
+    Fate { met: met.is_some() || change.is_reviewed, known_ms }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Reads histories of changes: CSV (RFC 4180), plain or compressed with gzip, row by row.
 //!
 //! Columns are found by the names in the first row. Needed are `ts` (commit time, Unix seconds, which
-//! may have a fraction), `start` (when the change began), `name`, `rtype`, `op` and `actor`; `src` and `commit` are used
-//! if they are there, others are passed over.
+//! may have a fraction), `start` (when the change began), `name`, `rtype`, `op` and `actor`; `src`, `commit` and `review`
+//! (not empty if a person had to decide) are used if they are there, others are passed over.
 
 use flate2::read::MultiGzDecoder;
 use std::collections::HashMap;
@@ -26,6 +26,8 @@ pub struct Change {
     pub request: u32,
     /// Whether it removes the records.
     pub deletes: bool,
+    /// Whether a person had to decide on it, because somebody else had changed the name.
+    pub is_reviewed: bool,
 }
 
 /// A history.
@@ -161,6 +163,7 @@ struct Columns {
     operation: usize,
     actor: usize,
     request: Option<usize>,
+    review: Option<usize>,
 }
 
 impl Columns {
@@ -179,6 +182,7 @@ impl Columns {
             operation: needed("op")?,
             actor: needed("actor")?,
             request: at("commit"),
+            review: at("review"),
         })
     }
 
@@ -220,6 +224,7 @@ impl Columns {
             actor: number(&mut numbers.actors, fields[self.actor].trim().to_owned()),
             request: number(&mut numbers.requests, request),
             deletes,
+            is_reviewed: self.review.is_some_and(|at| !fields[at].trim().is_empty()),
         })
     }
 }

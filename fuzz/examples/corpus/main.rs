@@ -233,6 +233,7 @@ fn request(number: u8, action: Action) -> Result<Request, Box<dyn Error>> {
         action,
         entered_site: 2,
         audit_commitment: Commitment([number; 32]),
+        decision: None,
         audit: vec![number; 5],
     })
 }

@@ -28,6 +28,7 @@ mod keys;
 mod links;
 mod operators;
 mod plan;
+mod predictors;
 mod reversed;
 mod run;
 mod scenes;
@@ -39,6 +40,7 @@ mod world;
 
 pub use counts::Counts;
 pub use plan::Plan;
+pub use predictors::Predicts;
 pub use scenes::Scene;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -68,9 +70,10 @@ pub struct Report {
     pub trace: Vec<String>,
 }
 
-/// Runs the world that follows from a seed, and keeps all that happens.
-pub fn run(seed: u64) -> Report {
-    run_with(seed, Watch { is_traced: true, ..Watch::default() })
+/// Runs the world that follows from a seed, and keeps all that happens. The sites' agents predict with
+/// what is wanted, or else with what the seed says.
+pub fn run(seed: u64, predicts: Option<Predicts>) -> Report {
+    run_with(seed, Watch { is_traced: true, predicts, ..Watch::default() })
 }
 
 fn run_with(seed: u64, watch: Watch) -> Report {
@@ -104,15 +107,17 @@ fn run_with(seed: u64, watch: Watch) -> Report {
 ///
 /// # Errors
 /// Text for people.
-pub fn check(seed: u64) -> Result<Report, String> {
+pub fn check(seed: u64, predicts: Option<Predicts>) -> Result<Report, String> {
     let is_hashed = seed.is_multiple_of(TWICE_EVERY);
-    let report = run_with(seed, Watch { is_hashed, ..Watch::default() });
-    let again = format!("cargo xtask sim --seed {seed}");
+    let report = run_with(seed, Watch { is_hashed, predicts, ..Watch::default() });
+    let wanted = predicts.map_or(String::new(), |one| format!(" --predicts {}", one.name()));
+    let again = format!("cargo xtask sim --seed {seed}{wanted}");
     if let Some(violation) = report.violation {
         return Err(format!("seed {seed} ({:?}): {violation}\n  see it: {again}", report.plan));
     }
     if is_hashed {
-        let second = run_with(seed, Watch { is_hashed, is_signed: true, is_traced: false });
+        let second =
+            run_with(seed, Watch { is_hashed, is_signed: true, is_traced: false, predicts });
         if second.hash != report.hash {
             return Err(format!("seed {seed} went otherwise the second time\n  see it: {again}"));
         }

@@ -120,11 +120,29 @@ pub struct Decision {
 pub trait Predictor {
     /// The probability that a change meets the hazard, in billionths.
     fn hazard(&self, features: &Features) -> Option<u32>;
+
+    /// Names it in ledgers; zeros for one that no file describes.
+    fn hash(&self) -> [u8; 8] {
+        [0; 8]
+    }
+
+    /// What it says before that becomes a probability, in 1/1024 of log-odds.
+    fn margin(&self, _features: &Features) -> i32 {
+        0
+    }
 }
 
 impl Predictor for Model {
     fn hazard(&self, features: &Features) -> Option<u32> {
         Some(self.probability(features))
+    }
+
+    fn hash(&self) -> [u8; 8] {
+        Model::hash(self)
+    }
+
+    fn margin(&self, features: &Features) -> i32 {
+        Model::margin(self, features)
     }
 }
 

@@ -112,6 +112,11 @@ impl<R> Commit<R> {
             return Some((replacement, window_ms));
         }
         let record = zone.name(&replacement.owner)?;
+        let has_room = self.held.names.len() < HELD_MAX;
+        if let Some(decision) = &request.decision {
+            let is_advised = decision.advice().path == Path::Coalesce && has_room;
+            return is_advised.then_some((replacement, window_ms));
+        }
         let advice = self.agent.advise(Observation {
             writer: request.who.tag(),
             now_ms,
@@ -121,7 +126,7 @@ impl<R> Commit<R> {
             is_held: self.state.sources.hold(&replacement.owner, now_ms),
             names: &[record],
         });
-        let is_advised = advice.path == Path::Coalesce && self.held.names.len() < HELD_MAX;
+        let is_advised = advice.path == Path::Coalesce && has_room;
         is_advised.then_some((replacement, window_ms))
     }
 

@@ -66,7 +66,7 @@ use super::settings::Settings;
 use super::source::{Advance, LegacyRecord};
 use super::transaction::{Transaction, TransactionId};
 use super::{Lease, Origin, Position, RrSet, WriterTag};
-use crate::agent::{Advice, Path, Reason};
+use crate::agent::{Advice, Advised, Path, Reason};
 use einhorn_wire::{Name, RecordType};
 use sha2::{Digest, Sha256};
 
@@ -257,6 +257,8 @@ pub struct Change {
     pub audit_commitment: Commitment,
     /// What the agent advised.
     pub advice: Advice,
+    /// What that came from, if the agent of the entry site was asked.
+    pub decision: Option<Box<Advised>>,
     /// The path that was taken.
     pub path: Path,
     /// Why there is a change.

@@ -5,6 +5,7 @@ use super::review::Choice;
 use super::settings::Settings;
 use super::source::{Head, Item, LegacyRecord};
 use super::{Position, RrSet};
+use crate::agent::Advised;
 use einhorn_wire::edns::UpdateLease;
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, RecordType};
@@ -277,6 +278,8 @@ pub struct Request {
     pub entered_site: u16,
     /// Commits to `audit`.
     pub audit_commitment: Commitment,
+    /// What the agent of the entry site said, if it was asked.
+    pub decision: Option<Box<Advised>>,
     /// Salt and value of what must be erasable, such as the client's address.
     pub audit: Vec<u8>,
 }
@@ -292,6 +295,7 @@ impl Request {
             action,
             entered_site: self.entered_site,
             audit_commitment: self.audit_commitment,
+            decision: None,
             audit: self.audit.clone(),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::StartError;
 use super::open::Opened;
+use crate::agent;
 use crate::config::Config;
 use crate::copies::CopyFiles;
 use crate::files::LEDGER_FOLDER;
@@ -53,6 +54,9 @@ pub(super) fn start_writers(
     let registry = Arc::clone(&opened.state.registry);
     copies.trust(Arc::clone(&registry), sealing::mirror_keys(&registry));
     let mut setup = setup(sites, &opened);
+    if config.agent {
+        setup.advisor = Some(agent::advisor(&config.data)?);
+    }
     let has_log = opened.begin.is_none() && opened.state.origin != Origin::NONE;
     let mut sealing = None;
     if let (None, Some(sealer), Some(engine)) = (&opened.read_only, opened.sealer, &opened.engine) {
