@@ -133,6 +133,8 @@ pub use einhorn_core::commit::bug::{Bug, put};
 pub fn find(bug: Bug, seeds_max: u64) -> Option<(u64, String)> {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU64, Ordering};
+    // Faults are looked for without agents: fewer seeds are needed.
+    let watch = Watch { predicts: Some(Predicts::Nothing), ..Watch::default() };
     let next = AtomicU64::new(0);
     let found: Mutex<Option<(u64, String)>> = Mutex::new(None);
     let first = || found.lock().ok().and_then(|found| found.as_ref().map(|found| found.0));
@@ -143,7 +145,7 @@ pub fn find(bug: Bug, seeds_max: u64) -> Option<(u64, String)> {
             if seed >= first().unwrap_or(seeds_max) {
                 return;
             }
-            let Some(violation) = run_with(seed, Watch::default()).violation else { continue };
+            let Some(violation) = run_with(seed, watch).violation else { continue };
             if first().is_none_or(|known| seed < known)
                 && let Ok(mut found) = found.lock()
             {

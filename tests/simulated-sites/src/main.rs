@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         }
         ["--seed", seed, "--bug", bug] => {
             if let Some(seed) = number(seed).filter(|_| bugs::put(bug)) {
-                return show(seed, None);
+                return show(seed, Some(Predicts::Nothing));
             }
         }
         _ => {}

@@ -54,13 +54,17 @@ impl Predicts {
 
     /// What a seed's sites predict with, if nothing else is wanted.
     pub(crate) fn of(seed: u64) -> Predicts {
-        match seed % 16 {
-            1 | 5 | 9 | 13 => Predicts::Model,
-            at => *Predicts::ALL
-                .get(at as usize / 2)
-                .filter(|_| at % 2 == 1)
-                .unwrap_or(&Predicts::Nothing),
-        }
+        const ODD: [Predicts; 8] = [
+            Predicts::Model,
+            Predicts::Inverted,
+            Predicts::Model,
+            Predicts::Random,
+            Predicts::Model,
+            Predicts::Never,
+            Predicts::Always,
+            Predicts::NotANumber,
+        ];
+        if seed.is_multiple_of(2) { Predicts::Nothing } else { ODD[(seed / 2 % 8) as usize] }
     }
 
     /// An agent for a site, as after a start.
