@@ -292,7 +292,9 @@ fn link_messages() -> Anyhow {
         {
             let requests = vec![*request];
             let transaction = transaction();
-            let message = Message::Prepare { transaction, seen, is_exact: true, requests };
+            let settings = vec![1; requests.len()];
+            let message =
+                Message::Prepare { transaction, seen, is_exact: true, settings, requests };
             write("link_message", "prepare", &message.encode())?;
         }
     }
