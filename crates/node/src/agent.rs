@@ -4,9 +4,10 @@
 
 use crate::files::FolderError;
 use einhorn_agent::DEFAULT_MODEL;
-use einhorn_agent::decision::Knobs;
+use einhorn_agent::decision::{Alarm, Knobs, PATHS};
 use einhorn_agent::model::{Model, hexadecimal};
-use einhorn_core::agent::Advisor;
+use einhorn_core::agent::{Advisor, AdvisorReport};
+use einhorn_ingress::control::AgentLine;
 use einhorn_store::ledger::{Files, OsFiles};
 use std::fs;
 use std::io::ErrorKind;
@@ -58,6 +59,26 @@ pub fn put_in_force(data: &Path, model: &Model) -> Result<(), FolderError> {
 pub(crate) fn advisor(data: &Path) -> Result<Box<Advisor>, FolderError> {
     let model = current_model(data)?;
     Ok(Box::new(Advisor::new(Box::new(model), Knobs::default())))
+}
+
+/// What an agent says of itself, as text.
+pub(crate) fn line(agent: &AdvisorReport) -> AgentLine {
+    let paths = PATHS.iter().zip(agent.paths);
+    let speakers = ["model", "guardrails", "rules", "exploration"].into_iter().zip(agent.speakers);
+    AgentLine {
+        model: hexadecimal(&agent.model),
+        alarm: agent.alarm.map(|alarm| match alarm {
+            Alarm::TooLow => "hazards are more frequent than predicted".to_owned(),
+            Alarm::TooHigh => "hazards are rarer than predicted".to_owned(),
+        }),
+        paths: paths.map(|(path, count)| (path.to_string(), count)).collect(),
+        speakers: speakers.map(|(speaker, count)| (speaker.to_owned(), count)).collect(),
+        pending: agent.pending,
+        settled: agent.settled.0,
+        met: agent.settled.1,
+        forward_us: agent.costs.forward_us,
+        multi_phase_us: agent.costs.multi_phase_us,
+    }
 }
 
 fn shipped(data: &Path) -> Result<Model, FolderError> {

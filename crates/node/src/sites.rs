@@ -1,15 +1,13 @@
 //! What makes a node one of several sites: its card and keys, its place in the registry, and what
 //! operators ask about the others.
 
+use crate::agent;
 use crate::config::Config;
 use crate::files::{self, MIRROR_KEY};
 use crate::inquiry::Inquiry;
 use crate::operate::{Operator, operator_request, submit};
 use crate::zones;
 use crossbeam_channel::bounded;
-use einhorn_agent::decision::{Alarm, PATHS};
-use einhorn_agent::model::hexadecimal;
-use einhorn_core::agent::AdvisorReport;
 use einhorn_core::commit::Report;
 use einhorn_core::ledger::VerifierKey;
 use einhorn_core::ledger::note::SignerKey;
@@ -17,9 +15,7 @@ use einhorn_core::model::registry::{Failover, RegistryChange};
 use einhorn_core::model::request::Action;
 use einhorn_core::model::tree::Live;
 use einhorn_core::model::{Origin, Registry, Site};
-use einhorn_ingress::control::{
-    AgentLine, Answer, LagLine, SiteCommand, SiteLine, SiteStatus, ZoneHomes,
-};
+use einhorn_ingress::control::{Answer, LagLine, SiteCommand, SiteLine, SiteStatus, ZoneHomes};
 use einhorn_links::card::Card;
 use einhorn_links::{Identity, IdentityError};
 use einhorn_store::ledger::Cosigned;
@@ -395,7 +391,7 @@ impl Operator {
             disk_budget_octets: self.disk_budget,
             disk_free_octets,
             hostname_server: self.hostname_line(),
-            agent: report.agent.as_ref().map(agent_line),
+            agent: report.agent.as_ref().map(agent::line),
             lags: lags(&report, site),
             zones: self.homes(&report),
             leftovers: report.leftovers.iter().map(ToString::to_string).collect(),
@@ -431,26 +427,6 @@ impl Operator {
 }
 
 /// How far each site is behind each log, as far as is known here.
-/// What an agent says of itself, as text.
-fn agent_line(agent: &AdvisorReport) -> AgentLine {
-    let paths = PATHS.iter().zip(agent.paths);
-    let speakers = ["model", "guardrails", "rules", "exploration"].into_iter().zip(agent.speakers);
-    AgentLine {
-        model: hexadecimal(&agent.model),
-        alarm: agent.alarm.map(|alarm| match alarm {
-            Alarm::TooLow => "hazards are more frequent than predicted".to_owned(),
-            Alarm::TooHigh => "hazards are rarer than predicted".to_owned(),
-        }),
-        paths: paths.map(|(path, count)| (path.to_string(), count)).collect(),
-        speakers: speakers.map(|(speaker, count)| (speaker.to_owned(), count)).collect(),
-        pending: agent.pending,
-        settled: agent.settled.0,
-        met: agent.settled.1,
-        forward_us: agent.costs.forward_us,
-        multi_phase_us: agent.costs.multi_phase_us,
-    }
-}
-
 fn lags(report: &Report, own: &str) -> Vec<LagLine> {
     let registry = &report.registry;
     let mut lags = Vec::new();
