@@ -9,7 +9,9 @@ use super::{Reason, is_others};
 use crate::model::entry::Entry;
 use crate::model::request::{Identity, Operation, RequestId};
 use crate::model::{NameRecord, WriterTag};
-use einhorn_agent::decision::{Alarm, Costs, Homes, Knobs, PATHS, Predictor, Record, Situation};
+use einhorn_agent::decision::{
+    Alarm, Costs, Homes, Knobs, PATHS, Predictor, Record, Situation, Speaker,
+};
 use einhorn_agent::features::{COUNT, Features};
 
 /// Changes of a name by one identity within this time are flapping, in milliseconds.
@@ -95,7 +97,13 @@ impl Advisor {
         self.speakers[decision.speaker as usize - 1] += 1;
         let predicted = self.predictor.hazard(&situation.features);
         self.memory.begun(look.now_ms, look.id, intents, predicted);
-        Advised { began_ms: look.now_ms, reason: Reason::from(decision.speaker), record }
+        let reason = match decision.speaker {
+            // Which guardrail it was says more.
+            Speaker::Guardrail if situation.legacy_batch_open => Reason::LegacyBatch,
+            Speaker::Guardrail if !situation.identity_matches => Reason::OtherWriter,
+            speaker => Reason::from(speaker),
+        };
+        Advised { began_ms: look.now_ms, reason, record }
     }
 
     fn situation(&self, look: &Look<'_>, features: Features) -> Situation {
