@@ -50,7 +50,7 @@ pub fn put_in_force(data: &Path, model: &Model) -> Result<(), FolderError> {
     let unusable = |source| FolderError::Unusable { path: data.into(), source };
     let files = OsFiles::open(data).map_err(unusable)?;
     for name in [kept_file(model.hash()), MODEL_FILE.to_owned()] {
-        files.write_atomic(&name, &octets).map_err(unusable)?;
+        files.write_durable(&name, &octets).map_err(unusable)?;
     }
     Ok(())
 }
