@@ -1,9 +1,9 @@
 //! `einhorn agent status`, `explain`, `replay`, `history` and `promote`: what the agents of the sites
 //! decided, from the ledger's files.
 
-use crate::ledger::logs::{Log, Logs, placed_entries};
+use crate::ledger::logs::Logs;
 use crate::ledger::look::entry_named;
-use crate::source::{self, ask_node};
+use crate::source;
 use crate::{Failure, Outcome, print};
 use einhorn_agent::decision::{Case, Knobs, RecordError, contest, explain};
 use einhorn_agent::features::number_of;
@@ -12,17 +12,14 @@ use einhorn_agent::model::{Model, hexadecimal};
 use einhorn_core::agent::{Advised, changed, is_somebodys, window_of};
 use einhorn_core::model::Position;
 use einhorn_core::model::entry::{Body, Cause, Change, Entry, NameChange};
-use einhorn_ingress::control::{AgentLine, Answer, Command};
+use einhorn_ingress::control::AgentLine;
 use einhorn_node::agent::{current_model, model_of, put_in_force};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// `einhorn agent status`.
 pub(super) fn status(data: &Path, json: bool) -> Outcome {
-    let Answer::Status { status } = ask_node(data, &Command::Status)? else {
-        return Err(Failure::finding("the node does not say how it is: is it of another version?"));
-    };
-    let Some(agent) = status.agent else {
+    let Some(agent) = crate::status::ask(data)?.agent else {
         return match json {
             true => print("null"),
             false => print("the agent is switched off: fixed rules speak"),
@@ -213,11 +210,9 @@ pub(super) fn promote(file: &Path, data: &Path, force: bool) -> Outcome {
 /// Every decision with what became of it.
 fn cases(entries: &[(Position, Entry)]) -> Vec<Case> {
     let changes = || {
-        let of = |entry: &'_ Entry| entry.time_ms;
-        entries.iter().flat_map(move |(_, entry)| {
-            let time_ms = of(entry);
+        entries.iter().flat_map(|(_, entry)| {
             let somebodys = entry.body.changes().iter().filter(|change| is_somebodys(change));
-            somebodys.map(move |change| (change, window_of(change, time_ms)))
+            somebodys.map(|change| (change, window_of(change, entry.time_ms)))
         })
     };
     let key = |name: &NameChange| number_of(&name.owner.to_string());
@@ -241,17 +236,12 @@ fn cases(entries: &[(Position, Entry)]) -> Vec<Case> {
 
 /// All entries of all logs in a data folder, by time.
 fn entries(data: &Path) -> Result<Vec<(Position, Entry)>, Failure> {
-    let mut logs = Logs::open(data, None)?;
     let mut entries = Vec::new();
-    while let Some(Log { origin, ledger, .. }) = logs.next()? {
-        let mut take = |at: Position, entry: Entry| {
-            if !entry.body.changes().is_empty() || matches!(entry.body, Body::Review(_)) {
-                entries.push((at, entry));
-            }
-        };
-        let (_, _, sites) = placed_entries(&ledger, origin, &mut take)?;
-        logs.learn(sites);
-    }
+    Logs::open(data, None)?.visit(&mut |at, entry| {
+        if !entry.body.changes().is_empty() || matches!(entry.body, Body::Review(_)) {
+            entries.push((at, entry));
+        }
+    })?;
     entries.sort_by_key(|(at, entry)| (entry.time_ms, *at));
     Ok(entries)
 }
