@@ -1,7 +1,7 @@
 //! What the agent does for a change, again and again: for counting its instructions.
 
 use einhorn_agent::DEFAULT_MODEL;
-use einhorn_agent::decision::{Costs, Homes, Knobs, Situation, decide};
+use einhorn_agent::decision::{Homes, Knobs, Situation, decide};
 use einhorn_agent::features::{COUNT, Features, Intent, Observer, Target, kind_of};
 use einhorn_agent::model::Model;
 use std::hint::black_box;
@@ -70,15 +70,8 @@ pub(crate) fn repeat(step: Step, count: u32) -> Result<(), String> {
                 black_box(model.probability(black_box(row)));
             }
             Step::Decision => {
-                let situation = Situation {
-                    features: *row,
-                    homes: [Homes::Here, Homes::Elsewhere, Homes::Several][at % 3],
-                    identity_matches: true,
-                    legacy_batch_open: false,
-                    used_here: 3,
-                    flapping_ms: None,
-                    costs: Costs::default(),
-                };
+                let homes = [Homes::Here, Homes::Elsewhere, Homes::Several][at % 3];
+                let situation = Situation { used_here: 3, ..Situation::usual(*row, homes) };
                 black_box(decide(&model, true, &knobs, black_box(&situation), at as u64));
             }
         }

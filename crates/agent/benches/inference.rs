@@ -5,7 +5,7 @@
 
 use criterion::Criterion;
 use einhorn_agent::DEFAULT_MODEL;
-use einhorn_agent::decision::{Costs, Homes, Knobs, Situation, decide};
+use einhorn_agent::decision::{Homes, Knobs, Situation, decide};
 use einhorn_agent::features::{COUNT, Features};
 use einhorn_agent::model::Model;
 use std::error::Error;
@@ -81,13 +81,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn situation(features: Features, at: usize) -> Situation {
-    Situation {
-        features,
-        homes: [Homes::Here, Homes::Elsewhere, Homes::Several][at % 3],
-        identity_matches: true,
-        legacy_batch_open: false,
-        used_here: 3,
-        flapping_ms: None,
-        costs: Costs::default(),
-    }
+    let homes = [Homes::Here, Homes::Elsewhere, Homes::Several][at % 3];
+    Situation { used_here: 3, ..Situation::usual(features, homes) }
 }

@@ -87,6 +87,21 @@ pub struct Situation {
     pub costs: Costs,
 }
 
+impl Situation {
+    /// A change of names that belong to who asks, with usual costs, and nothing under way.
+    pub fn usual(features: Features, homes: Homes) -> Situation {
+        Situation {
+            features,
+            homes,
+            identity_matches: true,
+            legacy_batch_open: false,
+            used_here: 0,
+            flapping_ms: None,
+            costs: Costs::default(),
+        }
+    }
+}
+
 /// Who decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -245,15 +260,7 @@ pub(crate) mod tests {
     pub(crate) fn situation() -> Situation {
         let mut features = [255; COUNT];
         features[OPEN_OTHERS] = 0;
-        Situation {
-            features,
-            homes: Homes::Here,
-            identity_matches: true,
-            legacy_batch_open: false,
-            used_here: 0,
-            flapping_ms: None,
-            costs: Costs::default(),
-        }
+        Situation::usual(features, Homes::Here)
     }
 
     fn path(probability: Option<u32>, situation: &Situation) -> (Path, Speaker) {

@@ -85,9 +85,11 @@ impl Advisor {
     pub fn look(&mut self, look: &Look<'_>) -> Advised {
         let intents = memory::intents(look.now_ms, look.writer, look.operations);
         let rows = self.memory.rows(&intents);
+        let rows = rows.map(|row| (self.predictor.hazard(&row), row));
         // The whole is as likely to meet somebody as the likeliest of its parts.
-        let features = rows.into_iter().max_by_key(|row| self.predictor.hazard(row));
-        let situation = self.situation(look, features.unwrap_or([0; COUNT]));
+        let (predicted, features) =
+            rows.max_by_key(|(predicted, _)| *predicted).unwrap_or((None, [0; COUNT]));
+        let situation = self.situation(look, features);
         let trusted = self.memory.watching.alarm().is_none();
         let [a, b, c, d, e, f, g, h, ..] = look.id.0;
         let seed = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
@@ -95,7 +97,6 @@ impl Advisor {
             Record::make(&*self.predictor, trusted, &self.knobs, &situation, seed);
         self.paths[decision.path as usize - 1] += 1;
         self.speakers[decision.speaker as usize - 1] += 1;
-        let predicted = self.predictor.hazard(&situation.features);
         self.memory.begun(look.now_ms, look.id, intents, predicted);
         let reason = match decision.speaker {
             // Which guardrail it was says more.

@@ -53,8 +53,8 @@ impl Memory {
     }
 
     /// A row for each change that operations make.
-    pub(super) fn rows(&self, intents: &[Intent]) -> Vec<Features> {
-        intents.iter().map(|intent| self.observer.features(intent)).collect()
+    pub(super) fn rows(&self, intents: &[Intent]) -> impl Iterator<Item = Features> {
+        intents.iter().map(|intent| self.observer.features(intent))
     }
 
     /// A request is under way from now on.

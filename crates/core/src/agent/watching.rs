@@ -29,7 +29,7 @@ struct Unsettled {
 /// Windows of the changes of late, and the predictions that wait for theirs.
 #[derive(Default)]
 pub(super) struct Watching {
-    of_name: HashMap<u64, Vec<(u64, Window)>>,
+    of_name: HashMap<u64, VecDeque<(u64, Window)>>,
     /// In the order in which they are forgotten.
     windows: VecDeque<(u64, u64)>,
     unsettled: VecDeque<Unsettled>,
@@ -59,7 +59,7 @@ impl Watching {
         probability: Option<u32>,
     ) {
         for name in names.clone() {
-            self.of_name.entry(name).or_default().push((actor, window));
+            self.of_name.entry(name).or_default().push_back((actor, window));
             self.windows.push_back((now_ms + WINDOWS_MS, name));
         }
         if let Some(probability) = probability {
@@ -96,7 +96,7 @@ impl Watching {
         let Some((_, name)) = self.windows.pop_front() else { return };
         // Those of one name are in the same order.
         if let Some(windows) = self.of_name.get_mut(&name) {
-            windows.remove(0);
+            windows.pop_front();
             if windows.is_empty() {
                 self.of_name.remove(&name);
             }

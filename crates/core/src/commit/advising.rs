@@ -47,26 +47,22 @@ impl<R> Commit<R> {
         advisor.tick(now_ms);
     }
 
-    /// Whether a request is prepared at its homes: there are several, or the agent wants care.
-    pub(super) fn is_coordinated(&self, request: &Request, route: &Route) -> bool {
-        match route {
-            Route::Several(_) => true,
-            // A retry may have been looked at otherwise than the first.
-            Route::To(home, _) => {
-                self.is_careful(request, *home) || self.coordination.has(&request.id)
-            }
-        }
+    /// Whether a request is prepared, though all its names have this one home, or is already: a retry
+    /// may have been looked at otherwise than the first.
+    pub(super) fn is_prepared(&self, request: &Request, home: Origin) -> bool {
+        self.is_careful(request, home) || self.coordination.has(&request.id)
     }
 
-    /// Whether a request is prepared, though all its names have this one home.
+    /// Whether a request is to be prepared, though all its names have this one home.
     pub(super) fn is_careful(&self, request: &Request, home: Origin) -> bool {
         let is_there = home != Origin::NONE && self.state.zones.get(&request.zone).is_some();
-        is_there && request.decision.as_ref().is_some_and(|decision| decision.is_careful())
+        is_there && request.is_careful()
     }
 
-    /// Lets the agent see an entry that was folded.
+    /// Lets the agent see an entry that was folded. Alone nobody asks it, and nothing is remembered.
     pub(super) fn note_for_agent(&mut self, now_ms: u64, entry: &Entry) {
-        if let Some(advisor) = &mut self.advisor {
+        let advisor = self.advisor.as_mut().filter(|_| !self.state.registry.is_alone());
+        if let Some(advisor) = advisor {
             advisor.folded(now_ms, entry);
         }
     }

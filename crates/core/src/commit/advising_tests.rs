@@ -1,5 +1,5 @@
-//! The agent between two sites: who is asked, what is logged, what a careful change takes, and what a
-//! site does that knows a zone's settings better than the one that asks.
+//! What an agent says and remembers, when nobody asks it, and what a site does that knows a zone's settings
+//! better than the one that divided a change.
 
 use crate::agent::{Advisor, Look};
 use crate::commit::coordinate::Part;

@@ -453,8 +453,7 @@ fn parts(
     homes: &[Origin],
 ) -> Option<BTreeMap<Origin, Part>> {
     let zone = state.zones.get(&request.zone)?;
-    let is_careful = request.decision.as_ref().is_some_and(|decision| decision.is_careful());
-    let is_exact = is_careful || zone.settings.reverse == Reverse::Auto;
+    let is_exact = request.is_careful() || zone.settings.reverse == Reverse::Auto;
     let part = |own: Origin| {
         let all = std::iter::once(request).chain(derived);
         let mut requests: Vec<Request> =

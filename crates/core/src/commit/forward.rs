@@ -201,10 +201,10 @@ impl<R> Commit<R> {
         if matches!(asker, Asker::Here { .. }) {
             self.look(now_ms, &mut request, &route);
         }
-        if self.is_coordinated(&request, &route) {
-            return self.coordinate(now_ms, request, hops, asker, out);
-        }
         match route {
+            Route::To(home, _) if self.is_prepared(&request, home) => {
+                self.coordinate(now_ms, request, hops, asker, out);
+            }
             Route::To(home, _) if home == self.state.origin && self.may_append() => {
                 if self.is_blocked(&request) || derived.iter().any(|part| self.is_blocked(part)) {
                     let seen = Vec::new();
@@ -223,7 +223,6 @@ impl<R> Commit<R> {
                 self.park(Parked { request, seen, hops, asker, since_ms: now_ms }, out);
             }
             Route::To(home, seen) => self.forward(now_ms, request, (home, seen), hops, asker, out),
-            // Coordinated above.
             Route::Several(_) => self.coordinate(now_ms, request, hops, asker, out),
         }
     }

@@ -1,4 +1,5 @@
-//! The binary form of a request on its way to another site, as in the order of its fields there.
+//! The binary form of a request on its way to another site, as in the order of its fields there, but
+//! for the agent's decision: it stands before the action, as it does before the advice of an entry.
 //!
 //! Audit data travels along: the home commits to it in the entry and keeps it beside its log.
 

@@ -285,6 +285,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// Whether the agent of the entry site wants it to be prepared.
+    pub(crate) fn is_careful(&self) -> bool {
+        self.decision.as_ref().is_some_and(|decision| decision.is_careful())
+    }
+
     /// What belongs to it in a zone: the same request, doing this there.
     pub fn part(&self, zone: Name, action: Action) -> Request {
         Request {
