@@ -176,6 +176,7 @@ fn request(came: Came<'_>, zone: &Zone, asker: Asker<'_>, action: Action) -> Req
         action,
         entered_site: ingress.site.load(Ordering::Relaxed),
         audit_commitment,
+        decision: None,
         audit,
     }
 }
