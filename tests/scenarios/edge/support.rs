@@ -1,5 +1,6 @@
 //! An edge as a real process before three real sites.
 
+use crate::sites::history;
 use crate::sites::support::{EINHORN, fleet};
 use einhorn_harness::{Fleet, KEY, Ran, Site, ZONE, free_address, run};
 use serde_json::Value;
@@ -103,9 +104,10 @@ impl Edged {
     pub(crate) fn changes_of_devices(&self) -> Vec<(String, u64, u32)> {
         let mut changes = Vec::new();
         for site in 0..self.fleet.count() {
-            for entry in crate::sites::history::entries(&self.fleet, site).expect("a ledger") {
-                let is_devices = entry["who"] == "key phone.";
-                let names = entry["names"].as_array().into_iter().flatten().filter(|_| is_devices);
+            let entries = history::entries(&self.fleet, site).expect("a ledger");
+            for change in entries.iter().flat_map(history::changes) {
+                let is_devices = change["who"] == "key phone.";
+                let names = change["names"].as_array().into_iter().flatten().filter(|_| is_devices);
                 changes.extend(names.map(|name| {
                     let line = name["after"][0].as_str().unwrap_or_default();
                     let address: Option<Ipv4Addr> =
