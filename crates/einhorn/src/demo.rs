@@ -129,6 +129,7 @@ impl Demo {
             data: data.clone(),
             listen: vec![(Ipv4Addr::LOCALHOST, port(0)?).into()],
             http: Some((Ipv4Addr::LOCALHOST, port(1)?).into()),
+            tls: None,
             hostname_server: None,
             operator_token: None,
             zones: vec![ZoneConfig {

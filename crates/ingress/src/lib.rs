@@ -6,13 +6,17 @@
 mod connections;
 pub mod control;
 mod datagrams;
+pub mod devices;
 pub mod dispatch;
+pub mod doh;
 pub mod hostname;
 pub mod http;
 pub mod rate_limit;
 pub mod remote;
 pub mod reply;
+mod session;
 pub mod tcp;
+pub mod tls;
 pub mod udp;
 pub mod witness;
 
@@ -182,7 +186,7 @@ pub enum ListenError {
         "{protocol} {address} is in use: stop the program that listens there, or choose another address"
     )]
     InUse {
-        /// `UDP`, `TCP`, `HTTP`, `hostname server` or `link`.
+        /// `UDP`, `TCP`, `DNS over TLS`, `DNS over HTTPS`, `HTTP`, `hostname server` or `link`.
         protocol: &'static str,
         /// The address.
         address: SocketAddr,
@@ -190,7 +194,7 @@ pub enum ListenError {
     /// Something else.
     #[error("cannot listen on {protocol} {address}: {source}")]
     Other {
-        /// `UDP`, `TCP`, `HTTP`, `hostname server` or `link`.
+        /// `UDP`, `TCP`, `DNS over TLS`, `DNS over HTTPS`, `HTTP`, `hostname server` or `link`.
         protocol: &'static str,
         /// The address.
         address: SocketAddr,

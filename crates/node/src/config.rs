@@ -5,6 +5,7 @@ mod etcd;
 mod hostname;
 mod link;
 mod source;
+mod tls;
 mod witness;
 mod zone;
 
@@ -13,6 +14,7 @@ pub use etcd::EtcdConfig;
 pub use hostname::HostnameConfig;
 pub use link::LinkConfig;
 pub use source::{DeclaredInput, OutputConfig, OutputPlace, SourceConfig, SourceFormat};
+pub use tls::TlsConfig;
 pub use witness::WitnessedLog;
 pub(crate) use zone::{check_source, zone_settings};
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Address for HTTP.
     pub http: Option<SocketAddr>,
+    /// DNS over TLS and over HTTPS; none if it is left out.
+    pub tls: Option<TlsConfig>,
     /// The hostname server; none if it is left out.
     pub hostname_server: Option<HostnameConfig>,
     /// Who has this may look at the review queue and decide, over HTTP; nobody if it is left out.
@@ -126,6 +130,7 @@ struct RawConfig {
     data: PathBuf,
     listen: Vec<SocketAddr>,
     http: Option<SocketAddr>,
+    tls: Option<tls::RawTls>,
     hostname_server: Option<hostname::RawHostname>,
     operator_token_file: Option<PathBuf>,
     #[serde(default, rename = "zone")]
@@ -210,6 +215,7 @@ impl Config {
             data: checker.folder.join(raw.data),
             listen: raw.listen,
             http: raw.http,
+            tls: raw.tls.map(|tls| checker.tls(tls)).transpose()?,
             hostname_server: raw.hostname_server.map(|raw| checker.hostname(raw)).transpose()?,
             operator_token: raw
                 .operator_token_file

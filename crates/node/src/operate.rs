@@ -14,6 +14,7 @@ use einhorn_ingress::control::{
     Answer, BridgeCall, BridgeRefusal, BridgeReply, Command, Control, HostnameLine, ZoneSettings,
 };
 use einhorn_ingress::reply::Reply;
+use einhorn_ingress::tls::Encrypted;
 use einhorn_ingress::{Ingress, Submission, now_ms};
 use einhorn_links::Links;
 use einhorn_serve::transfer;
@@ -54,6 +55,8 @@ pub(crate) struct Operator {
     pub(crate) sources: Vec<(String, Name)>,
     /// The hostname server, where it listens now.
     pub(crate) hostname: Option<HostnameConfig>,
+    /// What encrypted listeners show; none if there are none.
+    pub(crate) encrypted: Option<Arc<Encrypted>>,
     /// What this site is called.
     pub(crate) site: String,
     /// The way to the commit for questions about itself.
@@ -150,6 +153,7 @@ impl Operator {
             disk_budget: config.disk_budget,
             sources: sources(config),
             hostname: None,
+            encrypted: None,
             site: config.site.clone(),
             inquiries,
             links: None,
@@ -183,6 +187,9 @@ impl Operator {
         let settings = config.settings(self.ingress.cookie_secret());
         self.ingress.access.store(Arc::new(config.access()));
         self.ingress.settings.store(Arc::new(settings));
+        if let (Some(encrypted), Some(tls)) = (&self.encrypted, &config.tls) {
+            encrypted.identity.store(Arc::clone(&tls.identity));
+        }
         let zones = zones::apply(&config, &self.ingress).map_err(|error| error.to_string())?;
         let text =
             format!("{keys} keys and {grants} grants are in force now; {zones} zones changed");

@@ -25,7 +25,9 @@ use crate::zones::{self, ZoneRefused};
 use arc_swap::ArcSwap;
 use einhorn_core::model::{Publication, Registry};
 use einhorn_ingress::control::{self, ControlError};
+use einhorn_ingress::devices::NoDevices;
 use einhorn_ingress::rate_limit::LimitCounters;
+use einhorn_ingress::tls::Encrypted;
 use einhorn_ingress::{
     Ingress, ListenError, NOTIFICATIONS_WAITING_MAX, Notified, SUBMISSIONS_WAITING_MAX, Submission,
     cookie_secret,
@@ -116,6 +118,10 @@ struct Kept {
 pub struct Node {
     /// Addresses for DNS, as bound.
     pub dns: Vec<SocketAddr>,
+    /// Addresses for DNS over TLS, as bound.
+    pub dot: Vec<SocketAddr>,
+    /// Addresses for DNS over HTTPS, as bound.
+    pub doh: Vec<SocketAddr>,
     /// Address for HTTP, as bound.
     pub http: Option<SocketAddr>,
     /// The log's public key, for auditors.
@@ -230,6 +236,7 @@ impl Node {
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
         let operator = Arc::new(Operator {
             hostname: sockets.hostname(config)?,
+            encrypted: encrypted(config),
             stop: Arc::clone(&stop),
             rebuild: Arc::clone(&rebuild),
             links: links.as_ref().map(LinkSide::links),
@@ -252,11 +259,15 @@ impl Node {
         control::serve(&config.data, Arc::clone(&operator) as _)?;
         runtime.spawn(Keeper::new(Arc::clone(&ingress)).run(changed, notifications, questions));
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
+        let (dot, doh) = (sockets.dot()?, sockets.doh()?);
         let ledgers = Ledgers::new(ledger, Arc::clone(&operator));
         let http_side = (ledgers, Arc::clone(&operator) as Arc<dyn control::Control>);
-        let sockets = sockets.serve(config, &ingress, http_side, &runtime, &stop)?;
+        let encrypted = operator.encrypted.as_ref();
+        let sockets = sockets.serve(config, &ingress, encrypted, http_side, &runtime, &stop)?;
         Ok(Node {
             dns,
+            dot,
+            doh,
             http,
             verifier_key,
             read_only: read_only.filter(|_| !follows),
@@ -368,6 +379,12 @@ fn ingress(
         site: AtomicU16::new(site),
         audit_secret,
     })
+}
+
+/// What encrypted listeners share; none if there are none.
+fn encrypted(config: &Config) -> Option<Arc<Encrypted>> {
+    let identity = ArcSwap::new(Arc::clone(&config.tls.as_ref()?.identity));
+    Some(Arc::new(Encrypted { identity, devices: Arc::new(NoDevices) }))
 }
 
 /// The connections to other sites; none for a site that is alone or cannot read its log.

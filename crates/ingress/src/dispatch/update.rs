@@ -6,7 +6,6 @@ use einhorn_core::model::request::{Action, Commitment, Identity, Operation, Requ
 use einhorn_core::model::{Zone, Zones};
 use einhorn_core::rules::update as rules;
 use einhorn_core::rules::update::Refusal;
-use einhorn_serve::answer::Transport;
 use einhorn_wire::edns::{Edns, UpdateLease};
 use einhorn_wire::message::{Message, Rcode, Section};
 use einhorn_wire::tsig::Signed;
@@ -113,7 +112,7 @@ fn audit(ingress: &Ingress, id: &RequestId, arrival: Arrival) -> (Vec<u8>, Commi
     salt.update(ingress.audit_secret);
     salt.update(id.0);
     let mut audit = salt.finalize()[..AUDIT_SALT_OCTETS].to_vec();
-    let protocol = if arrival.transport == Transport::Udp { "udp" } else { "tcp" };
+    let protocol = arrival.transport.name();
     audit.extend_from_slice(format!("{protocol} {}", arrival.peer).as_bytes());
     let commitment = Commitment(Sha256::digest(&audit).into());
     (audit, commitment)
