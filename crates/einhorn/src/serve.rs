@@ -4,7 +4,7 @@ use crate::{Failure, Outcome};
 use einhorn_core::model::settings::Settings;
 use einhorn_core::rules::policy::Grant;
 use einhorn_node::Node;
-use einhorn_node::config::{AnswerConfig, Config, ZoneConfig, ledger_name};
+use einhorn_node::config::{AnswerConfig, Config, DevicesConfig, ZoneConfig, ledger_name};
 use einhorn_wire::Name;
 use einhorn_wire::tsig::Key;
 use rustix::process::Signal as Kill;
@@ -242,6 +242,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         zones,
         keys,
         grants,
+        devices: DevicesConfig::default(),
         answer: AnswerConfig::default(),
         etcd: None,
         link: None,

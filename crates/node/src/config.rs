@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, checked as a whole before anything starts.
 
 mod answer;
+mod devices;
 mod etcd;
 mod hostname;
 mod link;
@@ -10,6 +11,7 @@ mod witness;
 mod zone;
 
 pub use answer::AnswerConfig;
+pub use devices::DevicesConfig;
 pub use etcd::EtcdConfig;
 pub use hostname::HostnameConfig;
 pub use link::LinkConfig;
@@ -61,6 +63,8 @@ pub struct Config {
     pub keys: Vec<Key>,
     /// What the keys may do.
     pub grants: Vec<Grant>,
+    /// The devices, and what is about them alone.
+    pub devices: DevicesConfig,
     /// What answers say, and how much anyone may ask.
     pub answer: AnswerConfig,
     /// The etcd that holds the site's log; without it the log lies in the data folder.
@@ -141,6 +145,7 @@ struct RawConfig {
     keys: Vec<RawKey>,
     #[serde(default, rename = "grant")]
     grants: Vec<RawGrant>,
+    devices: Option<devices::RawDevices>,
     #[serde(default)]
     answer: answer::RawAnswer,
     #[serde(default)]
@@ -229,6 +234,11 @@ impl Config {
                 .iter()
                 .map(|grant| checker.grant(grant))
                 .collect::<Result<_, _>>()?,
+            devices: raw
+                .devices
+                .map(|devices| checker.devices(devices))
+                .transpose()?
+                .unwrap_or_default(),
             answer: checker.answer_and_limits(raw.answer, raw.limits)?,
             etcd,
             link: raw.link.map(|link| checker.link(link)).transpose()?,
@@ -251,13 +261,21 @@ impl Config {
         Ok(config)
     }
 
-    /// The keys and what they may do.
+    /// The keys and what they may do. A device may set its own addresses.
     pub fn access(&self) -> Access {
         let mut keys = KeyRing::default();
-        for key in &self.keys {
+        let enrolled = self.devices.enrolled();
+        for key in self.keys.iter().chain(enrolled.clone().map(|device| &device.key)) {
             keys.insert(key.clone());
         }
-        Access { keys, policy: Policy::new(self.grants.iter().cloned()) }
+        let own = enrolled.map(|device| Grant {
+            key: device.key.name().clone(),
+            zone: Some(device.zone.clone()),
+            names: vec![NamePattern::OwnName],
+            types: Some(vec![RecordType::A, RecordType::AAAA]),
+            transfer: false,
+        });
+        Access { keys, policy: Policy::new(self.grants.iter().cloned().chain(own)) }
     }
 
     /// What answers say and how much anyone may ask; `random` makes cookies where no secret is
@@ -388,6 +406,10 @@ impl Checker<'_> {
         if let Some(key) = config.keys.iter().find(|key| !seen.insert(key.name())) {
             return Err(self.wrong(format!("key \"{}\"", key.name()), "is given twice"));
         }
+        if let Some(device) = config.devices.all.iter().find(|it| seen.contains(it.key.name())) {
+            let place = format!("key \"{}\"", device.key.name());
+            return Err(self.wrong(place, "is also a device's, which has a key of its own"));
+        }
         let mut seen = HashSet::new();
         if let Some(zone) = config.zones.iter().find(|zone| !seen.insert(&zone.name)) {
             return Err(self.wrong(format!("zone \"{}\"", zone.name), "is given twice"));
@@ -399,7 +421,9 @@ impl Checker<'_> {
     /// while the node runs; it says which it does not have.
     fn references(&self, config: &Config) -> Result<(), ConfigError> {
         for grant in &config.grants {
-            if !config.keys.iter().any(|key| *key.name() == grant.key) {
+            let is_key = config.keys.iter().any(|key| *key.name() == grant.key);
+            // A grant may outlive the device that it was for.
+            if !is_key && config.devices.all.get(&grant.key).is_none() {
                 return Err(self
                     .wrong(format!("grant.key = \"{}\"", grant.key), "there is no such [[key]]"));
             }

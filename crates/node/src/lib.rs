@@ -9,6 +9,8 @@ mod behind;
 mod cluster;
 pub mod config;
 mod copies;
+pub mod device_file;
+pub mod enrol;
 pub mod files;
 #[cfg(feature = "etcd")]
 mod forward;
