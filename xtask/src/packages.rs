@@ -17,7 +17,7 @@ struct Package {
 }
 
 /// All of them, in one place.
-const PACKAGES: [Package; 13] = [
+const PACKAGES: [Package; 17] = [
     Package { name: "bind9", programs: &["named"], service: Some("named") },
     Package { name: "bind9-dnsutils", programs: &["dig", "nsupdate"], service: None },
     Package { name: "bind9-utils", programs: &["named-checkzone"], service: None },
@@ -30,6 +30,10 @@ const PACKAGES: [Package; 13] = [
     Package { name: "iproute2", programs: &["ip"], service: None },
     Package { name: "faketime", programs: &["faketime"], service: None },
     Package { name: "gnucobol3", programs: &["cobc"], service: None },
+    Package { name: "ddclient", programs: &["ddclient"], service: Some("ddclient") },
+    Package { name: "inadyn", programs: &["inadyn"], service: Some("inadyn") },
+    Package { name: "curl", programs: &["curl"], service: None },
+    Package { name: "openssl", programs: &["openssl"], service: None },
     Package { name: "nftables", programs: &["nft"], service: Some("nftables") },
 ];
 

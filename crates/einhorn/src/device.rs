@@ -2,11 +2,11 @@
 
 mod profile;
 
-use crate::source::ask_node;
+use crate::source::{ask, ask_node};
 use crate::{Failure, Outcome, describe, print};
 use einhorn_core::model::device::{Device, Devices, Fingerprint, token_sha256};
 use einhorn_core::model::settings::Prefix;
-use einhorn_ingress::control::{Answer, Command as Ask};
+use einhorn_ingress::control::{Answer, Command as Ask, DeviceCommand, DeviceLine};
 use einhorn_ingress::now_ms;
 use einhorn_node::config::Config;
 use einhorn_node::device_file::{self, TTL_SECONDS, to_hex};
@@ -60,6 +60,14 @@ pub(crate) enum Command {
         /// As JSON.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Let the record of a device that was frozen follow it again: its secret was used at two places
+    /// at once, and somebody has looked why. A stolen secret is rotated instead.
+    Release {
+        /// Its host name.
+        name: Name,
         #[command(flatten)]
         place: Place,
     },
@@ -130,6 +138,10 @@ pub(crate) fn run(command: Command) -> Outcome {
             fleet.enrol(device, &secrets, &profile)
         }
         Command::Revoke { name, place } => revoke(&name, &place),
+        Command::Release { name, place } => {
+            let release = DeviceCommand::Release { name: name.to_string() };
+            print(ask(&Fleet::open(&place)?.config.data, &Ask::Device(release))?)
+        }
         Command::List { json, place } => list(&Fleet::open(&place)?, json),
         Command::Show { name, json, place } => show(&name, &Fleet::open(&place)?, json),
     }
@@ -167,7 +179,12 @@ impl Fleet {
     }
 
     /// Puts a device into the file, in place of what it was, and shows what it is given.
-    fn enrol(&mut self, device: Device, secrets: &Secrets, arguments: &ProfileArguments) -> Outcome {
+    fn enrol(
+        &mut self,
+        device: Device,
+        secrets: &Secrets,
+        arguments: &ProfileArguments,
+    ) -> Outcome {
         let enrolled = Enrolled { config: &self.config, device: &device, secrets };
         let made = enrolled.make(arguments)?;
         self.put(device.clone())?;
@@ -247,23 +264,56 @@ fn as_json(device: &Device) -> serde_json::Value {
 
 fn show(name: &Name, fleet: &Fleet, json: bool) -> Outcome {
     let device = fleet.get(name)?;
+    let seen = seen(fleet, device);
     if json {
-        return print(as_json(device));
+        let mut value = as_json(device);
+        value["node"] = match &seen {
+            Ok(line) => json!(line),
+            Err(_) => serde_json::Value::Null,
+        };
+        return print(value);
     }
     let enrolled = describe::time(device.enrolled_seconds * 1_000);
     let prefixes: Vec<String> = device.prefixes.iter().map(ToString::to_string).collect();
     let prefixes = if prefixes.is_empty() { "nowhere".to_owned() } else { prefixes.join(", ") };
-    let family = device.other_family_seconds.map_or_else(
-        || "stays".to_owned(),
-        |seconds| format!("goes when unused for {seconds} s"),
-    );
+    let family = device
+        .other_family_seconds
+        .map_or_else(|| "stays".to_owned(), |seconds| format!("goes when unused for {seconds} s"));
     print(format_args!("{} in {}", device.name, device.zone))?;
     print(format_args!("  enrolled {enrolled}{}", revoked(device)))?;
     if let Some(certificate) = &device.certificate {
         print(format_args!("  shows the certificate {}", to_hex(certificate)))?;
     }
     print(format_args!("  its address becomes its record from {prefixes}"))?;
-    print(format_args!("  TTL {} s; the other family's record {family}", device.ttl_seconds))
+    print(format_args!("  TTL {} s; the other family's record {family}", device.ttl_seconds))?;
+    let line = match seen {
+        Ok(line) => line,
+        Err(problem) => {
+            return print(format_args!("  what was seen of it is not known: {problem}"));
+        }
+    };
+    for (place, at_ms) in &line.seen {
+        print(format_args!("  last seen at {place}, {}", describe::time(*at_ms)))?;
+    }
+    match (&line.alarm, line.alarm_ms) {
+        (Some(alarm), Some(at_ms)) => print(format_args!(
+            "  ALARM {}: {alarm}\n  rotate or revoke it if it is lost, else `einhorn device release {name}`",
+            describe::time(at_ms)
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What the running node has seen of a device.
+fn seen(fleet: &Fleet, device: &Device) -> Result<DeviceLine, String> {
+    let show = DeviceCommand::Show { name: device.name.to_string() };
+    match ask_node(&fleet.config.data, &Ask::Device(show)) {
+        Ok(Answer::Device { device }) => Ok(device),
+        Ok(_) => Err("the node is of another version".to_owned()),
+        Err(Failure::Finding(reason) | Failure::Usage(reason) | Failure::Unreachable(reason)) => {
+            Err(reason)
+        }
+    }
 }
 
 /// The SHA-256 of a certificate in PEM.

@@ -4,6 +4,7 @@
 mod update;
 
 pub use update::AUDIT_SALT_OCTETS;
+pub(crate) use update::audit;
 
 use crate::rate_limit::{LimitSettings, RateLimit, ResponseClass, Verdict};
 use crate::reply::Echo;

@@ -25,6 +25,7 @@ pub use datagrams::Outbox;
 use arc_swap::{ArcSwap, Guard};
 use einhorn_core::model::Zones;
 use einhorn_core::model::request::Request;
+use einhorn_core::model::settings::Prefix;
 use einhorn_core::rules::policy::Policy;
 use einhorn_serve::answer::AnswerSettings;
 use einhorn_serve::publish::Published;
@@ -51,6 +52,8 @@ pub struct Access {
     pub keys: KeyRing,
     /// What they may do.
     pub policy: Policy,
+    /// Proxies that are believed for whom they ask.
+    pub proxies: Vec<Prefix>,
 }
 
 /// What an operator decides about answers and limits; replaced as a whole when the configuration

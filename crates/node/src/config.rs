@@ -275,7 +275,8 @@ impl Config {
             types: Some(vec![RecordType::A, RecordType::AAAA]),
             transfer: false,
         });
-        Access { keys, policy: Policy::new(self.grants.iter().cloned().chain(own)) }
+        let policy = Policy::new(self.grants.iter().cloned().chain(own));
+        Access { keys, policy, proxies: self.devices.proxies.clone() }
     }
 
     /// What answers say and how much anyone may ask; `random` makes cookies where no secret is

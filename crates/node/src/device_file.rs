@@ -177,7 +177,8 @@ pub fn to_hex(octets: &Fingerprint) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-fn from_hex(text: &str) -> Option<Fingerprint> {
+/// The SHA-256 that is written so.
+pub(crate) fn from_hex(text: &str) -> Option<Fingerprint> {
     let mut octets = [0; 32];
     if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;

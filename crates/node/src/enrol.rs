@@ -9,6 +9,8 @@ use crate::files::random;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use einhorn_core::model::device::token_sha256;
+use einhorn_ingress::http::Offers;
+use einhorn_ingress::now_ms;
 use einhorn_links::secret_file::write_secret;
 use einhorn_wire::Name;
 use einhorn_wire::tsig::{Algorithm, Key, KeyError};
@@ -25,8 +27,6 @@ const OFFER_OCTETS: usize = 16;
 pub const OFFER_SECONDS: u64 = 3_600;
 /// Folder of the offers in the data folder.
 const OFFERS_FOLDER: &str = "enrolments";
-/// The longest token that is looked at, in octets.
-const TOKEN_OCTETS_MAX: usize = 64;
 
 /// What a device is given to show.
 pub struct Secrets {
@@ -81,7 +81,7 @@ pub fn offer(data: &Path, profile: &[u8], now_seconds: u64) -> io::Result<String
 ///
 /// # Errors
 /// What the system says.
-pub(crate) fn is_open(data: &Path, token: &str, now_seconds: u64) -> io::Result<bool> {
+fn is_open(data: &Path, token: &str, now_seconds: u64) -> io::Result<bool> {
     let path = place(&data.join(OFFERS_FOLDER), token);
     Ok(read(&path)?.is_some_and(|(until, _)| now_seconds < until))
 }
@@ -90,10 +90,7 @@ pub(crate) fn is_open(data: &Path, token: &str, now_seconds: u64) -> io::Result<
 ///
 /// # Errors
 /// What the system says.
-pub(crate) fn take(data: &Path, token: &str, now_seconds: u64) -> io::Result<Option<Vec<u8>>> {
-    if token.len() > TOKEN_OCTETS_MAX {
-        return Ok(None);
-    }
+fn take(data: &Path, token: &str, now_seconds: u64) -> io::Result<Option<Vec<u8>>> {
     let path = place(&data.join(OFFERS_FOLDER), token);
     let taken = path.with_extension("taken");
     // Of two who come together one has it.
@@ -104,6 +101,21 @@ pub(crate) fn take(data: &Path, token: &str, now_seconds: u64) -> io::Result<Opt
     let offer = read(&taken)?;
     fs::remove_file(&taken)?;
     Ok(offer.filter(|(until, _)| now_seconds < *until).map(|(_, profile)| profile))
+}
+
+/// The offers of a data folder.
+pub(crate) struct FolderOffers {
+    pub(crate) data: PathBuf,
+}
+
+impl Offers for FolderOffers {
+    fn is_open(&self, token: &str) -> io::Result<bool> {
+        is_open(&self.data, token, now_ms() / 1_000)
+    }
+
+    fn take(&self, token: &str) -> io::Result<Option<Vec<u8>>> {
+        take(&self.data, token, now_ms() / 1_000)
+    }
 }
 
 fn place(folder: &Path, token: &str) -> PathBuf {

@@ -389,6 +389,7 @@ impl Operator {
             disk_used_octets,
             disk_budget_octets: self.disk_budget,
             disk_free_octets,
+            frozen_devices: self.devices.frozen(),
             hostname_server: self.hostname_line(),
             lags: lags(&report, site),
             zones: self.homes(&report),

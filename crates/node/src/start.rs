@@ -12,6 +12,7 @@ use crate::cluster::{Around, NodesError, Running, Standing, Won};
 use crate::config::Config;
 #[cfg(feature = "etcd")]
 use crate::config::EtcdConfig;
+use crate::devices::DeviceKeeper;
 use crate::files::{self, FolderError};
 use crate::keeper::{self, Keeper};
 use crate::ledgers::Ledgers;
@@ -25,7 +26,6 @@ use crate::zones::{self, ZoneRefused};
 use arc_swap::ArcSwap;
 use einhorn_core::model::{Publication, Registry};
 use einhorn_ingress::control::{self, ControlError};
-use einhorn_ingress::devices::NoDevices;
 use einhorn_ingress::rate_limit::LimitCounters;
 use einhorn_ingress::tls::Encrypted;
 use einhorn_ingress::{
@@ -234,13 +234,15 @@ impl Node {
         let kept_sockets = Some(sockets.keep()?);
         let listener = sockets.link.take();
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
+        let devices = Arc::new(DeviceKeeper::open(&ingress, &config.data)?);
+        devices.replace(config.devices.all.clone(), config.devices.never.clone());
         let operator = Arc::new(Operator {
             hostname: sockets.hostname(config)?,
-            encrypted: encrypted(config),
+            encrypted: encrypted(config, &devices),
             stop: Arc::clone(&stop),
             rebuild: Arc::clone(&rebuild),
             links: links.as_ref().map(LinkSide::links),
-            ..Operator::new(config, &ingress, (keeper, inquire), reader)
+            ..Operator::new(config, (&ingress, Arc::clone(&devices)), (keeper, inquire), reader)
         });
         let ledger = Arc::clone(&opened.ledger);
         // What a follower is asked goes to the node that leads.
@@ -382,9 +384,9 @@ fn ingress(
 }
 
 /// What encrypted listeners share; none if there are none.
-fn encrypted(config: &Config) -> Option<Arc<Encrypted>> {
+fn encrypted(config: &Config, devices: &Arc<DeviceKeeper>) -> Option<Arc<Encrypted>> {
     let identity = ArcSwap::new(Arc::clone(&config.tls.as_ref()?.identity));
-    Some(Arc::new(Encrypted { identity, devices: Arc::new(NoDevices) }))
+    Some(Arc::new(Encrypted { identity, devices: Arc::clone(devices) as _ }))
 }
 
 /// The connections to other sites; none for a site that is alone or cannot read its log.

@@ -103,6 +103,9 @@ pub struct SiteStatus {
     /// The hostname server, if there is one.
     #[serde(default)]
     pub hostname_server: Option<HostnameLine>,
+    /// Devices whose records are frozen, since their secrets were used at two places at once.
+    #[serde(default)]
+    pub frozen_devices: Vec<String>,
     /// All sites, this one among them.
     pub sites: Vec<SiteLine>,
     /// How far each site is behind each log.

@@ -11,6 +11,7 @@ use einhorn_wire::message::{Message, Rcode, Section};
 use einhorn_wire::tsig::Signed;
 use einhorn_wire::{Class, RecordType};
 use sha2::{Digest, Sha256};
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 
@@ -90,7 +91,9 @@ fn request(came: Came<'_>, zone: &Zone, signed: &Signed, action: Action) -> Requ
     id.update(key.as_wire());
     id.update(signed.full_mac());
     let id = RequestId(id.finalize().into());
-    let (audit, audit_commitment) = audit(ingress, &id, arrival);
+    let protocol = arrival.transport.name();
+    let (audit, audit_commitment) =
+        audit(ingress, &id, format_args!("{protocol} {}", arrival.peer));
     Request {
         id,
         remember_until_seconds: signed.acceptable_until(),
@@ -106,14 +109,17 @@ fn request(came: Came<'_>, zone: &Zone, signed: &Signed, action: Action) -> Requ
 /// Octets of the salt at the start of audit data.
 pub const AUDIT_SALT_OCTETS: usize = 16;
 
-/// The client's address behind a salt, and the commitment to both.
-fn audit(ingress: &Ingress, id: &RequestId, arrival: Arrival) -> (Vec<u8>, Commitment) {
+/// The client's protocol and address behind a salt, and the commitment to both.
+pub(crate) fn audit(
+    ingress: &Ingress,
+    id: &RequestId,
+    from: fmt::Arguments<'_>,
+) -> (Vec<u8>, Commitment) {
     let mut salt = Sha256::new();
     salt.update(ingress.audit_secret);
     salt.update(id.0);
     let mut audit = salt.finalize()[..AUDIT_SALT_OCTETS].to_vec();
-    let protocol = arrival.transport.name();
-    audit.extend_from_slice(format!("{protocol} {}", arrival.peer).as_bytes());
+    audit.extend_from_slice(from.to_string().as_bytes());
     let commitment = Commitment(Sha256::digest(&audit).into());
     (audit, commitment)
 }

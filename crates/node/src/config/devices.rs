@@ -4,7 +4,9 @@ use super::{Checker, ConfigError};
 use crate::device_file::{self, DeviceFileError};
 use einhorn_core::model::device::{Device, Devices};
 use einhorn_core::model::settings::Prefix;
+use einhorn_core::rules::implicit::Never;
 use serde::Deserialize;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The devices, and what is about them alone.
@@ -14,6 +16,8 @@ pub struct DevicesConfig {
     pub file: Option<PathBuf>,
     /// Those in the file; read with the rest of the configuration.
     pub all: Devices,
+    /// Addresses that are no device's, beside those that never are.
+    pub never: Never,
     /// How devices reach this site's HTTP to be enrolled, such as `https://dns.fleet.example`.
     pub url: Option<String>,
     /// Proxies in front of this site's HTTP, whose word about who asks is taken.
@@ -45,6 +49,7 @@ impl DevicesConfig {
 pub(super) struct RawDevices {
     file: PathBuf,
     url: Option<String>,
+    never_file: Option<PathBuf>,
     #[serde(default)]
     proxies: Vec<String>,
     sign_certificate: Option<PathBuf>,
@@ -74,10 +79,28 @@ impl Checker<'_> {
         Ok(DevicesConfig {
             file: Some(path),
             all,
+            never: raw.never_file.map(|file| self.never(&file)).transpose()?.unwrap_or_default(),
             url: raw.url.map(|url| url.trim_end_matches('/').to_owned()),
             proxies: raw.proxies.iter().map(proxy).collect::<Result<_, _>>()?,
             signer,
         })
+    }
+}
+
+impl Checker<'_> {
+    /// Ranges of addresses, the first word of each line: so Apple publishes the egress addresses of
+    /// its relays, with commas behind.
+    fn never(&self, file: &Path) -> Result<Never, ConfigError> {
+        let path = self.folder.join(file);
+        let text = fs::read_to_string(&path)
+            .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        let ranges = text.lines().enumerate().filter_map(|(at, line)| {
+            let range = line.split([',', '#']).next().map(str::trim).filter(|it| !it.is_empty())?;
+            Some(range.parse::<Prefix>().map_err(|error| {
+                self.wrong(format!("devices.never-file {}:{}", path.display(), at + 1), error)
+            }))
+        });
+        Ok(Never::new(ranges.collect::<Result<Vec<_>, _>>()?))
     }
 }
 
@@ -97,9 +120,8 @@ fn is_base_url(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::Config;
-    use std::fs;
+    use super::*;
     use std::os::unix::fs::PermissionsExt;
-    use std::path::Path;
 
     const ONE: &str = "[[device]]\nname = \"anna.fleet.example.\"\nzone = \"fleet.example.\"\n\
         token-sha256 = \"0000000000000000000000000000000000000000000000000000000000000001\"\n\
@@ -138,6 +160,16 @@ mod tests {
     }
 
     #[test]
+    fn ranges_that_are_never_a_devices_are_read_as_they_are_published() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = "# egress\n172.224.226.0/27,GB,GB-EN,London,\n\n2a02:26f7::/64,\n";
+        fs::write(folder.path().join("relays.csv"), text).expect("written");
+        let config = load(folder.path(), "never-file = \"relays.csv\"", None).expect("a config");
+        let never = |address: &str| config.devices.never.contains(address.parse().expect("one"));
+        assert!(never("172.224.226.1") && never("2a02:26f7::1") && !never("172.224.227.1"));
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         let folder = tempfile::tempdir().expect("a folder");
         let key = "[[key]]\nname = \"anna.fleet.example.\"\nsecret = \"c2VjcmV0\"\n";
@@ -151,6 +183,7 @@ mod tests {
             ("url = \"dns.example\"", ONE, 0o600, "https://HOST"),
             ("proxies = [\"192.0.2.0/33\"]", ONE, 0o600, "range of addresses"),
             ("sign-key = \"x\"", ONE, 0o600, "both"),
+            ("never-file = \"einhorn.toml\"", ONE, 0o600, "einhorn.toml:1"),
         ] {
             let error = load(folder.path(), config, Some((text, mode))).expect_err(expected);
             assert!(error.contains(expected), "{error}");

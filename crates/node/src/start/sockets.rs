@@ -2,10 +2,11 @@
 
 use super::StartError;
 use crate::config::{Config, HostnameConfig};
+use crate::enrol::FolderOffers;
 use crate::ledgers::Ledgers;
 use crate::witnessing;
 use einhorn_ingress::control::Control;
-use einhorn_ingress::http::Operators;
+use einhorn_ingress::http::{DeviceSide, Operators};
 use einhorn_ingress::tls::Encrypted;
 use einhorn_ingress::{Ingress, doh, hostname, http, tcp, tls, udp};
 use std::io;
@@ -140,8 +141,12 @@ impl Sockets {
             let witness = witnessing::witness(config)?.map(witnessing::answers);
             let operators = config.operator_token.clone();
             let operators = operators.map(|token| Operators { token, control });
+            let devices = config.devices.file.as_ref().map(|_| DeviceSide {
+                ingress: Arc::clone(ingress),
+                offers: Arc::new(FolderOffers { data: config.data.clone() }),
+            });
             runtime.spawn(async move {
-                if let Err(error) = http::serve(listener, read, witness, operators).await {
+                if let Err(error) = http::serve(listener, read, witness, operators, devices).await {
                     tracing::error!(%error, "HTTP ended");
                 }
             });
