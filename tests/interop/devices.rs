@@ -68,7 +68,7 @@ impl Fleet {
 
     fn add(&self, more: &[&str]) -> Given {
         let add = ["add", "anna", "--zone", "fleet.example", "--json"];
-        self.given(&[&add, &["--server", "dns.fleet.example"], more].concat())
+        self.given(&[&add[..], &["--server", "dns.fleet.example"], more].concat())
     }
 
     /// HOST:PORT of its HTTP.

@@ -141,6 +141,7 @@ impl Demo {
             keys: vec![key.clone()],
             grants: vec![Grant::everything(key.name().clone(), zone.clone())],
             devices: DevicesConfig::default(),
+            edges: Vec::new(),
             answer: AnswerConfig::default(),
             etcd: None,
             link: None,

@@ -244,6 +244,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         keys,
         grants,
         devices: DevicesConfig::default(),
+        edges: Vec::new(),
         answer: AnswerConfig::default(),
         etcd: None,
         link: None,

@@ -2,6 +2,7 @@
 
 mod answer;
 mod devices;
+mod edge;
 mod etcd;
 mod hostname;
 mod link;
@@ -67,6 +68,8 @@ pub struct Config {
     pub grants: Vec<Grant>,
     /// The devices, and what is about them alone.
     pub devices: DevicesConfig,
+    /// Keys of daemons beside devices, each with the devices that it speaks for.
+    pub edges: Vec<(Name, Vec<NamePattern>)>,
     /// What answers say, and how much anyone may ask.
     pub answer: AnswerConfig,
     /// The etcd that holds the site's log; without it the log lies in the data folder.
@@ -150,6 +153,8 @@ struct RawConfig {
     #[serde(default, rename = "grant")]
     grants: Vec<RawGrant>,
     devices: Option<devices::RawDevices>,
+    #[serde(default, rename = "edge")]
+    edges: Vec<edge::RawEdge>,
     #[serde(default)]
     answer: answer::RawAnswer,
     #[serde(default)]
@@ -248,6 +253,7 @@ impl Config {
                 .map(|devices| checker.devices(devices))
                 .transpose()?
                 .unwrap_or_default(),
+            edges: raw.edges.iter().map(|edge| checker.edge(edge)).collect::<Result<_, _>>()?,
             answer: checker.answer_and_limits(raw.answer, raw.limits)?,
             etcd,
             link: raw.link.map(|link| checker.link(link)).transpose()?,
@@ -285,6 +291,10 @@ impl Config {
             transfer: false,
         });
         let policy = Policy::new(self.grants.iter().cloned().chain(own));
+        let add = |policy: Policy, (edge, devices): &(Name, Vec<NamePattern>)| {
+            policy.with_edge(edge.clone(), devices.clone())
+        };
+        let policy = self.edges.iter().fold(policy, add);
         Access { keys, policy, proxies: self.devices.proxies.clone() }
     }
 
@@ -436,6 +446,11 @@ impl Checker<'_> {
             if !is_key && config.devices.all.get(&grant.key).is_none() {
                 return Err(self
                     .wrong(format!("grant.key = \"{}\"", grant.key), "there is no such [[key]]"));
+            }
+        }
+        for (key, _) in &config.edges {
+            if !config.keys.iter().any(|known| known.name() == key) {
+                return Err(self.wrong(format!("edge.key = \"{key}\""), "there is no such [[key]]"));
             }
         }
         for source in &config.sources {

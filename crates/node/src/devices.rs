@@ -142,7 +142,7 @@ impl DeviceKeeper {
             tracing::error!(%error, "no random numbers");
             return;
         }
-        let who = Identity::Key(device.key.name().clone());
+        let who = Identity::Key(device.key.name().to_lowercase());
         let (id, zone) = (RequestId(id), device.zone.clone());
         let request = request_with(&self.ingress, id, REMEMBERED_SECONDS, who, zone, action);
         let name = device.name.clone();

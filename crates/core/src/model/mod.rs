@@ -2,6 +2,7 @@
 
 pub(crate) mod codec;
 pub mod device;
+pub mod edge;
 pub mod entry;
 mod fold_error;
 pub mod lease;

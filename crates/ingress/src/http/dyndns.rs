@@ -246,11 +246,12 @@ impl Desk {
         let request = Request {
             id,
             remember_until_seconds: now_ms() / 1_000 + REMEMBERED_SECONDS,
-            who: Identity::Key(who.user.clone()),
+            who: Identity::Key(who.user.to_lowercase()),
             zone,
             action: Action::Update { prerequisites: Vec::new(), operations, lease: None },
             entered_site: self.ingress.site.load(Ordering::Relaxed),
             audit_commitment,
+            decision: None,
             audit,
         };
         let (tell, told) = oneshot::channel();
