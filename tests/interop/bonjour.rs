@@ -5,8 +5,10 @@
 //! are signed, have no prerequisites and ask for a lease of two hours, and says goodbye by deleting
 //! each record.
 
-use crate::support::{EINHORN, configured, short, write_config};
+use crate::support::{EINHORN, configured, short};
+use einhorn_core::model::device::Device;
 use einhorn_harness::{Reply, SignedRequest, Site, ZONE_FILE, now_seconds, record, run, scratch};
+use einhorn_node::device_file;
 use einhorn_wire::message::{Message, Opcode, Rcode};
 use einhorn_wire::tsig::{Algorithm, Key};
 use einhorn_wire::writer::{Section, Writer};
@@ -37,6 +39,12 @@ fn key(octets: usize, algorithm: Algorithm) -> Arc<Key> {
     Arc::new(Key::new(name, algorithm, &vec![octets as u8; octets]).expect("a key"))
 }
 
+/// The key of an enrolled device, as `einhorn device` makes it.
+fn device_key() -> Arc<Key> {
+    let name: Name = PHONE.parse().expect("a name");
+    Arc::new(Key::new(name, Algorithm::HmacSha256, &[7; 32]).expect("a key"))
+}
+
 fn started() -> (tempfile::TempDir, Site) {
     let folder = scratch();
     let zone = format!("{ZONE_FILE}_dns-update._udp SRV 0 0 5353 ns\n");
@@ -49,7 +57,20 @@ fn started() -> (tempfile::TempDir, Site) {
              [[grant]]\nkey = \"k{octets}.\"\nzone = \"fleet.example.\"\nnames = [\"*\"]\n"
         );
     }
-    write_config(folder.path(), &config);
+    let device = Device {
+        name: PHONE.parse().expect("a name"),
+        zone: "fleet.example.".parse().expect("a name"),
+        token_sha256: [1; 32],
+        key: Key::clone(&device_key()),
+        certificate: None,
+        enrolled_seconds: 1,
+        revoked_seconds: None,
+        prefixes: Vec::new(),
+        ttl_seconds: 60,
+        other_family_seconds: None,
+    };
+    device_file::save(&folder.path().join("devices.toml"), &[device]).expect("the devices");
+    config += "[devices]\nfile = \"devices.toml\"\n";
     let site = configured(folder.path(), &config);
     (folder, site)
 }
@@ -117,13 +138,13 @@ fn the_zone_and_its_server_are_found() {
 #[test]
 fn names_are_registered_renewed_and_taken_back_with_every_length_of_key() {
     let (_folder, site) = started();
-    for (octets, algorithm) in KEYS {
-        let key = key(octets, algorithm);
-        let address = [192, 0, 2, octets as u8];
+    let keys = KEYS.map(|(octets, algorithm)| key(octets, algorithm));
+    for (number, key) in keys.iter().chain([&device_key()]).enumerate() {
+        let algorithm = key.name();
+        let address = [192, 0, 2, number as u8 + 1];
         // Twice: a renewal says the same again.
         for _ in 0..2 {
-            let (rcode, reply) =
-                send(&site, &key, leased(&replace(RecordType::A, PHONE, &address)));
+            let (rcode, reply) = send(&site, key, leased(&replace(RecordType::A, PHONE, &address)));
             assert_eq!(rcode, Rcode::NOERROR, "{algorithm}");
             let has_lease = reply.windows(8).any(|part| part == LEASE_OPTION);
             assert!(has_lease, "{algorithm}: the lease is granted in its own form: {reply:02x?}");
@@ -133,7 +154,7 @@ fn names_are_registered_renewed_and_taken_back_with_every_length_of_key() {
         assert_eq!(answers[0].rdata[..], address);
         // A goodbye names the record, of class NONE.
         let goodbye = [record(PHONE, RecordType::A, Class::NONE, 0, &address)];
-        let (rcode, _) = send(&site, &key, leased(&goodbye));
+        let (rcode, _) = send(&site, key, leased(&goodbye));
         assert_eq!(rcode, Rcode::NOERROR, "{algorithm}");
         assert_eq!(site.client().query(PHONE, RecordType::A).rcode, Rcode::NXDOMAIN);
     }

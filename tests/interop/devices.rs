@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 const ANNA: &str = "anna.fleet.example.";
 const CONFIG: &str = "http = \"127.0.0.1:0\"
@@ -24,6 +25,11 @@ certificate = \"dns.crt\"
 key = \"dns.key\"
 doh = [\"127.0.0.1:0\"]
 ";
+
+/// How long a new address must stay when the last change was a moment ago.
+const SETTLE: Duration = Duration::from_secs(10);
+/// More than that.
+const SETTLED_MAX: Duration = Duration::from_secs(60);
 
 /// A site with devices.
 struct Fleet {
@@ -75,6 +81,22 @@ impl Fleet {
     fn http(&self) -> String {
         let url = self.site.ledger_url.strip_prefix("http://").expect("HTTP");
         url.split('/').next().expect("a host").to_owned()
+    }
+
+    /// Lets ddclient say that anna's phone is here; what it prints.
+    fn ddclient(&self, server: &str, secret: &str, address: &str) -> Option<String> {
+        let program = peer("ddclient")?;
+        let config = format!(
+            "daemon=0\nuse=ip, ip={address}\nprotocol=dyndns2\n{server}\n\
+             login=anna.fleet.example\npassword='{secret}'\nanna.fleet.example\n"
+        );
+        let file = self.path("ddclient.conf");
+        fs::write(&file, config).expect("written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("a mode");
+        let cache = self.path(&format!("ddclient-{address}.cache"));
+        let mut command = Command::new(program);
+        command.args(["-daemon=0", "-foreground", "-noquiet", "-verbose", "-file"]).arg(file);
+        Some(output(command.arg("-cache").arg(cache), "").1)
     }
 
     fn update(&self, key: &str, line: &str) -> Option<String> {
@@ -161,20 +183,8 @@ fn ddclient_and_inadyn_update_by_http() {
     let given = fleet.add(&[]);
     let secret = &given.secret;
     let http = fleet.http();
-    let ddclient = |address: &str| {
-        let program = peer("ddclient")?;
-        let config = format!(
-            "daemon=0\nssl=no\nuse=ip, ip={address}\nprotocol=dyndns2\nserver={http}\n\
-             login=anna.fleet.example\npassword='{secret}'\nanna.fleet.example\n"
-        );
-        let file = fleet.path("ddclient.conf");
-        fs::write(&file, config).expect("written");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("a mode");
-        let cache = fleet.path(&format!("ddclient-{address}.cache"));
-        let mut command = Command::new(program);
-        command.args(["-daemon=0", "-foreground", "-noquiet", "-verbose", "-file"]).arg(file);
-        Some(output(command.arg("-cache").arg(cache), "").1)
-    };
+    let ddclient =
+        |address: &str| fleet.ddclient(&format!("ssl=no\nserver={http}"), secret, address);
     let Some(said) = ddclient("192.0.2.77") else { return };
     assert!(said.contains("SUCCESS:  updating anna.fleet.example: good"), "{said}");
     assert_eq!(short(&fleet.site, ANNA, "A"), Some(vec!["192.0.2.77".to_owned()]));
@@ -192,10 +202,12 @@ fn ddclient_and_inadyn_update_by_http() {
     assert!(said.contains("Successful alias table update for anna.fleet.example"), "{said}");
     assert_eq!(short(&fleet.site, ANNA, "A"), Some(vec!["192.0.2.78".to_owned()]));
     // The ledger says who it was, as of every update.
-    let mut history = Command::new(EINHORN);
-    history.args(["ledger", "history", ANNA, "--data"]).arg(&fleet.site.data);
-    let history = run(&mut history).good();
-    assert!(history.contains("key anna.fleet.example."), "{history}");
+    await_that("its history", || {
+        let mut history = Command::new(EINHORN);
+        history.args(["ledger", "history", ANNA, "--data"]).arg(&fleet.site.data);
+        let history = run(&mut history).good();
+        if history.contains("key anna.fleet.example.") { Ok(()) } else { Err(history) }
+    });
     fleet.device(&["revoke", ANNA]).good();
     let said = ddclient("192.0.2.79").expect("as before");
     assert!(said.contains("FAILED"), "{said}");
@@ -208,14 +220,19 @@ fn certificate(folder: &Path) -> Option<()> {
     command.current_dir(folder).args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"]);
     command.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", "dns.key", "-out", "dns.crt"]);
     command.args(["-subj", "/CN=dns.fleet.example", "-addext"]);
-    run(command.arg("subjectAltName=DNS:dns.fleet.example")).good();
+    run(command.arg("subjectAltName=DNS:dns.fleet.example,IP:127.0.0.1")).good();
     Some(())
 }
 
-/// A site that serves DNS over HTTPS too, says everything, and has the devices in the folder.
+/// A site that serves DNS over HTTPS too, and has the devices in the folder.
 fn encrypted(folder: &Path) -> Site {
+    started(folder, &format!("{CONFIG}{TLS}"))
+}
+
+/// A site that says everything.
+fn started(folder: &Path, config: &str) -> Site {
     fs::write(folder.join("fleet.zone"), ZONE_FILE).expect("written");
-    write_config(folder, &format!("{CONFIG}{TLS}"));
+    write_config(folder, config);
     let mut command = Command::new(EINHORN);
     command.env("EINHORN_LOG", "trace").args(["serve", "--config"]);
     command.arg(folder.join("einhorn.toml"));
@@ -231,11 +248,16 @@ impl Fleet {
         Some(Fleet { folder, site })
     }
 
-    /// Asks by the path that a device was given, from this address; what kdig prints.
-    fn asked(&self, given: &Given, from: &str) -> Option<String> {
+    /// Where it serves DNS over HTTPS.
+    fn doh(&self) -> SocketAddr {
         let said = self.site.stderr();
         let doh = said.split("https://").nth(1).and_then(|rest| rest.split('/').next());
-        let doh: SocketAddr = doh.expect("an address").parse().expect("an address");
+        doh.expect("an address").parse().expect("an address")
+    }
+
+    /// Asks by the path that a device was given, from this address; what kdig prints.
+    fn asked(&self, given: &Given, from: &str) -> Option<String> {
+        let doh = self.doh();
         let path = given.doh.strip_prefix("https://dns.fleet.example").expect("the server");
         let mut command = Command::new(peer("kdig")?);
         command.arg(format!("@{}", doh.ip())).arg("-p").arg(doh.port().to_string());
@@ -265,10 +287,22 @@ fn who_asks_by_a_secret_path_is_found_where_it_asks_from() {
     fleet.device(&["revoke", ANNA]).good();
     assert!(!asked(&given).expect("as before").contains("192.0.2.1"), "its path is gone");
     let given = fleet.add(&["--from", "127.0.0.0/8", "--ttl", "30"]);
+    let begun = Instant::now();
     asked(&given);
     fleet.await_address("127.0.0.1");
     let shown = fleet.device(&["show", ANNA]).good();
     assert!(shown.contains("last seen at 127.0.0.1"), "{shown}");
+    // A moment after a change another address has to stay for longer.
+    fleet.asked(&given, "127.0.0.2");
+    let shown = fleet.device(&["show", ANNA]).good();
+    assert!(shown.contains("last seen at 127.0.0.2"), "{shown}");
+    assert!(fleet.site.stderr().contains("Unsettled"));
+    assert_eq!(short(&fleet.site, ANNA, "A"), Some(vec!["127.0.0.1".to_owned()]));
+    while short(&fleet.site, ANNA, "A") != Some(vec!["127.0.0.2".to_owned()]) {
+        assert!(begun.elapsed() < SETTLED_MAX, "it stays long enough");
+        fleet.asked(&given, "127.0.0.2");
+    }
+    assert!(begun.elapsed() >= SETTLE, "{:?}", begun.elapsed());
     // Everything that was said, at the most talkative level too, is without secrets.
     let token = given.doh.rsplit('/').next().expect("a token");
     let said = fleet.site.stderr();
@@ -304,4 +338,68 @@ fn a_secret_at_two_places_freezes_its_record_until_somebody_has_looked() {
     assert!(!status(&fleet).contains("ALARM"));
     assert!(fleet.device(&["release", ANNA]).failed(1).contains("is not frozen"));
     assert!(!fleet.site.stderr().contains(given.doh.rsplit('/').next().expect("a token")));
+}
+
+/// The same listener has updates by dyndns2 and the profile.
+#[test]
+fn dyndns2_and_the_profile_come_over_https_too() {
+    let Some(fleet) = Fleet::encrypted() else { return };
+    let given = fleet.add(&[]);
+    let doh = fleet.doh();
+    let authority = fleet.path("dns.crt").display().to_string();
+    let server = format!("ssl=yes\nssl_ca_file={authority}\nserver={doh}");
+    let Some(said) = fleet.ddclient(&server, &given.secret, "192.0.2.81") else { return };
+    assert!(said.contains("SUCCESS:  updating anna.fleet.example: good"), "{said}");
+    assert_eq!(short(&fleet.site, ANNA, "A"), Some(vec!["192.0.2.81".to_owned()]));
+    let said = fleet.ddclient(&server, "c2VjcmV0", "192.0.2.82").expect("as before");
+    assert!(said.contains("FAILED"), "{said}");
+    let Some(curl) = peer("curl") else { return };
+    let place = given.profile.strip_prefix("http://dns.fleet.example:8053").expect("the URL");
+    // Who speaks HTTP/1.0 does not name it in the handshake.
+    for version in [&["--http2"][..], &["--http1.1"], &["--http1.0", "--no-alpn"]] {
+        let mut command = Command::new(&curl);
+        command.args(["--silent", "--include", "--cacert", &authority]).args(version);
+        let page = run(command.arg(format!("https://{doh}{place}"))).good();
+        assert!(page.contains("200") && page.contains("Load the profile"), "{version:?}: {page}");
+    }
+    assert_eq!(fleet.site.stop(), Some(0));
+}
+
+/// Over DNS over TLS its certificate says who a phone is.
+#[test]
+fn who_shows_a_certificate_is_found_where_it_asks_from() {
+    let folder = scratch();
+    if certificate(folder.path()).is_none() {
+        return;
+    }
+    fs::write(folder.path().join("extensions"), "basicConstraints = CA:FALSE\n").expect("written");
+    for arguments in [
+        "req -new -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=anna \
+         -keyout anna.key -out anna.csr",
+        "x509 -req -in anna.csr -CA dns.crt -CAkey dns.key -set_serial 2 -days 2 \
+         -extfile extensions -out anna.crt",
+    ] {
+        let mut command = Command::new(peer("openssl").expect("as before"));
+        run(command.current_dir(folder.path()).args(arguments.split_whitespace())).good();
+    }
+    let tls = TLS.replace("doh =", "client-ca = \"dns.crt\"\ndot =");
+    let site = started(folder.path(), &format!("{CONFIG}{tls}"));
+    let fleet = Fleet { folder, site };
+    let shown = fleet.path("anna.crt").display().to_string();
+    fleet.add(&["--cert", &shown, "--from", "127.0.0.0/8"]);
+    let said = fleet.site.stderr();
+    let rest = said.split("over TLS on 127.0.0.1:").nth(1).expect("it listens");
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    let ask = |more: &[&str]| {
+        let mut command = Command::new(peer("kdig")?);
+        command.args(["@127.0.0.1", "-p", &port, "+retry=0", "+tls"]).args(more);
+        Some(output(command.args(["host.fleet.example.", "A"]), "").1)
+    };
+    let Some(answer) = ask(&[]) else { return };
+    assert!(answer.contains("192.0.2.1"), "{answer}");
+    assert_eq!(short(&fleet.site, ANNA, "A"), Some(Vec::new()), "nobody was shown");
+    let key = format!("+tls-keyfile={}", fleet.path("anna.key").display());
+    let answer = ask(&[&format!("+tls-certfile={shown}"), &key]).expect("as before");
+    assert!(answer.contains("192.0.2.1"), "{answer}");
+    fleet.await_address("127.0.0.1");
 }

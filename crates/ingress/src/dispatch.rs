@@ -3,8 +3,8 @@
 
 mod update;
 
-pub use update::{AUDIT_SALT_OCTETS, granted_lease};
 pub(crate) use update::audit;
+pub use update::{AUDIT_SALT_OCTETS, granted_lease};
 
 use crate::rate_limit::{LimitSettings, RateLimit, ResponseClass, Verdict};
 use crate::reply::Echo;

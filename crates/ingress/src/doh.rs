@@ -12,10 +12,14 @@ pub use request::{Ask, GET_OCTETS_MAX, MEDIA_TYPE, PATH, Place, Unserved, parse}
 use crate::connections::Connection;
 use crate::devices::{Credential, Seen};
 use crate::dispatch::{Arrival, Dispatch, Limiter, dispatch};
+use crate::http::DeviceSide;
 use crate::reply::{Echo, Reply};
 use crate::session::{Client, Shared};
 use crate::tls::{Admitted, Encrypted, Gate};
 use crate::{Ingress, ListenError, Submission, now_ms};
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::ConnectInfo;
 use einhorn_core::model::request::{Outcome, Request as Change};
 use einhorn_serve::answer::{TCP_OCTETS_MAX, Transport};
 use einhorn_wire::message::Rcode;
@@ -23,10 +27,11 @@ use freshness::freshness_seconds;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
 use request::METHODS;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -41,6 +46,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 const HEAD_OCTETS_MAX: usize = 16 << 10;
 /// Octets of answers that an HTTP/2 stream may have waiting for its client.
 const SEND_OCTETS_MAX: usize = 64 << 10;
+/// Octets of the longest page beside DNS: a profile with an identity in it has some thousands.
+const PAGE_OCTETS_MAX: usize = 1 << 20;
 /// How long a connection may take to end once it was told to.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -52,31 +59,37 @@ pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
     crate::listen("DNS over HTTPS", address)
 }
 
-/// Serves DNS over HTTPS until the task is dropped.
-pub async fn serve(ingress: Arc<Ingress>, encrypted: Arc<Encrypted>, listener: TcpListener) {
+/// Serves DNS over HTTPS, and on other paths what `devices` need, until the task is dropped.
+pub async fn serve(
+    ingress: Arc<Ingress>,
+    encrypted: Arc<Encrypted>,
+    listener: TcpListener,
+    devices: Option<DeviceSide>,
+) {
     let gate = Gate::default();
+    let pages = devices.map(|devices| devices.routes());
     let shared = Shared::new(ingress, Arc::clone(&encrypted.devices));
     loop {
         let arrived = gate.accept(&shared.ingress, &listener).await;
         let config = Arc::clone(&encrypted.identity.load().doh);
-        let shared = shared.clone();
+        let (shared, pages) = (shared.clone(), pages.clone());
         tokio::spawn(async move {
             if let Some(admitted) = arrived.shake_hands(&shared.ingress, config).await {
-                connection(shared, admitted).await;
+                connection(shared, pages, admitted).await;
             }
         });
     }
 }
 
 /// Speaks HTTP on a connection until either side has had enough.
-async fn connection(shared: Shared, admitted: Admitted) {
+async fn connection(shared: Shared, pages: Option<Router>, admitted: Admitted) {
     let Admitted { stream, peer, place, certificate } = admitted;
     let entry = Arc::clone(&place.connection);
     let client = Client { peer, transport: Transport::Https, certificate };
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let builder = builder(&shared.ingress, is_http2);
     let idle_ms_max = || 1_000 * u64::from(shared.ingress.settings.load().limits.tcp_idle_seconds);
-    let desk = Arc::new(Desk { shared: shared.clone(), client, entry: Arc::clone(&entry) });
+    let desk = Arc::new(Desk { shared: shared.clone(), pages, client, entry: Arc::clone(&entry) });
     let service = service_fn(|request| {
         let desk = Arc::clone(&desk);
         async move { desk.respond(request).await }
@@ -135,6 +148,8 @@ fn builder(ingress: &Ingress, is_http2: bool) -> auto::Builder<TokioExecutor> {
 /// Answers the requests of one connection.
 struct Desk {
     shared: Shared,
+    /// What is on the other paths.
+    pages: Option<Router>,
     client: Client,
     entry: Arc<Connection>,
 }
@@ -145,22 +160,43 @@ impl Desk {
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let busy = self.entry.busy();
-        let response = match self.serve(request).await {
-            Ok(octets) => {
-                let fresh = format!("max-age={}", freshness_seconds(&octets));
-                let mut response = Response::new(Full::from(octets));
-                let headers = response.headers_mut();
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-                if let Ok(fresh) = HeaderValue::from_str(&fresh) {
-                    headers.insert(CACHE_CONTROL, fresh);
-                }
-                response
+        let response = match &self.pages {
+            Some(pages) if !request.uri().path().starts_with(PATH) => {
+                self.page(pages, request).await
             }
-            Err(unserved) => refuse(unserved),
+            _ => self.dns(request).await,
         };
         self.entry.touch(now_ms());
         drop(busy);
         Ok(response)
+    }
+
+    async fn dns(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let octets = match self.serve(request).await {
+            Ok(octets) => octets,
+            Err(unserved) => return refuse(unserved),
+        };
+        let fresh = format!("max-age={}", freshness_seconds(&octets));
+        let mut response = Response::new(Full::from(octets));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if let Ok(fresh) = HeaderValue::from_str(&fresh) {
+            headers.insert(CACHE_CONTROL, fresh);
+        }
+        response
+    }
+
+    async fn page(&self, pages: &Router, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+        request.extensions_mut().insert(ConnectInfo(self.client.peer));
+        let Ok(response) = TowerToHyperService::new(pages.clone()).call(request).await;
+        let (head, body) = response.into_parts();
+        match to_bytes(body, PAGE_OCTETS_MAX).await {
+            Ok(octets) => Response::from_parts(head, Full::from(octets)),
+            Err(error) => {
+                tracing::error!(%error, "a page is too long");
+                refuse(Unserved::Stopping)
+            }
+        }
     }
 
     /// The octets of the DNS response.

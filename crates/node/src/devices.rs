@@ -4,6 +4,7 @@
 //! Nothing here blocks, and no secret is ever printed. Which records are frozen is kept in a file, so
 //! that a restart thaws none.
 
+use crate::config::Config;
 use crate::device_file::to_hex;
 use crate::operate::request_with;
 use arc_swap::ArcSwap;
@@ -21,7 +22,7 @@ use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The file in the data folder that says which records are frozen: a line for each, with the token's
@@ -48,12 +49,12 @@ pub(crate) struct DeviceKeeper {
 }
 
 impl DeviceKeeper {
-    /// Goes on with what is frozen.
+    /// Puts the configured devices into force, and goes on with what is frozen.
     ///
     /// # Errors
     /// What the system says about the file that says so.
-    pub(crate) fn open(ingress: &Arc<Ingress>, data: &Path) -> io::Result<DeviceKeeper> {
-        let file = data.join(FROZEN_FILE);
+    pub(crate) fn open(ingress: &Arc<Ingress>, config: &Config) -> io::Result<DeviceKeeper> {
+        let file = config.data.join(FROZEN_FILE);
         let text = match fs::read_to_string(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             text => text?,
@@ -61,12 +62,14 @@ impl DeviceKeeper {
         let now_ms = now_ms();
         let frozen = text.lines().filter_map(frozen_line);
         let watches = frozen.map(|(token, alarm)| (token, Watch::frozen(now_ms, alarm))).collect();
-        Ok(DeviceKeeper {
+        let keeper = DeviceKeeper {
             ingress: Arc::clone(ingress),
             in_force: ArcSwap::default(),
             watches: Mutex::new(watches),
             file,
-        })
+        };
+        keeper.replace(config.devices.all.clone(), config.devices.never.clone());
+        Ok(keeper)
     }
 
     /// Puts these devices into force, and the addresses that are never theirs.

@@ -34,6 +34,7 @@ use einhorn_ingress::{
 };
 use einhorn_serve::publish::Published;
 use einhorn_store::engine::EngineError;
+use einhorn_store::engine::EngineReader;
 use einhorn_store::ledger::SealError;
 use open::open;
 #[cfg(feature = "etcd")]
@@ -230,12 +231,11 @@ impl Node {
         let (inquire, inquiries) = crossbeam_channel::bounded(INQUIRIES_WAITING_MAX);
         let (rebuild, stop) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let registry = Arc::clone(&opened.state.registry);
+        let (registry, ledger) = (Arc::clone(&opened.state.registry), Arc::clone(&opened.ledger));
         let kept_sockets = Some(sockets.keep()?);
         let listener = sockets.link.take();
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
-        let devices = Arc::new(DeviceKeeper::open(&ingress, &config.data)?);
-        devices.replace(config.devices.all.clone(), config.devices.never.clone());
+        let devices = Arc::new(DeviceKeeper::open(&ingress, config)?);
         let operator = Arc::new(Operator {
             hostname: sockets.hostname(config)?,
             encrypted: encrypted(config, &devices),
@@ -244,17 +244,13 @@ impl Node {
             links: links.as_ref().map(LinkSide::links),
             ..Operator::new(config, (&ingress, Arc::clone(&devices)), (keeper, inquire), reader)
         });
-        let ledger = Arc::clone(&opened.ledger);
         // What a follower is asked goes to the node that leads.
         let taken = if follows { crossbeam_channel::never() } else { submissions.clone() };
         let inlets = Inlets { submissions: taken, inquiries, links, changes };
         let (committing, sealing) =
             start_writers(config, sites.as_ref(), opened, &ingress, inlets, &rebuild, &stop)?;
-        if let (None, Some(reader)) = (&read_only, maps_reader) {
-            Maps::start(Arc::clone(&operator), reader, config.map_interval)?;
-        }
         if read_only.is_none() {
-            apply(config, sites, &registry, &operator)?;
+            apply(config, sites, maps_reader, &registry, &operator)?;
         }
         // What the start itself wrote is sealed before anybody is told that the node is ready.
         let sealing = sealing.map(|sealing| start_sealing(config, sealing)).transpose()?;
@@ -263,9 +259,7 @@ impl Node {
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
         let (dot, doh) = (sockets.dot()?, sockets.doh()?);
         let ledgers = Ledgers::new(ledger, Arc::clone(&operator));
-        let http_side = (ledgers, Arc::clone(&operator) as Arc<dyn control::Control>);
-        let encrypted = operator.encrypted.as_ref();
-        let sockets = sockets.serve(config, &ingress, encrypted, http_side, &runtime, &stop)?;
+        let sockets = sockets.serve(config, &operator, ledgers, &runtime, &stop)?;
         Ok(Node {
             dns,
             dot,
@@ -410,9 +404,13 @@ fn links(
 fn apply(
     config: &Config,
     sites: Option<Sites>,
+    maps_reader: Option<Box<dyn EngineReader>>,
     registry: &Registry,
     operator: &Arc<Operator>,
 ) -> Result<(), StartError> {
+    if let Some(reader) = maps_reader {
+        Maps::start(Arc::clone(operator), reader, config.map_interval)?;
+    }
     match sites {
         // What the others decide on may take until they can be reached.
         Some(sites) if sites.join.is_some() || registry.sites.len() > 1 => {

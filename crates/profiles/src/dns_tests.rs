@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// The keys of a dictionary, with their values.
+type Keys = Vec<(&'static str, Value)>;
+
 fn anna() -> DnsProfile {
     DnsProfile {
         device: "annas-iphone.fleet.example.".to_owned(),
@@ -47,12 +50,12 @@ fn what_only_supervised_devices_take_is_refused_to_others() {
 /// Each payload with one thing wrong is refused by the table.
 #[test]
 fn nothing_unpublished_gets_through() {
-    let spoil = |change: &dyn Fn(&mut Vec<(&'static str, Value)>)| {
+    let spoil = |change: &dyn Fn(&mut Keys)| {
         let Value::Dictionary(mut pairs) = anna().profile().expect("a profile") else { panic!() };
         change(&mut pairs);
         published::check_profile(&Value::Dictionary(pairs), false)
     };
-    let inner = |change: &dyn Fn(&mut Vec<(&'static str, Value)>)| {
+    let inner = |change: &dyn Fn(&mut Keys)| {
         spoil(&|pairs| {
             let Some((_, Value::List(payloads))) = pairs.last_mut() else { panic!("payloads") };
             let Value::Dictionary(payload) = &mut payloads[0] else { panic!("a payload") };

@@ -97,7 +97,7 @@ async fn update(State(desk): State<Arc<Desk>>, request: HttpRequest) -> Response
     let now_seconds = now_ms() / 1_000;
     let user = match desk.authenticate(headers, &access, source, now_seconds) {
         Ok(user) => user,
-        Err(refused) => return refused,
+        Err(stranger) => return stranger.response(),
     };
     let asked = match request::parse(uri.query().unwrap_or_default()) {
         Ok(asked) => asked,
@@ -145,6 +145,28 @@ struct Who<'a> {
     access: &'a Access,
 }
 
+/// Who has not shown a secret.
+enum Stranger {
+    /// The name or the password is wrong, or missing.
+    Unknown,
+    /// From where so many wrong ones came that none is looked at.
+    TriesTooOften,
+}
+
+impl Stranger {
+    fn response(self) -> Response {
+        match self {
+            Stranger::TriesTooOften => plain(StatusCode::OK, "abuse\n"),
+            Stranger::Unknown => {
+                let mut refused = plain(StatusCode::UNAUTHORIZED, "badauth\n");
+                let ask = header::HeaderValue::from_static("Basic realm=\"einhorn\"");
+                refused.headers_mut().insert(header::WWW_AUTHENTICATE, ask);
+                refused
+            }
+        }
+    }
+}
+
 /// A change to one host.
 struct Change {
     operations: Vec<Operation>,
@@ -160,10 +182,10 @@ impl Desk {
         access: &Access,
         source: IpAddr,
         now_seconds: u64,
-    ) -> Result<Name, Response> {
+    ) -> Result<Name, Stranger> {
         let source = crate::rate_limit::source_of(source);
         if lock(&self.failures).count(&source, now_seconds) >= FAILURES_A_MINUTE_MAX {
-            return Err(plain(StatusCode::OK, "abuse\n"));
+            return Err(Stranger::TriesTooOften);
         }
         let shown = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
         let shown = shown.and_then(Credentials::parse);
@@ -177,10 +199,7 @@ impl Desk {
                     lock(&self.failures).add(source, now_seconds);
                     tracing::info!(%source, "dyndns2: wrong name or password");
                 }
-                let mut refused = plain(StatusCode::UNAUTHORIZED, "badauth\n");
-                let ask = header::HeaderValue::from_static("Basic realm=\"einhorn\"");
-                refused.headers_mut().insert(header::WWW_AUTHENTICATE, ask);
-                Err(refused)
+                Err(Stranger::Unknown)
             }
         }
     }

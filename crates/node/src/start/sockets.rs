@@ -4,11 +4,11 @@ use super::StartError;
 use crate::config::{Config, HostnameConfig};
 use crate::enrol::FolderOffers;
 use crate::ledgers::Ledgers;
+use crate::operate::Operator;
 use crate::witnessing;
 use einhorn_ingress::control::Control;
 use einhorn_ingress::http::{DeviceSide, Operators};
-use einhorn_ingress::tls::Encrypted;
-use einhorn_ingress::{Ingress, doh, hostname, http, tcp, tls, udp};
+use einhorn_ingress::{doh, hostname, http, tcp, tls, udp};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -112,39 +112,41 @@ impl Sockets {
     pub(super) fn serve(
         self,
         config: &Config,
-        ingress: &Arc<Ingress>,
-        encrypted: Option<&Arc<Encrypted>>,
-        (ledgers, control): (Ledgers, Arc<dyn Control>),
+        operator: &Arc<Operator>,
+        ledgers: Ledgers,
         runtime: &tokio::runtime::Runtime,
         stop: &Arc<AtomicBool>,
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
+        let ingress = &operator.ingress;
         let _inside = runtime.enter();
+        let devices = config.devices.file.as_ref().map(|_| DeviceSide {
+            ingress: Arc::clone(ingress),
+            offers: Arc::new(FolderOffers { data: config.data.clone() }),
+        });
         for listener in self.tcp {
             runtime.spawn(tcp::serve(
                 Arc::clone(ingress),
                 tokio::net::TcpListener::from_std(listener)?,
             ));
         }
-        if let Some(encrypted) = encrypted {
+        if let Some(encrypted) = &operator.encrypted {
             for listener in self.dot {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 runtime.spawn(tls::serve(Arc::clone(ingress), Arc::clone(encrypted), listener));
             }
             for listener in self.doh {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                runtime.spawn(doh::serve(Arc::clone(ingress), Arc::clone(encrypted), listener));
+                let (ingress, encrypted) = (Arc::clone(ingress), Arc::clone(encrypted));
+                runtime.spawn(doh::serve(ingress, encrypted, listener, devices.clone()));
             }
         }
         if let Some(listener) = self.http {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let read: http::ReadLedger = Arc::new(move |site, path| ledgers.read(site, path));
             let witness = witnessing::witness(config)?.map(witnessing::answers);
+            let control = Arc::clone(operator) as Arc<dyn Control>;
             let operators = config.operator_token.clone();
             let operators = operators.map(|token| Operators { token, control });
-            let devices = config.devices.file.as_ref().map(|_| DeviceSide {
-                ingress: Arc::clone(ingress),
-                offers: Arc::new(FolderOffers { data: config.data.clone() }),
-            });
             runtime.spawn(async move {
                 if let Err(error) = http::serve(listener, read, witness, operators, devices).await {
                     tracing::error!(%error, "HTTP ended");
