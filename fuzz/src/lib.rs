@@ -30,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     ("key_file", text::key_file),
     ("key", text::key),
     ("control", text::control),
+    ("dyndns", text::dyndns),
     ("card", links::card),
     ("preface", links::preface),
     ("frame", links::frame),

@@ -8,6 +8,7 @@ mod complete;
 mod confirm;
 mod demo;
 mod describe;
+mod device;
 mod edge;
 mod init;
 mod lease;
@@ -64,6 +65,9 @@ enum Command {
     /// Records that stay for a time only.
     #[command(subcommand)]
     Lease(lease::Command),
+    /// Phones and other devices: enrol, show, rotate, revoke.
+    #[command(subcommand)]
+    Device(device::Command),
     /// Translate files of host records.
     #[command(subcommand)]
     Bridge(bridge::Command),
@@ -125,6 +129,7 @@ fn main() -> ExitCode {
         Command::Site(command) => site::run(command),
         Command::Review(command) => review::run(command),
         Command::Lease(command) => lease::run(&command),
+        Command::Device(command) => device::run(command),
         Command::Bridge(command) => bridge::run(command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Reload { data } => {

@@ -10,6 +10,9 @@ mod behind;
 mod cluster;
 pub mod config;
 mod copies;
+pub mod device_file;
+mod devices;
+pub mod enrol;
 pub mod files;
 #[cfg(feature = "etcd")]
 mod forward;

@@ -12,6 +12,7 @@ use crate::cluster::{Around, NodesError, Running, Standing, Won};
 use crate::config::Config;
 #[cfg(feature = "etcd")]
 use crate::config::EtcdConfig;
+use crate::devices::DeviceKeeper;
 use crate::files::{self, FolderError};
 use crate::keeper::{self, Keeper};
 use crate::ledgers::Ledgers;
@@ -26,12 +27,14 @@ use arc_swap::ArcSwap;
 use einhorn_core::model::{Publication, Registry};
 use einhorn_ingress::control::{self, ControlError};
 use einhorn_ingress::rate_limit::LimitCounters;
+use einhorn_ingress::tls::Encrypted;
 use einhorn_ingress::{
     Ingress, ListenError, NOTIFICATIONS_WAITING_MAX, Notified, SUBMISSIONS_WAITING_MAX, Submission,
     cookie_secret,
 };
 use einhorn_serve::publish::Published;
 use einhorn_store::engine::EngineError;
+use einhorn_store::engine::EngineReader;
 use einhorn_store::ledger::SealError;
 use open::open;
 #[cfg(feature = "etcd")]
@@ -116,6 +119,10 @@ struct Kept {
 pub struct Node {
     /// Addresses for DNS, as bound.
     pub dns: Vec<SocketAddr>,
+    /// Addresses for DNS over TLS, as bound.
+    pub dot: Vec<SocketAddr>,
+    /// Addresses for DNS over HTTPS, as bound.
+    pub doh: Vec<SocketAddr>,
     /// Address for HTTP, as bound.
     pub http: Option<SocketAddr>,
     /// The log's public key, for auditors.
@@ -224,39 +231,39 @@ impl Node {
         let (inquire, inquiries) = crossbeam_channel::bounded(INQUIRIES_WAITING_MAX);
         let (rebuild, stop) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let registry = Arc::clone(&opened.state.registry);
+        let (registry, ledger) = (Arc::clone(&opened.state.registry), Arc::clone(&opened.ledger));
         let kept_sockets = Some(sockets.keep()?);
         let listener = sockets.link.take();
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
+        let devices = Arc::new(DeviceKeeper::open(&ingress, config)?);
         let operator = Arc::new(Operator {
             hostname: sockets.hostname(config)?,
+            encrypted: encrypted(config, &devices),
             stop: Arc::clone(&stop),
             rebuild: Arc::clone(&rebuild),
             links: links.as_ref().map(LinkSide::links),
-            ..Operator::new(config, &ingress, (keeper, inquire), reader)
+            ..Operator::new(config, (&ingress, Arc::clone(&devices)), (keeper, inquire), reader)
         });
-        let ledger = Arc::clone(&opened.ledger);
         // What a follower is asked goes to the node that leads.
         let taken = if follows { crossbeam_channel::never() } else { submissions.clone() };
         let inlets = Inlets { submissions: taken, inquiries, links, changes };
         let (committing, sealing) =
             start_writers(config, sites.as_ref(), opened, &ingress, inlets, &rebuild, &stop)?;
-        if let (None, Some(reader)) = (&read_only, maps_reader) {
-            Maps::start(Arc::clone(&operator), reader, config.map_interval)?;
-        }
         if read_only.is_none() {
-            apply(config, sites, &registry, &operator)?;
+            apply(config, sites, maps_reader, &registry, &operator)?;
         }
         // What the start itself wrote is sealed before anybody is told that the node is ready.
         let sealing = sealing.map(|sealing| start_sealing(config, sealing)).transpose()?;
         control::serve(&config.data, Arc::clone(&operator) as _)?;
         runtime.spawn(Keeper::new(Arc::clone(&ingress)).run(changed, notifications, questions));
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
+        let (dot, doh) = (sockets.dot()?, sockets.doh()?);
         let ledgers = Ledgers::new(ledger, Arc::clone(&operator));
-        let http_side = (ledgers, Arc::clone(&operator) as Arc<dyn control::Control>);
-        let sockets = sockets.serve(config, &ingress, http_side, &runtime, &stop)?;
+        let sockets = sockets.serve(config, &operator, ledgers, &runtime, &stop)?;
         Ok(Node {
             dns,
+            dot,
+            doh,
             http,
             verifier_key,
             read_only: read_only.filter(|_| !follows),
@@ -370,6 +377,12 @@ fn ingress(
     })
 }
 
+/// What encrypted listeners share; none if there are none.
+fn encrypted(config: &Config, devices: &Arc<DeviceKeeper>) -> Option<Arc<Encrypted>> {
+    let identity = ArcSwap::new(Arc::clone(&config.tls.as_ref()?.identity));
+    Some(Arc::new(Encrypted { identity, devices: Arc::clone(devices) as _ }))
+}
+
 /// The connections to other sites; none for a site that is alone or cannot read its log.
 fn links(
     sites: Option<&Sites>,
@@ -391,9 +404,13 @@ fn links(
 fn apply(
     config: &Config,
     sites: Option<Sites>,
+    maps_reader: Option<Box<dyn EngineReader>>,
     registry: &Registry,
     operator: &Arc<Operator>,
 ) -> Result<(), StartError> {
+    if let Some(reader) = maps_reader {
+        Maps::start(Arc::clone(operator), reader, config.map_interval)?;
+    }
     match sites {
         // What the others decide on may take until they can be reached.
         Some(sites) if sites.join.is_some() || registry.sites.len() > 1 => {

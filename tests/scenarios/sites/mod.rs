@@ -3,6 +3,7 @@
 //! in the end at all zones and ledgers.
 
 mod agent;
+mod devices;
 mod failover;
 pub(crate) mod history;
 mod joining;

@@ -103,6 +103,9 @@ pub struct SiteStatus {
     /// The hostname server, if there is one.
     #[serde(default)]
     pub hostname_server: Option<HostnameLine>,
+    /// Devices whose records are frozen, since their secrets were used at two places at once.
+    #[serde(default)]
+    pub frozen_devices: Vec<String>,
     /// The site's agent, if it is not switched off.
     #[serde(default)]
     pub agent: Option<AgentLine>,

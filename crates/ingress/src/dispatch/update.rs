@@ -8,13 +8,13 @@ use einhorn_core::model::request::{Action, Commitment, Identity, Operation, Requ
 use einhorn_core::model::{Zone, Zones};
 use einhorn_core::rules::update as rules;
 use einhorn_core::rules::update::Refusal;
-use einhorn_serve::answer::Transport;
 use einhorn_wire::edge::EdgeOption;
 use einhorn_wire::edns::{Edns, UpdateLease};
 use einhorn_wire::message::{Message, Rcode, Section};
 use einhorn_wire::tsig::Signed;
 use einhorn_wire::{Class, Name, RecordType};
 use sha2::{Digest, Sha256};
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 
@@ -167,7 +167,9 @@ fn request(came: Came<'_>, zone: &Zone, asker: Asker<'_>, action: Action) -> Req
             (RequestId(id.finalize().into()), asker.signed.acceptable_until())
         }
     };
-    let (audit, audit_commitment) = audit(ingress, &id, arrival);
+    let protocol = arrival.transport.name();
+    let (audit, audit_commitment) =
+        audit(ingress, &id, format_args!("{protocol} {}", arrival.peer));
     Request {
         id,
         remember_until_seconds,
@@ -184,14 +186,17 @@ fn request(came: Came<'_>, zone: &Zone, asker: Asker<'_>, action: Action) -> Req
 /// Octets of the salt at the start of audit data.
 pub const AUDIT_SALT_OCTETS: usize = 16;
 
-/// The client's address behind a salt, and the commitment to both.
-fn audit(ingress: &Ingress, id: &RequestId, arrival: Arrival) -> (Vec<u8>, Commitment) {
+/// The client's protocol and address behind a salt, and the commitment to both.
+pub(crate) fn audit(
+    ingress: &Ingress,
+    id: &RequestId,
+    from: fmt::Arguments<'_>,
+) -> (Vec<u8>, Commitment) {
     let mut salt = Sha256::new();
     salt.update(ingress.audit_secret);
     salt.update(id.0);
     let mut audit = salt.finalize()[..AUDIT_SALT_OCTETS].to_vec();
-    let protocol = if arrival.transport == Transport::Udp { "udp" } else { "tcp" };
-    audit.extend_from_slice(format!("{protocol} {}", arrival.peer).as_bytes());
+    audit.extend_from_slice(from.to_string().as_bytes());
     let commitment = Commitment(Sha256::digest(&audit).into());
     (audit, commitment)
 }
