@@ -3,6 +3,7 @@
 
 mod catalog;
 mod conditions;
+mod encrypted;
 mod keys;
 mod neighbours;
 mod page;

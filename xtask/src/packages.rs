@@ -17,7 +17,7 @@ struct Package {
 }
 
 /// All of them, in one place.
-const PACKAGES: [Package; 13] = [
+const PACKAGES: [Package; 14] = [
     Package { name: "bind9", programs: &["named"], service: Some("named") },
     Package { name: "bind9-dnsutils", programs: &["dig", "nsupdate"], service: None },
     Package { name: "bind9-utils", programs: &["named-checkzone"], service: None },
@@ -27,6 +27,7 @@ const PACKAGES: [Package; 13] = [
     Package { name: "nsd", programs: &["nsd"], service: Some("nsd") },
     Package { name: "etcd-server", programs: &["etcd"], service: Some("etcd") },
     Package { name: "protobuf-compiler", programs: &["protoc"], service: None },
+    Package { name: "curl", programs: &["curl"], service: None },
     Package { name: "iproute2", programs: &["ip"], service: None },
     Package { name: "faketime", programs: &["faketime"], service: None },
     Package { name: "gnucobol3", programs: &["cobc"], service: None },

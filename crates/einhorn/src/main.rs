@@ -16,6 +16,7 @@ mod serve;
 mod site;
 mod source;
 mod status;
+mod tls;
 mod zone;
 
 use clap::{Parser, Subcommand};
@@ -61,6 +62,9 @@ enum Command {
     /// Records that stay for a time only.
     #[command(subcommand)]
     Lease(lease::Command),
+    /// Certificates for encrypted DNS, from an authority of one's own.
+    #[command(subcommand)]
+    Tls(tls::Command),
     /// Translate files of host records.
     #[command(subcommand)]
     Bridge(bridge::Command),
@@ -121,6 +125,7 @@ fn main() -> ExitCode {
         Command::Site(command) => site::run(command),
         Command::Review(command) => review::run(command),
         Command::Lease(command) => lease::run(&command),
+        Command::Tls(command) => tls::run(&command),
         Command::Bridge(command) => bridge::run(command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Reload { data } => {

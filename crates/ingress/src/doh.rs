@@ -7,7 +7,7 @@
 mod freshness;
 mod request;
 
-pub use request::{Ask, GET_OCTETS_MAX, MEDIA_TYPE, PATH, Place, Unserved, parse};
+pub use request::{Ask, GET_OCTETS_MAX, MEDIA_TYPE, PATH, Place, TEMPLATE, Unserved, parse};
 
 use crate::connections::Connection;
 use crate::devices::{Credential, Seen};
@@ -20,8 +20,8 @@ use einhorn_core::model::request::{Outcome, Request as Change};
 use einhorn_serve::answer::{TCP_OCTETS_MAX, Transport};
 use einhorn_wire::message::Rcode;
 use freshness::freshness_seconds;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Bytes, Incoming};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -34,11 +34,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// Octets that the head of a request may have.
 const HEAD_OCTETS_MAX: usize = 16 << 10;
+/// Octets that a connection or a stream may send before they are read.
+const CONNECTION_WINDOW_OCTETS: u32 = 256 << 10;
+const STREAM_WINDOW_OCTETS: u32 = 64 << 10;
+/// Bodies of one connection that are read at once; each may have 64 KiB.
+const BODIES_MAX: usize = 4;
+/// Octets of a body that are read, though only so many are taken as a DNS message has.
+const BODY_OCTETS_READ_MAX: usize = 256 << 10;
 /// Octets of answers that an HTTP/2 stream may have waiting for its client.
 const SEND_OCTETS_MAX: usize = 64 << 10;
 /// How long a connection may take to end once it was told to.
@@ -76,7 +83,12 @@ async fn connection(shared: Shared, admitted: Admitted) {
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let builder = builder(&shared.ingress, is_http2);
     let idle_ms_max = || 1_000 * u64::from(shared.ingress.settings.load().limits.tcp_idle_seconds);
-    let desk = Arc::new(Desk { shared: shared.clone(), client, entry: Arc::clone(&entry) });
+    let desk = Arc::new(Desk {
+        shared: shared.clone(),
+        client,
+        entry: Arc::clone(&entry),
+        bodies: Semaphore::new(BODIES_MAX),
+    });
     let service = service_fn(|request| {
         let desk = Arc::clone(&desk);
         async move { desk.respond(request).await }
@@ -119,6 +131,8 @@ fn builder(ingress: &Ingress, is_http2: bool) -> auto::Builder<TokioExecutor> {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.https_streams_max)
+            .initial_connection_window_size(CONNECTION_WINDOW_OCTETS)
+            .initial_stream_window_size(STREAM_WINDOW_OCTETS)
             .max_header_list_size(HEAD_OCTETS_MAX as u32)
             .max_send_buf_size(SEND_OCTETS_MAX);
         return builder.http2_only();
@@ -137,6 +151,8 @@ struct Desk {
     shared: Shared,
     client: Client,
     entry: Arc<Connection>,
+    /// Bounds what is held of messages that have not come whole.
+    bodies: Semaphore,
 }
 
 impl Desk {
@@ -195,17 +211,13 @@ impl Desk {
     }
 
     async fn read(&self, body: Incoming) -> Result<Vec<u8>, Unserved> {
-        if body.size_hint().lower() > TCP_OCTETS_MAX as u64 {
-            return Err(Unserved::LongBody);
-        }
         let seconds = self.shared.ingress.settings.load().limits.tcp_message_seconds;
-        let reading = Limited::new(body, TCP_OCTETS_MAX).collect();
-        match timeout(Duration::from_secs(seconds.into()), reading).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes().into()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unserved::LongBody),
-            Ok(Err(_)) => Err(Unserved::NoMessage),
-            Err(_) => Err(Unserved::Late),
-        }
+        let reading = async {
+            let _turn = self.bodies.acquire().await.map_err(|_| Unserved::Stopping)?;
+            collect(body).await
+        };
+        let read = timeout(Duration::from_secs(seconds.into()), reading).await;
+        read.unwrap_or(Err(Unserved::Late))
     }
 
     async fn answer(&self, message: &[u8]) -> Result<Vec<u8>, Unserved> {
@@ -245,6 +257,24 @@ impl Desk {
     }
 }
 
+/// The message in a body. Of one that is too long some more is read and dropped, since clients look
+/// at the response when they have sent theirs.
+async fn collect(mut body: Incoming) -> Result<Vec<u8>, Unserved> {
+    let (mut message, mut octets) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        // What cannot be read on is no message; what is no data are trailers.
+        let frame = frame.map_err(|_| Unserved::NoMessage)?;
+        let Ok(data) = frame.into_data() else { continue };
+        octets += data.len();
+        if octets <= TCP_OCTETS_MAX {
+            message.extend_from_slice(&data);
+        } else if octets > BODY_OCTETS_READ_MAX {
+            break;
+        }
+    }
+    if octets > TCP_OCTETS_MAX { Err(Unserved::LongBody) } else { Ok(message) }
+}
+
 fn refuse(unserved: Unserved) -> Response<Full<Bytes>> {
     let (status, text) = unserved.status();
     let mut response = Response::new(Full::from(text));
@@ -257,3 +287,6 @@ fn refuse(unserved: Unserved) -> Response<Full<Bytes>> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

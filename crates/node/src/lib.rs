@@ -3,12 +3,14 @@
 //! It decides nothing: requests go from `ingress` to the commit, batches from the commit to the
 //! store, snapshots from the commit to `serve`, and this crate carries them.
 
+pub mod authority;
 #[cfg(feature = "etcd")]
 mod behind;
 #[cfg(feature = "etcd")]
 mod cluster;
 pub mod config;
 mod copies;
+mod encrypted;
 pub mod files;
 #[cfg(feature = "etcd")]
 mod forward;

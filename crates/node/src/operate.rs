@@ -1,6 +1,7 @@
 //! What an operator asks of a running node.
 
 use crate::config::{Config, HostnameConfig, zone_settings};
+use crate::encrypted::{EncryptedSide, in_force};
 use crate::inquiry::Inquiry;
 use crate::keeper::{Question, Questions};
 use crate::recover::{log_id, read_log};
@@ -14,7 +15,6 @@ use einhorn_ingress::control::{
     Answer, BridgeCall, BridgeRefusal, BridgeReply, Command, Control, HostnameLine, ZoneSettings,
 };
 use einhorn_ingress::reply::Reply;
-use einhorn_ingress::tls::Encrypted;
 use einhorn_ingress::{Ingress, Submission, now_ms};
 use einhorn_links::Links;
 use einhorn_serve::transfer;
@@ -56,7 +56,7 @@ pub(crate) struct Operator {
     /// The hostname server, where it listens now.
     pub(crate) hostname: Option<HostnameConfig>,
     /// What encrypted listeners show; none if there are none.
-    pub(crate) encrypted: Option<Arc<Encrypted>>,
+    pub(crate) encrypted: Option<EncryptedSide>,
     /// What this site is called.
     pub(crate) site: String,
     /// The way to the commit for questions about itself.
@@ -184,11 +184,12 @@ impl Operator {
     pub(crate) fn reload(&self) -> Result<Answer, String> {
         let config = self.config()?;
         let (keys, grants) = (config.keys.len(), config.grants.len());
-        let settings = config.settings(self.ingress.cookie_secret());
+        let random = self.ingress.cookie_secret();
+        let settings = in_force(&config, self.encrypted.as_ref(), random);
         self.ingress.access.store(Arc::new(config.access()));
         self.ingress.settings.store(Arc::new(settings));
         if let (Some(encrypted), Some(tls)) = (&self.encrypted, &config.tls) {
-            encrypted.identity.store(Arc::clone(&tls.identity));
+            encrypted.reload(tls);
         }
         let zones = zones::apply(&config, &self.ingress).map_err(|error| error.to_string())?;
         let text =

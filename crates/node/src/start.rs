@@ -12,6 +12,7 @@ use crate::cluster::{Around, NodesError, Running, Standing, Won};
 use crate::config::Config;
 #[cfg(feature = "etcd")]
 use crate::config::EtcdConfig;
+use crate::encrypted::{EncryptedSide, in_force};
 use crate::files::{self, FolderError};
 use crate::keeper::{self, Keeper};
 use crate::ledgers::Ledgers;
@@ -27,14 +28,14 @@ use einhorn_core::model::{Publication, Registry};
 use einhorn_ingress::control::{self, ControlError};
 use einhorn_ingress::devices::NoDevices;
 use einhorn_ingress::rate_limit::LimitCounters;
-use einhorn_ingress::tls::Encrypted;
 use einhorn_ingress::{
-    Ingress, ListenError, NOTIFICATIONS_WAITING_MAX, Notified, SUBMISSIONS_WAITING_MAX, Submission,
-    cookie_secret,
+    Ingress, ListenError, NOTIFICATIONS_WAITING_MAX, Notified, SUBMISSIONS_WAITING_MAX, Settings,
+    Submission, cookie_secret,
 };
 use einhorn_serve::publish::Published;
 use einhorn_store::engine::EngineError;
 use einhorn_store::ledger::SealError;
+use einhorn_wire::cookie::Secret;
 use open::open;
 #[cfg(feature = "etcd")]
 use open::open_in_etcd;
@@ -118,10 +119,6 @@ struct Kept {
 pub struct Node {
     /// Addresses for DNS, as bound.
     pub dns: Vec<SocketAddr>,
-    /// Addresses for DNS over TLS, as bound.
-    pub dot: Vec<SocketAddr>,
-    /// Addresses for DNS over HTTPS, as bound.
-    pub doh: Vec<SocketAddr>,
     /// Address for HTTP, as bound.
     pub http: Option<SocketAddr>,
     /// The log's public key, for auditors.
@@ -223,7 +220,12 @@ impl Node {
         let verifier_key = opened.signer.verifier().to_string();
         let (submit, submissions) = crossbeam_channel::bounded(SUBMISSIONS_WAITING_MAX);
         let (notified, notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
-        let ingress = Arc::new(ingress(config, &mut opened, submit, notified)?);
+        let listening = [sockets.dot()?, sockets.doh()?];
+        let encrypted = config.tls.as_ref();
+        let encrypted =
+            encrypted.map(|tls| EncryptedSide::new(tls, Arc::new(NoDevices), listening));
+        let settings = |secret| in_force(config, encrypted.as_ref(), secret);
+        let ingress = Arc::new(ingress(config, settings, &mut opened, submit, notified)?);
         let reader = || opened.engine.as_ref().map(|engine| engine.reader()).transpose();
         let (reader, maps_reader) = (reader()?.or(opened.reader.take()), reader()?);
         let ((changes, changed), (keeper, questions)) = (keeper::channel(), keeper::questions());
@@ -236,7 +238,7 @@ impl Node {
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
         let operator = Arc::new(Operator {
             hostname: sockets.hostname(config)?,
-            encrypted: encrypted(config),
+            encrypted,
             stop: Arc::clone(&stop),
             rebuild: Arc::clone(&rebuild),
             links: links.as_ref().map(LinkSide::links),
@@ -259,15 +261,12 @@ impl Node {
         control::serve(&config.data, Arc::clone(&operator) as _)?;
         runtime.spawn(Keeper::new(Arc::clone(&ingress)).run(changed, notifications, questions));
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
-        let (dot, doh) = (sockets.dot()?, sockets.doh()?);
         let ledgers = Ledgers::new(ledger, Arc::clone(&operator));
         let http_side = (ledgers, Arc::clone(&operator) as Arc<dyn control::Control>);
-        let encrypted = operator.encrypted.as_ref();
+        let encrypted = operator.encrypted.as_ref().map(|encrypted| &encrypted.shared);
         let sockets = sockets.serve(config, &ingress, encrypted, http_side, &runtime, &stop)?;
         Ok(Node {
             dns,
-            dot,
-            doh,
             http,
             verifier_key,
             read_only: read_only.filter(|_| !follows),
@@ -292,6 +291,16 @@ impl Node {
     /// while it need not.
     pub fn must_restart(&self) -> Option<&str> {
         self.rebuild.get().map(String::as_str)
+    }
+
+    /// Addresses for DNS over TLS, as bound.
+    pub fn dot(&self) -> &[SocketAddr] {
+        self.operator.encrypted.as_ref().map_or(&[], |encrypted| &encrypted.dot)
+    }
+
+    /// Addresses for DNS over HTTPS, as bound.
+    pub fn doh(&self) -> &[SocketAddr] {
+        self.operator.encrypted.as_ref().map_or(&[], |encrypted| &encrypted.doh)
     }
 
     /// Address of the hostname server, as bound.
@@ -355,6 +364,7 @@ impl Node {
 /// What every socket needs, with the zones to answer from.
 fn ingress(
     config: &Config,
+    settings: impl FnOnce(Secret) -> Settings,
     opened: &mut open::Opened,
     submissions: crossbeam_channel::Sender<Submission>,
     notified: tokio::sync::mpsc::Sender<Notified>,
@@ -370,7 +380,7 @@ fn ingress(
     Ok(Ingress {
         zones,
         access: ArcSwap::from_pointee(config.access()),
-        settings: ArcSwap::from_pointee(config.settings(cookie_secret(&audit_secret))),
+        settings: ArcSwap::from_pointee(settings(cookie_secret(&audit_secret))),
         limited: LimitCounters::default(),
         crowd: Arc::default(),
         hostname_answers: AtomicU64::new(0),
@@ -379,12 +389,6 @@ fn ingress(
         site: AtomicU16::new(site),
         audit_secret,
     })
-}
-
-/// What encrypted listeners share; none if there are none.
-fn encrypted(config: &Config) -> Option<Arc<Encrypted>> {
-    let identity = ArcSwap::new(Arc::clone(&config.tls.as_ref()?.identity));
-    Some(Arc::new(Encrypted { identity, devices: Arc::new(NoDevices) }))
 }
 
 /// The connections to other sites; none for a site that is alone or cannot read its log.
