@@ -6,6 +6,7 @@
 //! counted; valgrind offers fewer instruction sets than most processors, so that hashing counts
 //! for more than it takes.
 
+use crate::inference::{self, Step};
 use crate::options::Options;
 use crate::query::mix;
 use crate::sheet::{Cell, Column, Row, Sheet, Table, Target, unix_seconds};
@@ -52,6 +53,30 @@ const UNUSUAL_RECORDS: &str =
 /// What is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
+    /// A server's answer.
+    Served(Served),
+    /// What the agent does for a change.
+    Agent(Step),
+}
+
+impl Work {
+    /// All kinds.
+    pub(crate) fn all() -> impl Iterator<Item = Work> {
+        Served::ALL.map(Work::Served).into_iter().chain(Step::ALL.map(Work::Agent))
+    }
+
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Work::Served(served) => served.name(),
+            Work::Agent(step) => step.name(),
+        }
+    }
+}
+
+/// What is asked of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Served {
     A,
     AWithoutEdns,
     Aaaa,
@@ -63,56 +88,58 @@ pub(crate) enum Work {
     Update,
 }
 
-impl Work {
-    /// All kinds.
-    pub(crate) const ALL: [Work; 9] = [
-        Work::A,
-        Work::AWithoutEdns,
-        Work::Aaaa,
-        Work::Nxdomain,
-        Work::Nodata,
-        Work::Wildcard,
-        Work::Referral,
-        Work::Cname,
-        Work::Update,
+impl Served {
+    const ALL: [Served; 9] = [
+        Served::A,
+        Served::AWithoutEdns,
+        Served::Aaaa,
+        Served::Nxdomain,
+        Served::Nodata,
+        Served::Wildcard,
+        Served::Referral,
+        Served::Cname,
+        Served::Update,
     ];
 
-    /// Its name on the command line.
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
-            Work::A => "a",
-            Work::AWithoutEdns => "a-without-edns",
-            Work::Aaaa => "aaaa",
-            Work::Nxdomain => "nxdomain",
-            Work::Nodata => "nodata",
-            Work::Wildcard => "wildcard",
-            Work::Referral => "referral",
-            Work::Cname => "cname",
-            Work::Update => "update",
+            Served::A => "a",
+            Served::AWithoutEdns => "a-without-edns",
+            Served::Aaaa => "aaaa",
+            Served::Nxdomain => "nxdomain",
+            Served::Nodata => "nodata",
+            Served::Wildcard => "wildcard",
+            Served::Referral => "referral",
+            Served::Cname => "cname",
+            Served::Update => "update",
         }
     }
 
     fn question(self, at: u32, hosts: u32) -> (String, RecordType) {
         let host = at * HOST_STRIDE % hosts;
         match self {
-            Work::A | Work::AWithoutEdns | Work::Update => (mix::host_name(host), RecordType::A),
-            Work::Aaaa => (mix::host_name(host), RecordType::AAAA),
-            Work::Nxdomain => (format!("n{host:07}x.{ZONE}"), RecordType::A),
-            Work::Nodata => (mix::host_name(host), RecordType::MX),
-            Work::Wildcard => (format!("n{host:07}.wild.{ZONE}"), RecordType::A),
-            Work::Referral => (format!("n{host:07}.sub.{ZONE}"), RecordType::A),
-            Work::Cname => (format!("alias.{ZONE}"), RecordType::A),
+            Served::A | Served::AWithoutEdns | Served::Update => {
+                (mix::host_name(host), RecordType::A)
+            }
+            Served::Aaaa => (mix::host_name(host), RecordType::AAAA),
+            Served::Nxdomain => (format!("n{host:07}x.{ZONE}"), RecordType::A),
+            Served::Nodata => (mix::host_name(host), RecordType::MX),
+            Served::Wildcard => (format!("n{host:07}.wild.{ZONE}"), RecordType::A),
+            Served::Referral => (format!("n{host:07}.sub.{ZONE}"), RecordType::A),
+            Served::Cname => (format!("alias.{ZONE}"), RecordType::A),
         }
     }
 
     /// Response code, and records in answer and authority.
     fn expected(self) -> (Rcode, [u16; 2]) {
         match self {
-            Work::A | Work::AWithoutEdns | Work::Aaaa | Work::Wildcard => (Rcode::NOERROR, [1, 0]),
-            Work::Nxdomain => (Rcode::NXDOMAIN, [0, 1]),
-            Work::Nodata | Work::Referral => (Rcode::NOERROR, [0, 1]),
-            Work::Cname => (Rcode::NOERROR, [2, 0]),
-            Work::Update => (Rcode::NOERROR, [0, 0]),
+            Served::A | Served::AWithoutEdns | Served::Aaaa | Served::Wildcard => {
+                (Rcode::NOERROR, [1, 0])
+            }
+            Served::Nxdomain => (Rcode::NXDOMAIN, [0, 1]),
+            Served::Nodata | Served::Referral => (Rcode::NOERROR, [0, 1]),
+            Served::Cname => (Rcode::NOERROR, [2, 0]),
+            Served::Update => (Rcode::NOERROR, [0, 0]),
         }
     }
 }
@@ -185,6 +212,7 @@ impl Bare {
             action: Action::LoadZone { names, source: [0; 32] },
             entered_site: 1,
             audit_commitment: Commitment([0; 32]),
+            decision: None,
             audit: Vec::new(),
         };
         self.commit.request(NOW_SECONDS * 1000, request, None, &mut Vec::new());
@@ -230,7 +258,7 @@ impl Bare {
     }
 }
 
-fn queries(work: Work, hosts: u32) -> Result<Vec<Vec<u8>>, String> {
+fn queries(work: Served, hosts: u32) -> Result<Vec<Vec<u8>>, String> {
     let query = |at: u32| {
         let (name, rtype) = work.question(at, hosts);
         let name: Name = name.parse().map_err(|error| format!("{name}: {error}"))?;
@@ -240,7 +268,7 @@ fn queries(work: Work, hosts: u32) -> Result<Vec<Vec<u8>>, String> {
         writer
             .question(name.as_wire(), rtype, Class::IN)
             .map_err(|_| format!("a question for {name} does not fit a message"))?;
-        if work != Work::AWithoutEdns {
+        if work != Served::AWithoutEdns {
             octets[11] = 1;
             octets.extend_from_slice(&[0, 0, 41, 0x10, 0, 0, 0, 0, 0, 0, 0]);
         }
@@ -263,7 +291,14 @@ fn updates() -> Result<Vec<Vec<u8>>, String> {
 
 /// Does one kind of work so many times; fails where an answer is not what it must be.
 pub(crate) fn repeat(work: Work, count: u32, hosts: u32) -> Result<(), String> {
-    let messages = if work == Work::Update { updates()? } else { queries(work, hosts)? };
+    match work {
+        Work::Served(served) => repeat_served(served, count, hosts),
+        Work::Agent(step) => inference::repeat(step, count),
+    }
+}
+
+fn repeat_served(work: Served, count: u32, hosts: u32) -> Result<(), String> {
+    let messages = if work == Served::Update { updates()? } else { queries(work, hosts)? };
     let mut bare = Bare::new(hosts)?;
     let mut reply = Vec::with_capacity(4096);
     for message in messages.iter().cycle().take(count as usize) {
@@ -329,7 +364,7 @@ pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, 
         sheet.warnings.push(warning.to_owned());
     }
     let mut rows = Vec::new();
-    for work in Work::ALL {
+    for work in Work::all() {
         let mut cell = None;
         if let Some(valgrind) = &valgrind {
             let many = count(valgrind, work, MANY, hosts)?;
@@ -341,7 +376,7 @@ pub(crate) fn measure(options: &Options, command_line: String) -> Result<Sheet, 
     }
     sheet.tables.push(Table {
         title: "Instructions for each".to_owned(),
-        note: "Queries carry EDNS but where it says otherwise.".to_owned(),
+        note: "Queries carry EDNS but where it says otherwise. The last three are what the agent does for a change: its features, the prediction, and the prediction with the decision.".to_owned(),
         columns: vec![Column::plotted("instructions", 0)],
         rows,
         compares: false,
@@ -355,7 +390,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_work_gets_the_answer_it_must() {
-        for work in Work::ALL {
+        for work in Work::all() {
             repeat(work, 100, 100).unwrap_or_else(|message| panic!("{work:?}: {message}"));
         }
     }

@@ -11,6 +11,7 @@ mod echo;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod flight;
+mod inference;
 mod instructions;
 mod ledger;
 mod ledger_report;

@@ -250,11 +250,11 @@ fn parse_options<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Option<
 
 fn parse_repeat(words: &[String]) -> Result<Command, String> {
     let usage = || {
-        let known: Vec<&str> = Work::ALL.iter().map(|work| work.name()).collect();
+        let known: Vec<&str> = Work::all().map(|work| work.name()).collect();
         format!("expected `repeat WORK COUNT HOSTS` with WORK one of {}", known.join(", "))
     };
     let [work, count, hosts] = words else { return Err(usage()) };
-    let work = Work::ALL.into_iter().find(|candidate| candidate.name() == work.as_str());
+    let work = Work::all().find(|candidate| candidate.name() == work.as_str());
     let number = |text: &str| text.parse().map_err(|_| usage());
     let (count, hosts) = (number(count)?, number(hosts)?);
     Ok(Command::Repeat { work: work.ok_or_else(usage)?, count, hosts })

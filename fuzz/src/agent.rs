@@ -25,8 +25,8 @@ pub(crate) fn trace(octets: &[u8]) {
     let Ok(trace) = trace::read(octets) else { return };
     let samples = Samples::of(&trace);
     assert_eq!(samples.len(), trace.changes.len());
-    assert!(samples.started_s.is_sorted(), "{:?}", samples.started_s);
-    assert!(samples.known_s.iter().zip(&samples.started_s).all(|(known, began)| known >= began));
+    assert!(samples.started_ms.is_sorted(), "{:?}", samples.started_ms);
+    assert!(samples.known_ms.iter().zip(&samples.started_ms).all(|(known, began)| known >= began));
     assert_eq!(features::of_trace(&trace).len(), trace.changes.len());
 }
 

@@ -121,6 +121,7 @@ fn loaded() -> (State, Vec<Vec<u8>>) {
         action: Action::LoadZone { names, source: [9; 32] },
         entered_site: 1,
         audit_commitment: Commitment([0; 32]),
+        decision: None,
         audit: Vec::new(),
     };
     let mut out = Vec::new();

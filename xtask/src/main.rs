@@ -24,7 +24,7 @@ usage: cargo xtask COMMAND
                 licences and all tests but the long ones; installs the peers that tests need
   test full     the same, then the long tests and the documentation
   tidy          only the project's own rules: rooms, sizes, words, links
-  sim --seeds N [--from S] | --seed S [--bug NAME] | --bugs [--seeds N]
+  sim --seeds N [--from S] [--predicts WHAT] | --seed S [--predicts WHAT | --bug NAME] | --bugs [--seeds N]
                 runs N seeds of the simulated sites, or one with everything that happened; or puts
                 faults into the protocol and says which seed finds each
   bench WHAT    measures against the peers on this machine: query, memory, transfer, update,

@@ -9,15 +9,18 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A package, the programs that tests need of it, and the system service it brings along.
+/// A package, the programs that tests need of it (or a file, by its path), and the system service it
+/// brings along.
 struct Package {
     name: &'static str,
     programs: &'static [&'static str],
     service: Option<&'static str>,
 }
 
+/// What `protoc` needs of its own, and Debian only recommends.
+const PROTOCOL_FILE: &str = "/usr/include/google/protobuf/descriptor.proto";
 /// All of them, in one place.
-const PACKAGES: [Package; 14] = [
+const PACKAGES: [Package; 15] = [
     Package { name: "bind9", programs: &["named"], service: Some("named") },
     Package { name: "bind9-dnsutils", programs: &["dig", "nsupdate"], service: None },
     Package { name: "bind9-utils", programs: &["named-checkzone"], service: None },
@@ -28,6 +31,7 @@ const PACKAGES: [Package; 14] = [
     Package { name: "etcd-server", programs: &["etcd"], service: Some("etcd") },
     Package { name: "protobuf-compiler", programs: &["protoc"], service: None },
     Package { name: "curl", programs: &["curl"], service: None },
+    Package { name: "libprotobuf-dev", programs: &[PROTOCOL_FILE], service: None },
     Package { name: "iproute2", programs: &["ip"], service: None },
     Package { name: "faketime", programs: &["faketime"], service: None },
     Package { name: "gnucobol3", programs: &["cobc"], service: None },

@@ -1,8 +1,11 @@
-//! How long one prediction and one decision take, each call by itself: median, 99 % and 99.9 %.
-//! `cargo bench -p einhorn-agent`. What reading the clock takes is in the figures.
+//! How long one prediction and one decision take: `cargo bench -p einhorn-agent`.
+//!
+//! Each call by itself first: median, 99 % and 99.9 %, with what reading the clock takes. Then many
+//! calls together by criterion, which tells how sure the mean is.
 
+use criterion::Criterion;
 use einhorn_agent::DEFAULT_MODEL;
-use einhorn_agent::decision::{Costs, Homes, Knobs, Situation, decide};
+use einhorn_agent::decision::{Homes, Knobs, Situation, decide};
 use einhorn_agent::features::{COUNT, Features};
 use einhorn_agent::model::Model;
 use std::error::Error;
@@ -55,16 +58,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         black_box(model.probability(black_box(&rows[at])));
     })?;
     let knobs = Knobs::default();
-    measure("decision", |at| {
-        let situation = Situation {
-            features: rows[at],
-            homes: [Homes::Here, Homes::Elsewhere, Homes::Several][at % 3],
-            identity_matches: true,
-            legacy_batch_open: false,
-            used_here: 3,
-            flapping_ms: None,
-            costs: Costs::default(),
-        };
-        black_box(decide(&model, true, &knobs, black_box(&situation), at as u64));
-    })
+    let decide = |at: usize| {
+        black_box(decide(&model, true, &knobs, black_box(&situation(rows[at], at)), at as u64));
+    };
+    measure("decision", decide)?;
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut at = 0;
+    criterion.bench_function("prediction", |bencher| {
+        bencher.iter(|| {
+            at = (at + 1) % ROWS;
+            model.probability(black_box(&rows[at]))
+        });
+    });
+    criterion.bench_function("decision", |bencher| {
+        bencher.iter(|| {
+            at = (at + 1) % ROWS;
+            decide(at);
+        });
+    });
+    criterion.final_summary();
+    Ok(())
+}
+
+fn situation(features: Features, at: usize) -> Situation {
+    let homes = [Homes::Here, Homes::Elsewhere, Homes::Several][at % 3];
+    Situation { used_here: 3, ..Situation::usual(features, homes) }
 }

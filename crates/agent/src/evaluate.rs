@@ -14,14 +14,14 @@ use crate::train::{Learnt, Options, Samples, adapt};
 
 /// The share of the changes that is known before the rest is predicted.
 pub const EARLIER: f64 = 0.7;
-/// What was still under way so shortly before the split is not learnt from, in seconds.
-pub const EMBARGO_S: i64 = 7 * 86_400;
+/// What was still under way so shortly before the split is not learnt from, in milliseconds.
+pub const EMBARGO_MS: i64 = 7 * 86_400_000;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figures {
-    /// When the later part begins, in seconds since 1970.
-    pub split_s: i64,
+    /// When the later part begins, in milliseconds since 1970.
+    pub split_ms: i64,
     /// Changes that were learnt from, or could have been.
     pub earlier: usize,
     /// Those among them that met the hazard.
@@ -59,9 +59,9 @@ pub fn evaluate(
     options: &Options,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Option<Figures> {
-    let split_s = samples.time_of_share(EARLIER)?;
-    let earlier = earlier_part(samples, split_s);
-    let later = samples.pick(|started_s, _| started_s >= split_s);
+    let split_ms = samples.time_of_share(EARLIER)?;
+    let earlier = earlier_part(samples, split_ms);
+    let later = samples.pick(|started_ms, _| started_ms >= split_ms);
     let (used, learnt) = match learns_as {
         Some(source) => adapt(model, source, &earlier, options, progress),
         None => (model, Learnt::Nothing),
@@ -73,7 +73,7 @@ pub fn evaluate(
     };
     let base_rate = later.positives() as f64 / later.len().max(1) as f64;
     Some(Figures {
-        split_s,
+        split_ms,
         earlier: earlier.len(),
         earlier_positives: earlier.positives(),
         later: later.len(),
@@ -90,9 +90,9 @@ pub fn evaluate(
     })
 }
 
-/// What a model may learn from that predicts from `split_s` on.
-pub fn earlier_part(samples: &Samples, split_s: i64) -> Samples {
-    samples.pick(|_, known_s| known_s < split_s - EMBARGO_S)
+/// What a model may learn from that predicts from `split_ms` on.
+pub fn earlier_part(samples: &Samples, split_ms: i64) -> Samples {
+    samples.pick(|_, known_ms| known_ms < split_ms - EMBARGO_MS)
 }
 
 /// Keeps a model's odds true while the share of hazards drifts.
@@ -137,11 +137,11 @@ fn with_offset(model: &Model, later: &Samples) -> Vec<f64> {
     let plain = |row| f64::from(model.probability(row)) / 1e9;
     let mut offset = Offset::default();
     let mut by_known: Vec<_> = (0..later.len()).collect();
-    by_known.sort_by_key(|at| later.known_s[*at]);
+    by_known.sort_by_key(|at| later.known_ms[*at]);
     let mut known = by_known.into_iter().peekable();
     let mut probabilities = Vec::with_capacity(later.len());
     for at in 0..later.len() {
-        while let Some(one) = known.next_if(|one| later.known_s[*one] < later.started_s[at]) {
+        while let Some(one) = known.next_if(|one| later.known_ms[*one] < later.started_ms[at]) {
             offset.learn(plain(&later.rows[one]), later.outcomes[one]);
         }
         let margin = model.margin(&later.rows[at]).saturating_add(offset.margin());

@@ -1,8 +1,8 @@
 //! Reads histories of changes: CSV (RFC 4180), plain or compressed with gzip, row by row.
 //!
-//! Columns are found by the names in the first row. Needed are `ts` (commit time, Unix seconds),
-//! `start` (when the change began), `name`, `rtype`, `op` and `actor`; `src` and `commit` are used
-//! if they are there, others are passed over.
+//! Columns are found by the names in the first row. Needed are `ts` (commit time, Unix seconds, which
+//! may have a fraction), `start` (when the change began), `name`, `rtype`, `op` and `actor`; `src`, `commit` and `review`
+//! (not empty if a person had to decide) are used if they are there, others are passed over.
 
 use flate2::read::MultiGzDecoder;
 use std::collections::HashMap;
@@ -12,10 +12,10 @@ use thiserror::Error;
 /// One change of the records of one name and type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// When it began, in seconds since 1970; never after `committed_s`.
-    pub started_s: i64,
-    /// When it was committed, in seconds since 1970.
-    pub committed_s: i64,
+    /// When it began, in milliseconds since 1970; never after `committed_ms`.
+    pub started_ms: i64,
+    /// When it was committed, in milliseconds since 1970.
+    pub committed_ms: i64,
     /// The number of its name in [`Trace::names`].
     pub name: u32,
     /// The number of its record type.
@@ -26,6 +26,8 @@ pub struct Change {
     pub request: u32,
     /// Whether it removes the records.
     pub deletes: bool,
+    /// Whether a person had to decide on it, because somebody else had changed the name.
+    pub is_reviewed: bool,
 }
 
 /// A history.
@@ -161,6 +163,7 @@ struct Columns {
     operation: usize,
     actor: usize,
     request: Option<usize>,
+    review: Option<usize>,
 }
 
 impl Columns {
@@ -179,6 +182,7 @@ impl Columns {
             operation: needed("op")?,
             actor: needed("actor")?,
             request: at("commit"),
+            review: at("review"),
         })
     }
 
@@ -194,11 +198,11 @@ impl Columns {
             found: fields[at].chars().take(40).collect(),
             expected,
         };
-        let committed_s = seconds(&fields[self.committed])
+        let committed_ms = milliseconds(&fields[self.committed])
             .ok_or_else(|| wrong("ts", self.committed, "a time in seconds since 1970"))?;
-        let started_s = match fields[self.started].trim() {
-            "" => committed_s,
-            text => seconds(text)
+        let started_ms = match fields[self.started].trim() {
+            "" => committed_ms,
+            text => milliseconds(text)
                 .ok_or_else(|| wrong("start", self.started, "a time in seconds since 1970"))?,
         };
         let deletes = match fields[self.operation].trim() {
@@ -213,22 +217,27 @@ impl Columns {
             Some(commit) => commit.to_owned(),
         };
         Ok(Change {
-            started_s: started_s.min(committed_s),
-            committed_s,
+            started_ms: started_ms.min(committed_ms),
+            committed_ms,
             name: number(&mut numbers.names, name),
             record_type: number(&mut numbers.record_types, record_type),
             actor: number(&mut numbers.actors, fields[self.actor].trim().to_owned()),
             request: number(&mut numbers.requests, request),
             deletes,
+            is_reviewed: self.review.is_some_and(|at| !fields[at].trim().is_empty()),
         })
     }
 }
 
-/// Seconds, as a whole number or with a fraction, which is cut off. Before the year 5000.
-fn seconds(text: &str) -> Option<i64> {
-    let text = text.trim();
-    let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
-    whole.parse().ok().filter(|seconds| (0..95_617_584_000).contains(seconds))
+/// Milliseconds of a time in seconds, whole or with a fraction, of which three digits count. Before
+/// the year 5000.
+fn milliseconds(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let seconds: i64 = whole.parse().ok().filter(|at| (0..95_617_584_000).contains(at))?;
+    let is_number = fraction.bytes().all(|octet| octet.is_ascii_digit());
+    let digits = fraction.bytes().chain(*b"000").take(3);
+    let thousandths = digits.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    is_number.then_some(seconds * 1000 + thousandths)
 }
 
 /// Rows of fields (RFC 4180). A quoted field may span lines.
@@ -303,7 +312,10 @@ mod tests {
         assert_eq!(plain.changes, compressed.changes);
         assert_eq!((plain.changes.len(), plain.names.as_slice()), (2, &["a.b".to_owned()][..]));
         let second = &plain.changes[1];
-        assert_eq!((second.started_s, second.committed_s, second.deletes), (30, 30, true));
+        assert_eq!(
+            (second.started_ms, second.committed_ms, second.deletes),
+            (30_500, 30_500, true)
+        );
         assert_eq!((plain.actors, plain.source.as_str()), (2, "x"));
     }
 

@@ -1,7 +1,20 @@
-//! The agent's interface and the fixed rules that stand behind it until a model does.
+//! The agent: what it may look at, what it says, and the fixed rules that speak where none is asked.
 //!
 //! The agent **advises** a path and says why; it never decides: with any advice whatsoever the
 //! commit stays correct. It sees only what the entry site can know, and is a pure function of it.
+//!
+//! Among several sites [`Advisor`] looks at a device's request where it enters, and the home goes by
+//! what it said. [`Rules`] speak at the home of whatever came without: requests of a site that is
+//! alone, of operators, or of a site whose agent is switched off.
+
+mod advised;
+mod advisor;
+mod memory;
+mod watching;
+
+pub use advised::Advised;
+pub use advisor::{Advisor, AdvisorReport, Look};
+pub use memory::{changed, is_somebodys, window_of};
 
 use crate::model::settings::Contested;
 use crate::model::{History, NameRecord, WriterTag};
@@ -65,17 +78,27 @@ pub enum Reason {
     SeveralHomes = 6,
     /// A batch of a legacy system holds one of the names.
     LegacyBatch = 7,
+    /// The model's prediction, and the least expected cost.
+    Predicted = 8,
+    /// A guardrail left one path only.
+    Guarded = 9,
+    /// No model is trusted now: fixed rules.
+    Distrusted = 10,
+    /// One of the safe paths, to learn what it costs.
+    Explored = 11,
 }
 
 impl Reason {
     /// The reason with this number in ledger entries.
     pub fn from_code(code: u8) -> Option<Reason> {
         use Reason::{
-            Flapping, LegacyBatch, NoHazard, Operator, OtherWriter, SeveralHomes, UsedElsewhere,
+            Distrusted, Explored, Flapping, Guarded, LegacyBatch, NoHazard, Operator, OtherWriter,
+            Predicted, SeveralHomes, UsedElsewhere,
         };
-        [NoHazard, OtherWriter, Flapping, Operator, UsedElsewhere, SeveralHomes, LegacyBatch]
-            .into_iter()
-            .find(|reason| *reason as u8 == code)
+        let by_rules =
+            [NoHazard, OtherWriter, Flapping, Operator, UsedElsewhere, SeveralHomes, LegacyBatch];
+        let by_agent = [Predicted, Guarded, Distrusted, Explored];
+        by_rules.into_iter().chain(by_agent).find(|reason| *reason as u8 == code)
     }
 }
 
@@ -89,6 +112,10 @@ impl std::fmt::Display for Reason {
             Reason::UsedElsewhere => "the name is used from that site now",
             Reason::SeveralHomes => "the names have different homes",
             Reason::LegacyBatch => "a batch of a legacy system holds the name",
+            Reason::Predicted => "the cheapest for the hazard predicted",
+            Reason::Guarded => "the only path that the guardrails leave",
+            Reason::Distrusted => "by fixed rules, since no model is trusted now",
+            Reason::Explored => "a safe path, tried to learn what it costs",
         })
     }
 }

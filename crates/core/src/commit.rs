@@ -9,10 +9,11 @@
 //! A site alone needs [`request`](Commit::request), [`flush`](Commit::flush) and
 //! [`appended`](Commit::appended). What other sites add is in the modules below: [`route`] says
 //! which site decides on a request, [`forward`] sends it there, [`coordinate`] and [`prepare`] are for
-//! names with different homes, [`coalesce`] joins
+//! names with different homes or a hazard that [`advising`] sees, [`coalesce`] joins
 //! changes of a flapping name, [`copies`] follow the other logs and cosign them, [`level`] waits for cosignatures, [`proof`] and [`takeover`] keep one log per site
 //! the only one.
 
+mod advising;
 mod batch;
 pub mod bug;
 mod causal;
@@ -51,7 +52,7 @@ pub use setup::{DEADLINE_MS, Setup, Waits};
 pub use signatures::{Keys, Signatures};
 pub use start::Begin;
 
-use crate::agent::{Advice, Agent};
+use crate::agent::{Advice, Advisor, Agent};
 use crate::ledger::SignedCheckpoint;
 use crate::ledger::note::SignerKey;
 use crate::model::entry::{Body, Entry, Previous};
@@ -79,6 +80,8 @@ pub struct Commit<R> {
     /// Includes both batches. Written here alone.
     state: State,
     agent: Box<dyn Agent>,
+    /// Looks at what enters here; none at a site without an agent of its own.
+    advisor: Option<Box<Advisor>>,
     /// Why nothing is acknowledged any more.
     failure: Option<String>,
     /// What is still to be made durable before the state is folded anew.
@@ -134,6 +137,7 @@ impl<R> Commit<R> {
             registry: Arc::clone(&state.registry),
             state,
             agent,
+            advisor: setup.advisor,
             failure: None,
             rebuild: None,
             in_flight: None,
@@ -341,6 +345,7 @@ impl<R> Commit<R> {
             unreachable!("an entry does not follow from the state it was made from: {error}");
         }
         self.note_leases(&entry);
+        self.note_for_agent(now_ms, &entry);
         self.note_unpublished(now_ms);
         self.state.next_index() - 1
     }

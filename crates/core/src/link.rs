@@ -1,4 +1,4 @@
-//! What sites say to each other, and its one binary form. Version 1.
+//! What sites say to each other, and its one binary form. Version 2.
 //!
 //! A message is one frame of a link: u8 kind, then its fields in the words of
 //! [`crate::model::entry`]. A site believes another one only what it is the judge of: where its own
@@ -17,7 +17,7 @@
 //! | 8 | [`Message::Answer`] | u64 ticket; 32 octets request id; outcome |
 //! | 9 | [`Message::Propose`] | origin lost; origin successor; u32 round |
 //! | 10 | [`Message::Fork`] | origin; u64 size |
-//! | 11 | [`Message::Prepare`] | transaction; list of positions; u8 `0` at least these, `1` these and no later ones; list of requests |
+//! | 11 | [`Message::Prepare`] | transaction; list of positions; u8 `0` at least these, `1` these and no later ones; list of u64, the version of the settings of each request's zone; list of requests |
 //! | 12 | [`Message::Refuse`] | 16 octets transaction id; u8 `0` | `1` for good; u16 rcode; text |
 //! | 13 | [`Message::Resolve`] | transaction |
 //! | 14 | [`Message::Ended`] | origin; u64 entries that count |
@@ -34,9 +34,9 @@ use crate::model::{Origin, Position, Transaction, TransactionId};
 use einhorn_wire::message::Rcode;
 
 /// The lowest version of the links that this program speaks.
-pub const VERSION_MIN: u16 = 1;
+pub const VERSION_MIN: u16 = 2;
 /// The highest.
-pub const VERSION_MAX: u16 = 1;
+pub const VERSION_MAX: u16 = 2;
 
 /// Octets of entries in one [`Message::Entries`], more or less.
 pub const ENTRIES_OCTETS: usize = 1 << 20;
@@ -151,6 +151,8 @@ pub enum Message {
         seen: Vec<Position>,
         /// Whether the names of the receiver's part must be as the sender saw them.
         is_exact: bool,
+        /// Which settings the sender knows of the zone of each request.
+        settings: Vec<u64>,
         /// The receiver's part, by zone.
         requests: Vec<Request>,
     },
@@ -258,12 +260,14 @@ impl Message {
                 put.origin(*origin);
                 put.u64(*size);
             }
-            Message::Prepare { transaction, seen, is_exact, requests } => {
+            Message::Prepare { transaction, seen, is_exact, settings, requests } => {
                 put.u8(11);
                 transaction.put(put);
                 put.count(seen.len());
                 seen.iter().for_each(|at| put.position(*at));
                 put.flag(*is_exact);
+                put.count(settings.len());
+                settings.iter().for_each(|version| put.u64(*version));
                 put.count(requests.len());
                 requests.iter().for_each(|request| request::put_request(put, request));
             }
@@ -347,6 +351,7 @@ impl Message {
                 transaction: Transaction::take(take)?,
                 seen: take.list(12, Take::position)?,
                 is_exact: take.flag()?,
+                settings: take.list(8, Take::u64)?,
                 requests: take.list(64, request::take_request)?,
             },
             12 => Message::Refuse {

@@ -1,7 +1,9 @@
 //! `einhorn agent`.
 
+mod decisions;
 mod model;
 
+use crate::source;
 use crate::{Failure, Outcome, print};
 use einhorn_agent::merge::{self, Totals};
 use serde_json::json;
@@ -23,6 +25,46 @@ pub(crate) enum Command {
     Train(model::TrainArguments),
     /// Say how well hazards are predicted on the later part of a trace.
     Evaluate(model::EvaluateArguments),
+    /// Say how the agent of a running node does: its model, what it advised, whether that came true.
+    Status {
+        /// Data folder of the node.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say why a change took its path: what each path would have cost, and what mattered.
+    Explain {
+        /// Index in the own log; or site and index, as in berlin:1234.
+        #[arg(value_name = "[SITE:]INDEX")]
+        entry: String,
+        #[command(flatten)]
+        source: source::Arguments,
+    },
+    /// Make every decision in the ledgers of a data folder again, and compare.
+    Replay {
+        /// Data folder of a node.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Print the changes in the ledgers of a data folder as a trace: to train on, to evaluate with.
+    History {
+        /// Data folder of a node.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Put a model in the place of a node's, if it decides better on what has already happened.
+    Promote {
+        /// The model, as `train` wrote it.
+        model: PathBuf,
+        /// Data folder of the node.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Also if it does not.
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 pub(crate) fn run(command: &Command) -> Outcome {
@@ -30,6 +72,11 @@ pub(crate) fn run(command: &Command) -> Outcome {
         Command::Merge { cases, json } => merge_cases(cases, *json),
         Command::Train(arguments) => model::train(arguments),
         Command::Evaluate(arguments) => model::evaluate(arguments),
+        Command::Status { data, json } => decisions::status(data, *json),
+        Command::Explain { entry, source } => decisions::explain_entry(entry, source),
+        Command::Replay { data } => decisions::replay(data),
+        Command::History { data } => decisions::history(data),
+        Command::Promote { model, data, force } => decisions::promote(model, data, *force),
     }
 }
 

@@ -124,6 +124,7 @@ impl Demo {
             None => Ok(0),
         };
         let config = Config {
+            agent: true,
             site: SITE.to_owned(),
             ledger_name: format!("fleet.example/{SITE}"),
             data: data.clone(),

@@ -226,7 +226,11 @@ fn change_text(change: &Change, out: &mut String) {
         change.entered_site
     );
     let advice = &change.advice;
-    let model = String::from_utf8_lossy(&advice.model);
+    // The rules have a name, models the hash of their file.
+    let model = match std::str::from_utf8(&advice.model) {
+        Ok(name) if change.decision.is_none() => name.to_owned(),
+        _ => hex(&advice.model),
+    };
     _ = writeln!(
         out,
         "  advised {} ({}; model {model}), taken {}",
@@ -355,6 +359,8 @@ fn change_json(change: &Change) -> Value {
         "advised": change.advice.path.to_string(),
         "reason": change.advice.reason.to_string(),
         "model": hex(&change.advice.model),
+        "began": change.decision.as_ref().map(|decision| time(decision.began_ms)),
+        "decision": change.decision.as_ref().map(|decision| hex(&decision.record.to_octets())),
         "path": change.path.to_string(),
         "names": change.names.iter().map(name_json).collect::<Vec<_>>(),
     })

@@ -1,7 +1,7 @@
 //! `einhorn ledger`.
 
-mod logs;
-mod look;
+pub(crate) mod logs;
+pub(crate) mod look;
 pub(crate) mod story;
 mod verify;
 

@@ -231,6 +231,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         })
         .collect();
     Ok(Config {
+        agent: true,
         site: SITE_WITHOUT_CONFIG.to_owned(),
         ledger_name: ledger_name(SITE_WITHOUT_CONFIG),
         data,

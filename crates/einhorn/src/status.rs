@@ -4,7 +4,7 @@ use crate::source::ask_node;
 use crate::{Failure, Outcome, print};
 use einhorn_ingress::control::{Answer, Command, SiteLine, SiteStatus, ZoneHomes};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `einhorn status`.
 #[derive(clap::Args)]
@@ -19,15 +19,20 @@ pub(crate) struct Arguments {
 
 /// Asks a node and shows what it says.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let answer = ask_node(&arguments.data, &Command::Status)?;
-    let Answer::Status { status } = answer else {
-        return Err(Failure::finding("the node does not say how it is: is it of another version?"));
-    };
+    let status = ask(&arguments.data)?;
     if arguments.json {
         let json = serde_json::to_string_pretty(&*status).map_err(Failure::finding)?;
         return print(json);
     }
     print(text(&status).trim_end())
+}
+
+/// What a running node says of its site.
+pub(crate) fn ask(data: &Path) -> Result<Box<SiteStatus>, Failure> {
+    match ask_node(data, &Command::Status)? {
+        Answer::Status { status } => Ok(status),
+        _ => Err(Failure::finding("the node does not say how it is: is it of another version?")),
+    }
 }
 
 /// What a site says of itself, for people.

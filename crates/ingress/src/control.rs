@@ -9,7 +9,9 @@ mod sites;
 
 pub use bridge::{BridgeCall, BridgeRefusal, BridgeReply};
 pub use reviews::{LegacyLine, ReviewCommand, ReviewLine, ReviewName};
-pub use sites::{HostnameLine, LagLine, SiteCommand, SiteKey, SiteLine, SiteStatus, ZoneHomes};
+pub use sites::{
+    AgentLine, HostnameLine, LagLine, SiteCommand, SiteKey, SiteLine, SiteStatus, ZoneHomes,
+};
 
 use serde::{Deserialize, Serialize};
 use std::fs::File;

@@ -43,6 +43,7 @@ pub(crate) fn ingress() -> Ingress {
         action: Action::LoadZone { names, source: [0; 32] },
         entered_site: 1,
         audit_commitment: Commitment([0; 32]),
+        decision: None,
         audit: Vec::new(),
     };
     let mut out = Vec::new();

@@ -51,6 +51,8 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     /// The hostname server; none if it is left out.
     pub hostname_server: Option<HostnameConfig>,
+    /// Whether the site's agent looks at requests; else fixed rules speak.
+    pub agent: bool,
     /// Who has this may look at the review queue and decide, over HTTP; nobody if it is left out.
     pub operator_token: Option<String>,
     /// Zones and where their content comes from when they are new.
@@ -132,6 +134,8 @@ struct RawConfig {
     http: Option<SocketAddr>,
     tls: Option<tls::RawTls>,
     hostname_server: Option<hostname::RawHostname>,
+    #[serde(default = "yes")]
+    agent: bool,
     operator_token_file: Option<PathBuf>,
     #[serde(default, rename = "zone")]
     zones: Vec<zone::RawZone>,
@@ -157,6 +161,10 @@ struct RawConfig {
 
 /// How long there is no other map root after one if nothing else is configured.
 pub const MAP_INTERVAL: Duration = Duration::from_millis(einhorn_core::ledger::map::INTERVAL_MS);
+
+fn yes() -> bool {
+    true
+}
 
 fn default_site() -> String {
     "site".to_owned()
@@ -217,6 +225,7 @@ impl Config {
             http: raw.http,
             tls: raw.tls.map(|tls| checker.tls(tls)).transpose()?,
             hostname_server: raw.hostname_server.map(|raw| checker.hostname(raw)).transpose()?,
+            agent: raw.agent,
             operator_token: raw
                 .operator_token_file
                 .map(|file| checker.operator_token(&file))

@@ -207,6 +207,7 @@ mod tests {
             action: Action::RemoveZone,
             entered_site: 1,
             audit_commitment: Commitment([0; 32]),
+            decision: None,
             audit: Vec::new(),
         }
     }

@@ -3,6 +3,7 @@
 //! It decides nothing: requests go from `ingress` to the commit, batches from the commit to the
 //! store, snapshots from the commit to `serve`, and this crate carries them.
 
+pub mod agent;
 pub mod authority;
 #[cfg(feature = "etcd")]
 mod behind;

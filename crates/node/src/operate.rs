@@ -383,6 +383,7 @@ pub(crate) fn request_with(
         action,
         entered_site: ingress.site.load(Ordering::Relaxed),
         audit_commitment: Commitment(Sha256::digest([]).into()),
+        decision: None,
         audit: Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! What makes a node one of several sites: its card and keys, its place in the registry, and what
 //! operators ask about the others.
 
+use crate::agent;
 use crate::config::Config;
 use crate::files::{self, MIRROR_KEY};
 use crate::inquiry::Inquiry;
@@ -390,6 +391,7 @@ impl Operator {
             disk_budget_octets: self.disk_budget,
             disk_free_octets,
             hostname_server: self.hostname_line(),
+            agent: report.agent.as_ref().map(agent::line),
             lags: lags(&report, site),
             zones: self.homes(&report),
             leftovers: report.leftovers.iter().map(ToString::to_string).collect(),

@@ -46,6 +46,7 @@ impl Site {
             action,
             entered_site: 1,
             audit_commitment: Commitment([0; 32]),
+            decision: None,
             audit: Vec::new(),
         };
         let mut out = Vec::new();

@@ -88,6 +88,7 @@ fn change() -> Made<Change> {
         who: Identity::Source("nic".to_owned()),
         entered_site: 1,
         audit_commitment: Commitment([0; 32]),
+        decision: None,
         advice: Rules::operator(),
         path: Path::Review,
         cause: Cause::Source { apply: [1; 32] },

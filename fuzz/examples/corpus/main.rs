@@ -233,6 +233,7 @@ fn request(number: u8, action: Action) -> Result<Request, Box<dyn Error>> {
         action,
         entered_site: 2,
         audit_commitment: Commitment([number; 32]),
+        decision: None,
         audit: vec![number; 5],
     })
 }
@@ -291,7 +292,9 @@ fn link_messages() -> Anyhow {
         {
             let requests = vec![*request];
             let transaction = transaction();
-            let message = Message::Prepare { transaction, seen, is_exact: true, requests };
+            let settings = vec![1; requests.len()];
+            let message =
+                Message::Prepare { transaction, seen, is_exact: true, settings, requests };
             write("link_message", "prepare", &message.encode())?;
         }
     }

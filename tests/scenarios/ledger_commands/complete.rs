@@ -112,6 +112,7 @@ fn change(site: u16, home: u16, sequence: u64, previous: Option<Position>) -> Bo
         who: Identity::Operator,
         entered_site: site,
         audit_commitment: Commitment([8; 32]),
+        decision: None,
         stands_for: Vec::new(),
         advice: Advice { path: Decision::Fast, reason: Reason::NoHazard, model: *b"rules-v1" },
         path: Decision::Fast,

@@ -2,6 +2,7 @@
 //! back to an old copy. Each scenario looks at what clients see, at what `einhorn status` says, and
 //! in the end at all zones and ledgers.
 
+mod agent;
 mod failover;
 mod history;
 mod joining;

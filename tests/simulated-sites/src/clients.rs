@@ -171,6 +171,7 @@ impl World {
             action: Action::Update { prerequisites, operations, lease },
             entered_site: 0,
             audit_commitment: Commitment([0; 32]),
+            decision: None,
             audit: Vec::new(),
         };
         let sent_at = self.now;

@@ -1,6 +1,7 @@
 //! How often what happened: a fault that never fires tests nothing.
 
 use crate::world::World;
+use einhorn_core::agent::Reason;
 use einhorn_core::model::entry::{Body, Cause, Entry};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,7 +43,19 @@ impl World {
     /// What an entry that counts says that happened; `parts` are how many it is stored in.
     pub(crate) fn count_entry(&mut self, entry: &Entry, parts: u64) {
         self.counts.add("entries in parts", u64::from(parts > 1));
+        for decision in entry.body.changes().iter().filter_map(|change| change.decision.as_ref()) {
+            self.count("changes that an agent looked at");
+            self.counts.add(
+                "changes by rules for want of trust",
+                u64::from(decision.reason == Reason::Distrusted),
+            );
+        }
         match &entry.body {
+            Body::Decision { is_commit: true, transaction, .. }
+                if transaction.participants.len() == 1 =>
+            {
+                self.count("careful changes");
+            }
             Body::Takeover { is_attested: true, .. } if self.plan.sites > 2 => {
                 self.count("takeovers attested of three sites");
             }

@@ -28,6 +28,7 @@ mod keys;
 mod links;
 mod operators;
 mod plan;
+mod predictors;
 mod reversed;
 mod run;
 mod scenes;
@@ -39,6 +40,7 @@ mod world;
 
 pub use counts::Counts;
 pub use plan::Plan;
+pub use predictors::Predicts;
 pub use scenes::Scene;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -68,9 +70,10 @@ pub struct Report {
     pub trace: Vec<String>,
 }
 
-/// Runs the world that follows from a seed, and keeps all that happens.
-pub fn run(seed: u64) -> Report {
-    run_with(seed, Watch { is_traced: true, ..Watch::default() })
+/// Runs the world that follows from a seed, and keeps all that happens. The sites' agents predict with
+/// what is wanted, or else with what the seed says.
+pub fn run(seed: u64, predicts: Option<Predicts>) -> Report {
+    run_with(seed, Watch { is_traced: true, predicts, ..Watch::default() })
 }
 
 fn run_with(seed: u64, watch: Watch) -> Report {
@@ -104,15 +107,17 @@ fn run_with(seed: u64, watch: Watch) -> Report {
 ///
 /// # Errors
 /// Text for people.
-pub fn check(seed: u64) -> Result<Report, String> {
+pub fn check(seed: u64, predicts: Option<Predicts>) -> Result<Report, String> {
     let is_hashed = seed.is_multiple_of(TWICE_EVERY);
-    let report = run_with(seed, Watch { is_hashed, ..Watch::default() });
-    let again = format!("cargo xtask sim --seed {seed}");
+    let report = run_with(seed, Watch { is_hashed, predicts, ..Watch::default() });
+    let wanted = predicts.map_or(String::new(), |one| format!(" --predicts {}", one.name()));
+    let again = format!("cargo xtask sim --seed {seed}{wanted}");
     if let Some(violation) = report.violation {
         return Err(format!("seed {seed} ({:?}): {violation}\n  see it: {again}", report.plan));
     }
     if is_hashed {
-        let second = run_with(seed, Watch { is_hashed, is_signed: true, is_traced: false });
+        let second =
+            run_with(seed, Watch { is_hashed, is_signed: true, is_traced: false, predicts });
         if second.hash != report.hash {
             return Err(format!("seed {seed} went otherwise the second time\n  see it: {again}"));
         }
@@ -128,6 +133,8 @@ pub use einhorn_core::commit::bug::{Bug, put};
 pub fn find(bug: Bug, seeds_max: u64) -> Option<(u64, String)> {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU64, Ordering};
+    // Faults are looked for without agents: fewer seeds are needed.
+    let watch = Watch { predicts: Some(Predicts::Nothing), ..Watch::default() };
     let next = AtomicU64::new(0);
     let found: Mutex<Option<(u64, String)>> = Mutex::new(None);
     let first = || found.lock().ok().and_then(|found| found.as_ref().map(|found| found.0));
@@ -138,7 +145,7 @@ pub fn find(bug: Bug, seeds_max: u64) -> Option<(u64, String)> {
             if seed >= first().unwrap_or(seeds_max) {
                 return;
             }
-            let Some(violation) = run_with(seed, Watch::default()).violation else { continue };
+            let Some(violation) = run_with(seed, watch).violation else { continue };
             if first().is_none_or(|known| seed < known)
                 && let Ok(mut found) = found.lock()
             {

@@ -1,10 +1,11 @@
 //! Runs seeds of the simulated world: `--seeds N [--from S]` many, `--seed S` one with everything
 //! that happened. What fails is said with the command that shows it again. `--bugs [--seeds N]` puts
 //! faults into the protocol, one after the other, and says which seed finds each; `--seed S --bug NAME`
-//! shows one. That needs the feature `deliberate-bugs`.
+//! shows one. That needs the feature `deliberate-bugs`. `--predicts WHAT` gives all sites' agents one
+//! predictor, broken or not, instead of what each seed says.
 #![allow(clippy::print_stdout, reason = "a command line tool: standard output is its interface")]
 
-use einhorn_simulated_sites::TWICE_EVERY;
+use einhorn_simulated_sites::{Predicts, TWICE_EVERY};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,9 @@ use std::time::Instant;
 #[cfg(feature = "deliberate-bugs")]
 mod bugs;
 
-const USAGE: &str = "usage: --seeds N [--from S] | --seed S [--bug NAME] | --bugs [--seeds N]";
+const USAGE: &str = "\
+usage: --seeds N [--from S] [--predicts WHAT] | --seed S [--predicts WHAT | --bug NAME] | --bugs [--seeds N]
+  WHAT the sites' agents predict with: nothing, model, inverted, random, never, always, nan";
 /// Failing seeds after which nothing more is run.
 const FAILURES_MAX: usize = 20;
 
@@ -30,11 +33,19 @@ fn main() -> ExitCode {
         }
         ["--seed", seed, "--bug", bug] => {
             if let Some(seed) = number(seed).filter(|_| bugs::put(bug)) {
-                return show(seed);
+                return show(seed, Some(Predicts::Nothing));
             }
         }
         _ => {}
     }
+    let (words, predicts) = match words[..] {
+        [ref rest @ .., "--predicts", what] => {
+            let known = Predicts::ALL.into_iter().find(|one| one.name() == what);
+            // What is not known leaves the words as they are, which makes no sense then.
+            if known.is_some() { (rest.to_vec(), known) } else { (words, None) }
+        }
+        _ => (words, None),
+    };
     let (count, from, one) = match words[..] {
         ["--seed", seed] => (None, None, number(seed)),
         ["--seeds", count] => (number(count), Some(0), None),
@@ -42,8 +53,8 @@ fn main() -> ExitCode {
         _ => (None, None, None),
     };
     match (count, from, one) {
-        (None, None, Some(seed)) => show(seed),
-        (Some(count), Some(from), None) => run_many(from, count),
+        (None, None, Some(seed)) => show(seed, predicts),
+        (Some(count), Some(from), None) => run_many(from, count, predicts),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
@@ -51,8 +62,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn show(seed: u64) -> ExitCode {
-    let report = einhorn_simulated_sites::run(seed);
+fn show(seed: u64, predicts: Option<Predicts>) -> ExitCode {
+    let report = einhorn_simulated_sites::run(seed, predicts);
     for line in &report.trace {
         println!("{line}");
     }
@@ -69,7 +80,7 @@ fn show(seed: u64) -> ExitCode {
     }
 }
 
-fn run_many(from: u64, count: u64) -> ExitCode {
+fn run_many(from: u64, count: u64, predicts: Option<Predicts>) -> ExitCode {
     let (next, acknowledged) = (AtomicU64::new(from), AtomicU64::new(0));
     let failures = Mutex::new(Vec::new());
     let counts = Mutex::new(einhorn_simulated_sites::Counts::default());
@@ -88,7 +99,7 @@ fn run_many(from: u64, count: u64) -> ExitCode {
                     if seed >= from + count || failed >= FAILURES_MAX {
                         return;
                     }
-                    match einhorn_simulated_sites::check(seed) {
+                    match einhorn_simulated_sites::check(seed, predicts) {
                         Ok(report) => {
                             let done = report.acknowledged as u64;
                             acknowledged.fetch_add(done, Ordering::Relaxed);

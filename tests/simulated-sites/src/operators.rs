@@ -73,6 +73,7 @@ impl World {
             action,
             entered_site: site,
             audit_commitment: Commitment([0; 32]),
+            decision: None,
             audit: Vec::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! What kind of world a seed makes.
 
+use crate::predictors::Predicts;
 use crate::scenes::Scene;
 use einhorn_core::commit::Waits;
 use einhorn_core::model::settings::Level;
@@ -48,6 +49,8 @@ pub struct Plan {
     pub fault_interval_ms: u64,
     /// How long faults go on, in milliseconds.
     pub duration_ms: u64,
+    /// What the sites' agents predict with.
+    pub predicts: Predicts,
     /// What the faults lead to, instead of any that chance brings.
     pub scene: Option<Scene>,
 }
@@ -98,6 +101,7 @@ impl Plan {
             },
             fault_interval_ms: 150 + random.below(1_400),
             duration_ms: 3_000 + random.below(6_000),
+            predicts: Predicts::of(seed),
             scene: None,
         };
         if seed.is_multiple_of(8) {

@@ -2,6 +2,7 @@
 
 use crate::disk::{Disk, DiskFault};
 use crate::keys::{log_name, site_name};
+use crate::predictors::Predicts;
 use crate::signatures::Signing;
 use crate::steps::Seen;
 use einhorn_core::agent::Rules;
@@ -35,6 +36,7 @@ pub(crate) struct Site {
     pub(crate) is_sealing: bool,
     pub(crate) must_prove: bool,
     waits: Waits,
+    predicts: Predicts,
     /// What every query there sees.
     pub(crate) zones: Zones,
     pub(crate) seen: Seen,
@@ -50,6 +52,7 @@ impl Site {
         skew_ms: i64,
         must_prove: bool,
         waits: Waits,
+        predicts: Predicts,
         signing: Signing,
     ) -> Site {
         Site {
@@ -67,6 +70,7 @@ impl Site {
             is_sealing: false,
             must_prove,
             waits,
+            predicts,
             zones: Zones::default(),
             seen: Seen::default(),
             tree: (Origin::NONE, Frontier::new()),
@@ -104,6 +108,7 @@ impl Site {
             must_prove: self.must_prove,
             waits: self.waits,
             begin,
+            advisor: self.predicts.advisor(),
             ..Setup::default()
         };
         self.zones = state.zones.clone();

@@ -6,6 +6,7 @@ use crate::faults::Fault;
 use crate::links::{Connection, Split};
 use crate::operators::Desk;
 use crate::plan::Plan;
+use crate::predictors::Predicts;
 use crate::signatures::Signing;
 use crate::site::Site;
 use einhorn_core::commit::{Append, Output};
@@ -92,18 +93,21 @@ pub(crate) struct Watch {
     pub(crate) is_hashed: bool,
     /// Sites sign with their keys, instead of what stands for that.
     pub(crate) is_signed: bool,
+    /// What the sites' agents predict with, instead of what the seed says.
+    pub(crate) predicts: Option<Predicts>,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, watch: Watch) -> World {
         let signing = Signing::new(watch.is_signed);
         let mut random = Random::new(seed ^ 0x5157_e5e5_0000_0000);
-        let plan = Plan::new(seed, &mut random);
+        let mut plan = Plan::new(seed, &mut random);
+        plan.predicts = watch.predicts.unwrap_or(plan.predicts);
         let sites = (1..=plan.sites)
             .map(|number| {
                 let skew_ms = random.below(4_000) as i64 - 2_000;
                 let must_prove = plan.restores || random.one_in(3);
-                Site::new(number, skew_ms, must_prove, plan.waits(), signing.clone())
+                Site::new(number, skew_ms, must_prove, plan.waits(), plan.predicts, signing.clone())
             })
             .collect();
         World {

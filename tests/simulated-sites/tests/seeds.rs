@@ -1,6 +1,6 @@
 //! Some seeds of the simulated world; `cargo xtask sim` runs more.
 
-use einhorn_simulated_sites::Counts;
+use einhorn_simulated_sites::{Counts, Predicts};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -8,13 +8,15 @@ use std::thread;
 const SEEDS: u64 = 600;
 
 /// What must happen in them, or they test less than they seem to.
-const WANTED: [&str; 32] = [
+const WANTED: [&str; 34] = [
     "acknowledged at all",
     "acknowledged over several homes",
     "acknowledged with later ones",
     "appends to full disks",
+    "careful changes",
     "changes of moved names",
     "changes of several zones",
+    "changes that an agent looked at",
     "clock steps",
     "crashes",
     "decisions against",
@@ -54,7 +56,7 @@ fn sites_keep_their_promises() {
             if seed >= SEEDS {
                 return (failures, counts);
             }
-            match einhorn_simulated_sites::check(seed) {
+            match einhorn_simulated_sites::check(seed, None) {
                 Ok(report) => counts.merge(&report.counts),
                 Err(failure) => failures.push(failure),
             }
@@ -72,4 +74,25 @@ fn sites_keep_their_promises() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let missing: Vec<_> = WANTED.iter().filter(|what| counts.get(what) == 0).collect();
     assert!(missing.is_empty(), "never happened: {missing:?}; {counts}");
+}
+
+/// Seeds that are run with each predictor every time; many more were, by hand.
+const SEEDS_PREDICTED: u64 = 40;
+
+#[test]
+fn sites_keep_their_promises_whatever_their_agents_predict() {
+    for predicts in Predicts::ALL {
+        let mut counts = Counts::default();
+        for seed in 0..SEEDS_PREDICTED {
+            match einhorn_simulated_sites::check(seed, Some(predicts)) {
+                Ok(report) => counts.merge(&report.counts),
+                Err(failure) => panic!("{failure}"),
+            }
+        }
+        let is_asked = counts.get("changes that an agent looked at") > 0;
+        assert_eq!(is_asked, predicts != Predicts::Nothing, "{predicts:?}: {counts}");
+        if predicts == Predicts::Always {
+            assert!(counts.get("careful changes") > 100, "{counts}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Says why a change took its path.
 
 use super::{Decision, PATHS, Record, Speaker};
-use crate::features::{SCHEMA, seconds_of_level};
+use crate::features::{SCHEMA, amount_of_level};
 use crate::model::{Model, hexadecimal};
 use std::fmt::Write;
 
@@ -35,13 +35,24 @@ pub fn explain(model: &Model, record: &Record, decision: &Decision) -> String {
         let level = record.situation.features[feature];
         let value = match (name.ends_with("_age"), level) {
             (true, 255) => "never".to_owned(),
-            (true, _) => format!("{} s", seconds_of_level(level)),
+            (true, _) => duration(amount_of_level(level)),
             (false, _) => format!("level {level}"),
         };
         let factor = crate::numeric::exp(f64::from(by) / 1024.0);
         line(format!("  {name} = {value} ({meaning}): odds times {factor:.2}"));
     }
     text
+}
+
+/// Milliseconds, told with as much of them as matters.
+fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..120_000 => format!("{:.1} s", ms as f64 / 1e3),
+        120_000..7_200_000 => format!("{} min", ms / 60_000),
+        7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
+        _ => format!("{} days", ms / 86_400_000),
+    }
 }
 
 fn why(speaker: Speaker) -> &'static str {

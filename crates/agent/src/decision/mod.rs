@@ -87,6 +87,21 @@ pub struct Situation {
     pub costs: Costs,
 }
 
+impl Situation {
+    /// A change of names that belong to who asks, with usual costs, and nothing under way.
+    pub fn usual(features: Features, homes: Homes) -> Situation {
+        Situation {
+            features,
+            homes,
+            identity_matches: true,
+            legacy_batch_open: false,
+            used_here: 0,
+            flapping_ms: None,
+            costs: Costs::default(),
+        }
+    }
+}
+
 /// Who decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -120,11 +135,29 @@ pub struct Decision {
 pub trait Predictor {
     /// The probability that a change meets the hazard, in billionths.
     fn hazard(&self, features: &Features) -> Option<u32>;
+
+    /// Names it in ledgers; zeros for one that no file describes.
+    fn hash(&self) -> [u8; 8] {
+        [0; 8]
+    }
+
+    /// What it says before that becomes a probability, in 1/1024 of log-odds.
+    fn margin(&self, _features: &Features) -> i32 {
+        0
+    }
 }
 
 impl Predictor for Model {
     fn hazard(&self, features: &Features) -> Option<u32> {
         Some(self.probability(features))
+    }
+
+    fn hash(&self) -> [u8; 8] {
+        Model::hash(self)
+    }
+
+    fn margin(&self, features: &Features) -> i32 {
+        Model::margin(self, features)
     }
 }
 
@@ -194,10 +227,11 @@ fn mixed(seed: u64) -> u64 {
 
 /// Fixed rules, for when no model is to be trusted.
 fn by_rules(situation: &Situation, open: &[Path]) -> Path {
-    const RECENT_S: u64 = 3_600;
+    /// Another identity's change so shortly ago may not be the last one, in milliseconds.
+    const RECENT_MS: u64 = 10_000;
     const MOVE_CHANGES: u8 = 3;
     let features = &situation.features;
-    let hazard = features[OPEN_OTHERS] > 0 || features[OTHER_AGE] < level(RECENT_S);
+    let hazard = features[OPEN_OTHERS] > 0 || features[OTHER_AGE] < level(RECENT_MS);
     let wanted = match situation.homes {
         _ if hazard => Path::MultiPhase,
         Homes::Here if situation.flapping_ms.is_some() => Path::Coalesce,
@@ -226,15 +260,7 @@ pub(crate) mod tests {
     pub(crate) fn situation() -> Situation {
         let mut features = [255; COUNT];
         features[OPEN_OTHERS] = 0;
-        Situation {
-            features,
-            homes: Homes::Here,
-            identity_matches: true,
-            legacy_batch_open: false,
-            used_here: 0,
-            flapping_ms: None,
-            costs: Costs::default(),
-        }
+        Situation::usual(features, Homes::Here)
     }
 
     fn path(probability: Option<u32>, situation: &Situation) -> (Path, Speaker) {

@@ -1,6 +1,6 @@
 //! A decision as it is logged: everything that is needed to make it again.
 
-use super::{Costs, Decision, Homes, Knobs, Path, Situation, decide};
+use super::{Costs, Decision, Homes, Knobs, Path, Predictor, Situation, decide};
 use crate::features::{COUNT, schema_hash};
 use crate::model::Model;
 use thiserror::Error;
@@ -54,7 +54,7 @@ const NOT_FLAPPING: u16 = u16::MAX;
 impl Record {
     /// Decides, and records it.
     pub fn make(
-        model: &Model,
+        model: &dyn Predictor,
         trusted: bool,
         knobs: &Knobs,
         situation: &Situation,

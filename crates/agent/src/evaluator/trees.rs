@@ -30,13 +30,25 @@ impl Tree {
 
     /// Which leaf a row comes to.
     pub fn leaf(&self, row: &Features) -> usize {
+        self.leaf_of_padded(&padded(row))
+    }
+
+    /// Every octet is a place in a padded row, so that nothing has to be checked on the way.
+    fn leaf_of_padded(&self, row: &[u8; 256]) -> usize {
         let mut node = 0;
         for _ in 0..DEPTH {
-            let right = row[self.features[node] as usize % COUNT] > self.thresholds[node];
+            let right = row[usize::from(self.features[node])] > self.thresholds[node];
             node = 2 * node + 1 + usize::from(right);
         }
         node - INNER_NODES
     }
+}
+
+/// A row with a zero for every feature that is not known.
+fn padded(row: &Features) -> [u8; 256] {
+    let mut padded = [0; 256];
+    padded[..COUNT].copy_from_slice(row);
+    padded
 }
 
 /// A sum of trees.
@@ -51,7 +63,8 @@ pub struct Trees {
 impl Trees {
     /// The margin of a row.
     pub fn margin(&self, row: &Features) -> i32 {
-        let added = |tree: &Tree| i32::from(tree.leaves[tree.leaf(row)]);
+        let row = padded(row);
+        let added = |tree: &Tree| i32::from(tree.leaves[tree.leaf_of_padded(&row)]);
         self.bias.saturating_add(self.trees.iter().map(added).sum())
     }
 }

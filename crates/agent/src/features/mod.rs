@@ -2,18 +2,21 @@
 //!
 //! Everything comes from changes that were **committed before this one began**, and from intents in
 //! view: that somebody began a change of a name (never what, or when it will be done) is known
-//! everywhere [`VISIBLE_AFTER_S`] later, until it is committed. What stood there when this change
+//! everywhere [`VISIBLE_AFTER_MS`] later, until it is committed. What stood there when this change
 //! was committed is not used, nor how long it took.
 //! `base`, where a history has it, is not used: of a branch that was brought up to date later it
 //! tells how long the change will take.
 
 mod observer;
 mod quantise;
+mod recent;
+mod target;
 
 pub use observer::{Intent, Observer};
-pub use quantise::{level, seconds_of_level};
+pub use quantise::{amount_of_level, level};
+pub use target::{Target, kind_of, number_of};
 
-use crate::trace::Trace;
+use crate::trace::{Change, Trace};
 use sha2::{Digest, Sha256};
 
 /// How many features there are.
@@ -22,7 +25,7 @@ pub const COUNT: usize = 38;
 /// One row: each feature in 0..=255.
 pub type Features = [u8; COUNT];
 
-/// The name of each feature and what it counts. Times are ages, on the scale of [`level`]; 255
+/// The name of each feature and what it counts. Times are ages in milliseconds, on the scale of [`level`]; 255
 /// says never.
 pub const SCHEMA: [(&str, &str); COUNT] = [
     ("name_age", "since the name's last change"),
@@ -65,13 +68,13 @@ pub const SCHEMA: [(&str, &str); COUNT] = [
     ("site_open", "intents in view for all names"),
 ];
 
-/// An intent is known everywhere so long after it began, in seconds.
-pub const VISIBLE_AFTER_S: i64 = 60;
+/// In a history an intent is taken to be known everywhere so long after it began, in milliseconds.
+pub const VISIBLE_AFTER_MS: i64 = 60_000;
 
 /// Names the features, their order and their scale: the first octets of a SHA-256.
 pub fn schema_hash() -> [u8; 8] {
     let mut hash = Sha256::new();
-    hash.update(b"einhorn features 1\n");
+    hash.update(b"einhorn features 2\n");
     for (name, meaning) in SCHEMA {
         hash.update(format!("{name}\t{meaning}\n"));
     }
@@ -83,38 +86,47 @@ pub fn schema_hash() -> [u8; 8] {
 /// The features of every change of a trace, in its order, each as it was when the change began.
 pub fn of_trace(trace: &Trace) -> Vec<Features> {
     let changes = &trace.changes;
+    let intents = intents(trace);
     let mut by_start: Vec<_> = (0..changes.len()).collect();
-    by_start.sort_by_key(|at| changes[*at].started_s);
+    by_start.sort_by_key(|at| changes[*at].started_ms);
     let mut by_commit = by_start.clone();
-    by_commit.sort_by_key(|at| changes[*at].committed_s);
-    let sizes = request_sizes(trace);
-    let mut observer = Observer::new(trace);
+    by_commit.sort_by_key(|at| changes[*at].committed_ms);
+    // Nothing is forgotten of a history.
+    let mut observer = Observer::new(changes.len());
     let mut rows = vec![[0; COUNT]; changes.len()];
     let mut committed = by_commit.into_iter().peekable();
     let mut begun = by_start.clone().into_iter().peekable();
     for at in by_start {
-        let change = &changes[at];
-        let now_s = change.started_s;
+        let now_ms = changes[at].started_ms;
         // A change enters the view before it leaves it: hence beginnings first.
         while let Some(seen) =
-            begun.next_if(|seen| changes[*seen].started_s + VISIBLE_AFTER_S < now_s)
+            begun.next_if(|seen| changes[*seen].started_ms + VISIBLE_AFTER_MS < now_ms)
         {
-            observer.begun(&changes[seen]);
+            observer.begun(&intents[seen]);
         }
-        while let Some(done) = committed.next_if(|done| changes[*done].committed_s < now_s) {
-            observer.committed(&changes[done], sizes[changes[done].request as usize]);
+        while let Some(done) = committed.next_if(|done| changes[*done].committed_ms < now_ms) {
+            observer.committed(&intents[done], changes[done].committed_ms);
         }
-        let intent = Intent {
-            now_s,
-            name: change.name,
-            record_type: change.record_type,
-            actor: change.actor,
-            deletes: change.deletes,
-            request_changes: sizes[change.request as usize],
-        };
-        rows[at] = observer.features(&intent);
+        rows[at] = observer.features(&intents[at]);
     }
     rows
+}
+
+/// Each change as it began.
+fn intents(trace: &Trace) -> Vec<Intent> {
+    let targets: Vec<_> = trace.names.iter().map(|name| Target::of(name)).collect();
+    let kinds: Vec<_> = trace.record_types.iter().map(|kind| kind_of(kind)).collect();
+    let sizes = request_sizes(trace);
+    let intent = |change: &Change| Intent {
+        started_ms: change.started_ms,
+        target: targets[change.name as usize],
+        record_type: change.record_type,
+        kind: kinds[change.record_type as usize],
+        actor: u64::from(change.actor),
+        deletes: change.deletes,
+        request_changes: sizes[change.request as usize],
+    };
+    trace.changes.iter().map(intent).collect()
 }
 
 /// How many changes each request has.
@@ -153,7 +165,7 @@ mod tests {
             of_trace(&trace).pop().expect("a row")
         };
         let plain = with("");
-        assert_eq!(plain[OTHER_AGE], level(480));
+        assert_eq!(plain[OTHER_AGE], level(480_000));
         // Begun a moment ago, in the same second, or later: none of it may show.
         for unseen in ["600,450,n,A,mod,z,2\n", "500,500,n,A,mod,z,2\n", "2000,2000,n,A,del,x,2\n"]
         {
@@ -161,7 +173,7 @@ mod tests {
         }
         assert_ne!(with("499,400,n,A,mod,z,2\n"), plain);
         let open = with("900,400,n,A,mod,z,2\n");
-        assert_eq!((open[OPEN_OTHERS], open[OPEN_OTHERS + 1]), (1, level(100)));
+        assert_eq!((open[OPEN_OTHERS], open[OPEN_OTHERS + 1]), (1, level(100_000)));
         // That it is open may be known, but not until when.
         assert_eq!(with("99999,400,n,A,mod,z,2\n"), open);
     }

@@ -1,6 +1,6 @@
 //! The scale on which ages and counts are told: four steps for each doubling.
 
-/// The level of a count, or of an age in seconds: 0..=254, never falling. 255 is kept for never.
+/// The level of a count, or of an age in milliseconds: 0..=254, never falling. 255 is kept for never.
 pub fn level(value: u64) -> u8 {
     if value < 4 {
         return value as u8;
@@ -11,7 +11,7 @@ pub fn level(value: u64) -> u8 {
 }
 
 /// The smallest value with this level.
-pub fn seconds_of_level(level: u8) -> u64 {
+pub fn amount_of_level(level: u8) -> u64 {
     match level {
         0..4 => u64::from(level),
         _ => (4 + u64::from(level % 4)) << (level / 4 - 1).min(60),
@@ -28,11 +28,11 @@ mod tests {
         for value in (0..2000).chain((11..64).map(|bits| 1 << bits)) {
             let found = level(value);
             assert!(found >= last, "{value} has {found}, after {last}");
-            assert!(seconds_of_level(found) <= value, "{value}");
+            assert!(amount_of_level(found) <= value, "{value}");
             last = found;
         }
         for value in 0..200 {
-            assert_eq!(level(seconds_of_level(value)), value);
+            assert_eq!(level(amount_of_level(value)), value);
         }
     }
 }

@@ -24,10 +24,10 @@ pub struct Samples {
     pub rows: Vec<Features>,
     /// Whether each met the hazard.
     pub outcomes: Vec<bool>,
-    /// When each began, seconds since 1970. Never falls.
-    pub started_s: Vec<i64>,
+    /// When each began, milliseconds since 1970. Never falls.
+    pub started_ms: Vec<i64>,
     /// When the outcome of each is known.
-    pub known_s: Vec<i64>,
+    pub known_ms: Vec<i64>,
 }
 
 impl Samples {
@@ -36,12 +36,12 @@ impl Samples {
         let rows = features::of_trace(trace);
         let fates = label::in_flight(trace);
         let mut order: Vec<_> = (0..rows.len()).collect();
-        order.sort_by_key(|at| trace.changes[*at].started_s);
+        order.sort_by_key(|at| trace.changes[*at].started_ms);
         Samples {
             rows: order.iter().map(|at| rows[*at]).collect(),
             outcomes: order.iter().map(|at| fates[*at].met).collect(),
-            started_s: order.iter().map(|at| trace.changes[*at].started_s).collect(),
-            known_s: order.iter().map(|at| fates[*at].known_s).collect(),
+            started_ms: order.iter().map(|at| trace.changes[*at].started_ms).collect(),
+            known_ms: order.iter().map(|at| fates[*at].known_ms).collect(),
         }
     }
 
@@ -64,11 +64,11 @@ impl Samples {
     pub fn pick(&self, wanted: impl Fn(i64, i64) -> bool) -> Samples {
         let mut picked = Samples::default();
         for at in 0..self.len() {
-            if wanted(self.started_s[at], self.known_s[at]) {
+            if wanted(self.started_ms[at], self.known_ms[at]) {
                 picked.rows.push(self.rows[at]);
                 picked.outcomes.push(self.outcomes[at]);
-                picked.started_s.push(self.started_s[at]);
-                picked.known_s.push(self.known_s[at]);
+                picked.started_ms.push(self.started_ms[at]);
+                picked.known_ms.push(self.known_ms[at]);
             }
         }
         picked
@@ -77,14 +77,14 @@ impl Samples {
     /// When the change began that has this share of all before it.
     pub fn time_of_share(&self, share: f64) -> Option<i64> {
         let at = (self.len() as f64 * share) as usize;
-        self.started_s.get(at.min(self.len().checked_sub(1)?)).copied()
+        self.started_ms.get(at.min(self.len().checked_sub(1)?)).copied()
     }
 
     fn append(&mut self, other: Samples) {
         self.rows.extend(other.rows);
         self.outcomes.extend(other.outcomes);
-        self.started_s.extend(other.started_s);
-        self.known_s.extend(other.known_s);
+        self.started_ms.extend(other.started_ms);
+        self.known_ms.extend(other.known_ms);
     }
 }
 
@@ -144,7 +144,7 @@ pub fn provenance(seed: u64, histories: &[(String, Samples)]) -> String {
             "source": source,
             "changes": samples.len(),
             "positives": samples.positives(),
-            "known_until_s": samples.known_s.iter().max(),
+            "known_until_ms": samples.known_ms.iter().max(),
         })
     };
     let sources: Vec<_> = histories.iter().map(source).collect();
@@ -160,9 +160,9 @@ pub fn train(
 ) -> Result<Model, TrainError> {
     let (mut fit, mut held_out) = (Samples::default(), Samples::default());
     for (_, history) in histories {
-        let Some(cut_s) = history.time_of_share(1.0 - HELD_OUT) else { continue };
-        fit.append(history.pick(|_, known_s| known_s < cut_s));
-        held_out.append(history.pick(|started_s, _| started_s >= cut_s));
+        let Some(cut_ms) = history.time_of_share(1.0 - HELD_OUT) else { continue };
+        fit.append(history.pick(|_, known_ms| known_ms < cut_ms));
+        held_out.append(history.pick(|started_ms, _| started_ms >= cut_ms));
     }
     let mut all = Samples::default();
     histories.iter().for_each(|(_, history)| all.append(history.clone()));
@@ -204,12 +204,12 @@ pub fn adapt(
     options: &Options,
     progress: &mut dyn FnMut(usize, usize),
 ) -> (Model, Learnt) {
-    let cut_s = own.time_of_share(1.0 - HELD_OUT);
-    let Some(cut_s) = cut_s.filter(|_| own.positives() >= POSITIVES_MIN) else {
+    let cut_ms = own.time_of_share(1.0 - HELD_OUT);
+    let Some(cut_ms) = cut_ms.filter(|_| own.positives() >= POSITIVES_MIN) else {
         return (model, Learnt::Nothing);
     };
-    let fit = own.pick(|_, known_s| known_s < cut_s);
-    let held_out = own.pick(|started_s, _| started_s >= cut_s);
+    let fit = own.pick(|_, known_ms| known_ms < cut_ms);
+    let held_out = own.pick(|started_ms, _| started_ms >= cut_ms);
     let champion = recalibrated(&model, &fit);
     if fit.positives() >= CHALLENGER_POSITIVES_MIN && held_out.positives() > 0 {
         let named = |samples: &Samples| [(source.to_owned(), samples.clone())];

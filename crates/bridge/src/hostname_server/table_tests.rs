@@ -55,6 +55,7 @@ fn zones(all: &[(&str, &'static str)]) -> Zones {
             action: Action::LoadZone { names, source: [0; 32] },
             entered_site: 1,
             audit_commitment: Commitment([0; 32]),
+            decision: None,
             audit: Vec::new(),
         };
         let mut out = Vec::new();

@@ -112,15 +112,18 @@ impl<R> Commit<R> {
             return Some((replacement, window_ms));
         }
         let record = zone.name(&replacement.owner)?;
-        let advice = self.agent.advise(Observation {
-            writer: request.who.tag(),
-            now_ms,
-            site: self.state.origin.site,
-            entered_site: request.entered_site,
-            contested: zone.settings.contested,
-            is_held: self.state.sources.hold(&replacement.owner, now_ms),
-            names: &[record],
-        });
+        let by_rules = || {
+            self.agent.advise(Observation {
+                writer: request.who.tag(),
+                now_ms,
+                site: self.state.origin.site,
+                entered_site: request.entered_site,
+                contested: zone.settings.contested,
+                is_held: self.state.sources.hold(&replacement.owner, now_ms),
+                names: &[record],
+            })
+        };
+        let advice = request.decision.as_ref().map_or_else(by_rules, |one| one.advice());
         let is_advised = advice.path == Path::Coalesce && self.held.names.len() < HELD_MAX;
         is_advised.then_some((replacement, window_ms))
     }

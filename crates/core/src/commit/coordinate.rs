@@ -1,5 +1,5 @@
-//! Changes of names with different homes, at the site where they enter: asks each home for its part,
-//! and waits for what the anchor decides.
+//! Changes of names with different homes, or that are to be careful, at the site where they enter: asks
+//! each home for its part, and waits for what the anchor decides.
 //!
 //! Nothing here is remembered over a restart, and nothing depends on it: once the homes have their
 //! parts they need this site no more. An attempt that fails because a name is part of another change
@@ -38,6 +38,9 @@ pub(super) struct Part {
     pub(super) seen: Vec<Position>,
     /// Whether they must be as they were seen: what is derived from them rests on that.
     pub(super) is_exact: bool,
+    /// Which settings of each request's zone were known where the parts were made: what is derived
+    /// from a request rests on them.
+    pub(super) settings: Vec<u64>,
     /// What is to be done, by zone.
     pub(super) requests: Vec<Request>,
 }
@@ -52,6 +55,14 @@ impl Part {
         requests.iter().flat_map(of_zone).map(|record| record.history().last).collect()
     }
 
+    /// The versions of the settings of these requests' zones.
+    pub(super) fn settings_of(state: &State, requests: &[Request]) -> Vec<u64> {
+        let version = |request: &Request| {
+            state.zones.get(&request.zone).map_or(0, |zone| zone.settings_version)
+        };
+        requests.iter().map(version).collect()
+    }
+
     fn names(&self) -> impl Iterator<Item = &Name> {
         self.requests.iter().flat_map(names)
     }
@@ -59,8 +70,9 @@ impl Part {
     /// The message that asks its home.
     fn to_prepare(&self, transaction: &Transaction) -> Vec<u8> {
         let (transaction, seen) = (transaction.clone(), self.seen.clone());
-        let (is_exact, requests) = (self.is_exact, self.requests.clone());
-        Message::Prepare { transaction, seen, is_exact, requests }.encode()
+        let (is_exact, settings) = (self.is_exact, self.settings.clone());
+        let requests = self.requests.clone();
+        Message::Prepare { transaction, seen, is_exact, settings, requests }.encode()
     }
 }
 
@@ -83,6 +95,8 @@ struct Coordinated<R> {
     askers: Vec<Asker<R>>,
     hops: u8,
     attempts: u8,
+    /// When it came, in milliseconds since 1970.
+    since_ms: u64,
     /// How far it must come before it is acknowledged.
     level: Level,
     phase: Phase,
@@ -129,7 +143,13 @@ impl<R> Coordination<R> {
             if let Phase::Rests { until_ms } = &mut coordinated.phase {
                 back(until_ms, by_ms);
             }
+            back(&mut coordinated.since_ms, by_ms);
         }
+    }
+
+    /// Whether it is under way.
+    pub(super) fn has(&self, id: &RequestId) -> bool {
+        self.requests.contains_key(id)
     }
 
     fn is_busy<'n>(&self, mut names: impl Iterator<Item = &'n Name>) -> bool {
@@ -185,7 +205,8 @@ impl<R> Commit<R> {
         let id = request.id;
         let (askers, phase) = (vec![asker], Phase::Rests { until_ms: now_ms });
         let level = self.level_of(&request.zone);
-        let new = Coordinated { request, askers, hops, attempts: 0, level, phase };
+        let since_ms = now_ms;
+        let new = Coordinated { request, askers, hops, attempts: 0, since_ms, level, phase };
         self.coordination.requests.insert(id, new);
         self.attempt(now_ms, id, out);
     }
@@ -195,8 +216,10 @@ impl<R> Commit<R> {
         let Some(coordinated) = self.coordination.requests.get(&id) else { return };
         let request = &coordinated.request;
         let derived = derived(&self.state, request);
-        let Route::Several(mut homes) = route(&self.state, request, &derived) else {
-            return self.take_again(now_ms, id, out);
+        let mut homes = match route(&self.state, request, &derived) {
+            Route::Several(homes) => homes,
+            Route::To(home, _) if self.is_careful(request, home) => vec![home],
+            Route::To(..) => return self.take_again(now_ms, id, out),
         };
         if self.state.done(&id).is_some() {
             return self.take_again(now_ms, id, out);
@@ -322,6 +345,10 @@ impl<R> Commit<R> {
         let Some(decided) = self.state.transactions.decided(id) else { return };
         if decided.is_commit {
             let outcome = Outcome::Done { at: decided.at };
+            let since_ms = self.coordination.requests.get(&request).map(|known| known.since_ms);
+            if let (Some(advisor), Some(since_ms)) = (&mut self.advisor, since_ms) {
+                advisor.prepared(now_ms.saturating_sub(since_ms));
+            }
             self.end(request, &outcome, out);
         } else {
             let spread = REST_MS_SPREAD * u64::from(id.0[0]) / 256;
@@ -390,8 +417,10 @@ impl<R> Commit<R> {
     fn end(&mut self, id: RequestId, outcome: &Outcome, out: &mut Vec<Output<R>>) {
         let Some(coordinated) = self.coordination.remove(id) else { return };
         let level = coordinated.level;
+        let advised = coordinated.request.decision.as_ref().map(|decision| decision.advice());
+        let advice = advised.unwrap_or_else(Rules::several_homes);
         for asker in coordinated.askers {
-            let (outcome, advice) = (outcome.clone(), Some(Rules::several_homes()));
+            let (outcome, advice) = (outcome.clone(), Some(advice));
             self.answer_when_durable(Waiting { asker, outcome, advice, level }, out);
         }
     }
@@ -424,13 +453,15 @@ fn parts(
     homes: &[Origin],
 ) -> Option<BTreeMap<Origin, Part>> {
     let zone = state.zones.get(&request.zone)?;
-    let is_exact = zone.settings.reverse == Reverse::Auto;
+    let is_exact = request.is_careful() || zone.settings.reverse == Reverse::Auto;
     let part = |own: Origin| {
         let all = std::iter::once(request).chain(derived);
         let mut requests: Vec<Request> =
             all.map(|request| part_of(state, request, own)).collect::<Option<_>>()?;
         requests.retain(|part| names(part).next().is_some());
-        Some((own, Part { seen: Part::seen_of(state, &requests), is_exact, requests }))
+        let seen = Part::seen_of(state, &requests);
+        let settings = Part::settings_of(state, &requests);
+        Some((own, Part { seen, is_exact, settings, requests }))
     };
     homes.iter().map(|home| part(*home)).collect()
 }
@@ -451,7 +482,8 @@ fn part_of(state: &State, request: &Request, own: Origin) -> Option<Request> {
         }
         _ => return None,
     };
-    Some(request.part(request.zone.clone(), action))
+    let decision = request.decision.clone();
+    Some(Request { decision, ..request.part(request.zone.clone(), action) })
 }
 
 fn of_home<T: Clone>(all: &[T], is_there: impl Fn(&T) -> bool) -> Vec<T> {

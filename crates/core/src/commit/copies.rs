@@ -265,6 +265,7 @@ impl<R> Commit<R> {
             Err(error) => return Err(wrong(origin, index, error.to_string())),
         }
         self.note_leases(&entry);
+        self.note_for_agent(now_ms, &entry);
         self.note_unpublished(now_ms);
         if is_own {
             self.open.batch.first_index = self.state.next_index();

@@ -104,15 +104,18 @@ pub(super) fn change(
             let granted = lease.map(|lease| Granted { lease, now_ms });
             let touched = apply(zone, operations, granted);
             let known: Vec<_> = touched.iter().filter_map(|name| name.before.as_ref()).collect();
-            let advice = agent.advise(Observation {
-                writer: request.who.tag(),
-                now_ms,
-                site: state.origin.site,
-                entered_site: request.entered_site,
-                contested: zone.settings.contested,
-                is_held: touched.iter().any(|name| state.sources.hold(&name.owner, now_ms)),
-                names: &known,
-            });
+            let by_rules = || {
+                agent.advise(Observation {
+                    writer: request.who.tag(),
+                    now_ms,
+                    site: state.origin.site,
+                    entered_site: request.entered_site,
+                    contested: zone.settings.contested,
+                    is_held: touched.iter().any(|name| state.sources.hold(&name.owner, now_ms)),
+                    names: &known,
+                })
+            };
+            let advice = request.decision.as_ref().map_or_else(by_rules, |one| one.advice());
             let homes = Homes { state, zone, entered_site: request.entered_site, advice };
             let names = touched.into_iter().map(|name| homes.name_change(name)).collect();
             Ok(assemble(state, request, advice, Cause::Update, names))
@@ -328,6 +331,7 @@ fn assemble(
         who: request.who.clone(),
         entered_site: request.entered_site,
         audit_commitment: request.audit_commitment,
+        decision: request.decision.clone(),
         stands_for: Vec::new(),
         advice,
         path,

@@ -172,7 +172,7 @@ impl<R> Commit<R> {
     pub(super) fn take(
         &mut self,
         now_ms: u64,
-        request: Request,
+        mut request: Request,
         asker: Asker<R>,
         hops: u8,
         out: &mut Vec<Output<R>>,
@@ -197,7 +197,14 @@ impl<R> Commit<R> {
             return;
         }
         let derived = derived(&self.state, &request);
-        match route(&self.state, &request, &derived) {
+        let route = route(&self.state, &request, &derived);
+        if matches!(asker, Asker::Here { .. }) {
+            self.look(now_ms, &mut request, &route);
+        }
+        match route {
+            Route::To(home, _) if self.is_prepared(&request, home) => {
+                self.coordinate(now_ms, request, hops, asker, out);
+            }
             Route::To(home, _) if home == self.state.origin && self.may_append() => {
                 if self.is_blocked(&request) || derived.iter().any(|part| self.is_blocked(part)) {
                     let seen = Vec::new();
@@ -321,6 +328,7 @@ impl<R> Commit<R> {
     /// The site that a request was sent to has answered.
     pub(super) fn answered(
         &mut self,
+        now_ms: u64,
         ticket: u64,
         id: RequestId,
         outcome: Outcome,
@@ -332,6 +340,9 @@ impl<R> Commit<R> {
             return;
         }
         let Some(forwarded) = self.forwarding.remove(ticket) else { return };
+        if let (Some(advisor), Outcome::Done { .. }) = (&mut self.advisor, &outcome) {
+            advisor.forwarded(now_ms.saturating_sub(forwarded.since_ms));
+        }
         let level = self.level_of(&forwarded.request.zone);
         for asker in forwarded.askers {
             let outcome = outcome.clone();

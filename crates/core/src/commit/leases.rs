@@ -190,6 +190,7 @@ impl<R> Commit<R> {
             action: Action::Replace { reason: ReplaceReason::Expiry, names: vec![planned] },
             entered_site: own.site,
             audit_commitment: Commitment(Sha256::digest([]).into()),
+            decision: None,
             audit: Vec::new(),
         })
     }

@@ -155,16 +155,16 @@ impl<R> Commit<R> {
                 self.forwarded_here(now_ms, asker, *request, seen, hops, out);
             }
             Message::Answer { ticket, request, outcome } => {
-                self.answered(ticket, request, outcome, out);
+                self.answered(now_ms, ticket, request, outcome, out);
             }
             Message::Propose { lost, successor, round } => {
                 self.proposed(now_ms, site, Proposal { lost, successor, round }, out);
             }
             Message::Ended { origin, end } => self.told_of_end(origin, end, out),
             Message::Fork { origin, size } => self.forked(site, origin, size, out),
-            Message::Prepare { transaction, seen, is_exact, requests } => {
+            Message::Prepare { transaction, seen, is_exact, settings, requests } => {
                 let until_ms = now_ms + self.deadline_ms;
-                let part = Part { seen, is_exact, requests };
+                let part = Part { seen, is_exact, settings, requests };
                 let prepare = Prepare { from: site, transaction, part, until_ms };
                 self.prepare(now_ms, prepare, out);
             }
@@ -195,6 +195,9 @@ impl<R> Commit<R> {
         self.give_up_forwarded(now_ms, out);
         self.give_up_levels(now_ms, out);
         self.release_due(now_ms, out);
+        if let Some(advisor) = &mut self.advisor {
+            advisor.tick(now_ms);
+        }
         if self.is_alone() {
             return;
         }

@@ -146,6 +146,9 @@ impl<R> Commit<R> {
         if !transaction.participants.contains(&own) {
             return Err(NoIntent::for_now("this site does not take part"));
         }
+        if Part::settings_of(&self.state, &part.requests) != part.settings {
+            return Err(NoIntent::for_now("the settings of a zone have changed meanwhile"));
+        }
         if part.is_exact && Part::seen_of(&self.state, &part.requests) != part.seen {
             return Err(NoIntent::for_now("a name has changed meanwhile"));
         }
@@ -177,6 +180,11 @@ impl<R> Commit<R> {
             review: Some(review),
             ..NoIntent::for_now("contested")
         })?;
+        // A change of nothing blocks no name that would keep another attempt away.
+        let mut open = self.state.transactions.intents().flat_map(|intent| &intent.changes);
+        if change.names.is_empty() && open.any(|other| other.request == change.request) {
+            return Err(NoIntent::for_now("an earlier attempt is under way"));
+        }
         Ok(Change { path: Path::MultiPhase, ..change })
     }
 
@@ -337,6 +345,7 @@ fn joined<'c>(changes: impl Iterator<Item = &'c Change>) -> Vec<Change> {
         };
         match joined.iter_mut().find(same) {
             Some(first) => first.names.extend(change.names.iter().cloned()),
+            None if change.decision.is_some() => joined.push(change.clone()),
             None => joined.push(Change { advice: Rules::several_homes(), ..change.clone() }),
         }
     }

@@ -1,6 +1,7 @@
 //! How this site sees the others, for operators.
 
 use super::Commit;
+use crate::agent::AdvisorReport;
 use crate::model::entry::NameChange;
 use crate::model::request::{Action, PlannedName, ReplaceReason, RequestId};
 use crate::model::review::{Choice, OpenReview};
@@ -34,6 +35,8 @@ pub struct Report {
     /// Those of them whose time is over, but that are so many at once that a person must say that
     /// they may go.
     pub leases_held: usize,
+    /// What the site's agent says of itself, if it has one.
+    pub agent: Option<AdvisorReport>,
     /// The other sites.
     pub peers: Vec<PeerReport>,
     /// The logs that this site follows.
@@ -152,6 +155,7 @@ impl<R> Commit<R> {
             leased: self.leases.count(),
             leases_held: self.leases.held(),
             oldest_ms: oldest,
+            agent: self.advisor.as_ref().map(|advisor| advisor.report()),
             peers: sites.map(|site| self.peer_report(now_ms, site)).collect(),
             copies: self.copy_reports(),
             registry: Arc::clone(&self.state.registry),

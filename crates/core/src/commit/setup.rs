@@ -1,6 +1,7 @@
 //! What a commit is told when it starts.
 
 use super::{Begin, CopyStart, Keys, Signatures};
+use crate::agent::Advisor;
 use crate::ledger::SignedCheckpoint;
 use crate::ledger::note::SignerKey;
 use crate::model::Origin;
@@ -26,6 +27,8 @@ pub struct Setup {
     pub must_prove: bool,
     /// The site's log before the one that it begins now, if that is not closed yet.
     pub take_over: Option<Origin>,
+    /// The agent that looks at what enters here.
+    pub advisor: Option<Box<Advisor>>,
     /// The log to begin, once it is proven that there is nothing of it.
     pub begin: Option<Begin>,
 }
@@ -67,6 +70,7 @@ impl Default for Setup {
             waits: Waits::default(),
             must_prove: false,
             take_over: None,
+            advisor: None,
             begin: None,
         }
     }

@@ -27,6 +27,7 @@ pub(super) fn request(id: u8, action: Action) -> Request {
         action,
         entered_site: 1,
         audit_commitment: Commitment([0; 32]),
+        decision: None,
         audit: vec![id],
     }
 }

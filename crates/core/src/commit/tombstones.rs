@@ -84,6 +84,7 @@ impl<R> Commit<R> {
             who: Identity::Site(own.site),
             entered_site: own.site,
             audit_commitment: Commitment(Sha256::digest([]).into()),
+            decision: None,
             advice: Rules::operator(),
             path: Path::Move,
             cause: Cause::Move,

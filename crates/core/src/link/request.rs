@@ -1,7 +1,9 @@
-//! The binary form of a request on its way to another site, as in the order of its fields there.
+//! The binary form of a request on its way to another site, as in the order of its fields there, but
+//! for the agent's decision: it stands before the action, as it does before the advice of an entry.
 //!
 //! Audit data travels along: the home commits to it in the entry and keeps it beside its log.
 
+use crate::agent::Advised;
 use crate::model::codec::{Malformed, Put, Take};
 use crate::model::entry::{put_identity, take_identity};
 use crate::model::registry::RegistryChange;
@@ -20,6 +22,7 @@ pub(super) fn put_request(put: &mut Put<'_>, request: &Request) {
     put.u64(request.remember_until_seconds);
     put_identity(put, &request.who);
     put.name(&request.zone);
+    Advised::put(request.decision.as_deref(), put);
     put_action(put, &request.action);
     put.u16(request.entered_site);
     put.bytes(&request.audit_commitment.0);
@@ -32,6 +35,7 @@ pub(super) fn take_request(take: &mut Take<'_>) -> Result<Request, Malformed> {
         remember_until_seconds: take.u64()?,
         who: take_identity(take)?,
         zone: take.name()?,
+        decision: Advised::take(take)?,
         action: take_action(take)?,
         entered_site: take.u16()?,
         audit_commitment: Commitment(take.array()?),

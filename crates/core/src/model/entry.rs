@@ -15,7 +15,9 @@
 //! - `2` change: name zone; u32 incarnation of the zone; 32 octets request id; u64 remember-until
 //!   in seconds since 1970; list of requests that it stands for too (32 octets id, u64 remember-until);
 //!   identity (u8 `1` key: name | `2` operator | `3` primary: address |
-//!   `4` site: u16 its number | `5` source: text its name); u16 site it entered at; 32 octets audit commitment; advice (u8 path, u8 reason, 8 octets model hash); u8 path taken; cause (u8 `1`
+//!   `4` site: u16 its number | `5` source: text its name); u16 site it entered at; 32 octets audit commitment; if an agent
+//!   was asked, its decision (u8 `128`, u64 milliseconds since 1970 when the request entered, u8 reason, octets
+//!   record); advice (u8 path, u8 reason, 8 octets model hash); u8 path taken; cause (u8 `1`
 //!   update | `2` zone load: 32 octets SHA-256 of the source | `3` rollback: u64 target index,
 //!   32 octets state root before, 32 after | `4` zone reload: 32 octets SHA-256 of the source |
 //!   `5` zone removal: u64 names, 32 octets state root | `6` u64 version and settings | `7`
@@ -66,7 +68,7 @@ use super::settings::Settings;
 use super::source::{Advance, LegacyRecord};
 use super::transaction::{Transaction, TransactionId};
 use super::{Lease, Origin, Position, RrSet, WriterTag};
-use crate::agent::{Advice, Path, Reason};
+use crate::agent::{Advice, Advised, Path, Reason};
 use einhorn_wire::{Name, RecordType};
 use sha2::{Digest, Sha256};
 
@@ -257,6 +259,8 @@ pub struct Change {
     pub audit_commitment: Commitment,
     /// What the agent advised.
     pub advice: Advice,
+    /// What that came from, if the agent of the entry site was asked.
+    pub decision: Option<Box<Advised>>,
     /// The path that was taken.
     pub path: Path,
     /// Why there is a change.

@@ -4,6 +4,10 @@ use super::*;
 use crate::model::review;
 use crate::model::settings::Role;
 use crate::model::source::{Applied, Head, Item, OpenBatch, Sent, UnderWay};
+use einhorn_agent::DEFAULT_MODEL;
+use einhorn_agent::decision::{Homes, Knobs, Record, Situation};
+use einhorn_agent::features::COUNT;
+use einhorn_agent::model::Model;
 use proptest::prelude::*;
 
 fn name() -> impl Strategy<Value = Name> {
@@ -95,6 +99,15 @@ fn cause() -> impl Strategy<Value = Cause> {
     ]
 }
 
+/// What an agent says of a change that began then, with some numbers in it.
+fn decision(began_ms: u64) -> Box<Advised> {
+    let model = Model::from_octets(DEFAULT_MODEL).expect("the shipped model");
+    let features = [began_ms as u8; COUNT];
+    let situation = Situation::usual(features, Homes::Elsewhere);
+    let (_, record) = Record::make(&model, true, &Knobs::default(), &situation, began_ms);
+    Box::new(Advised { began_ms, reason: Reason::Predicted, record })
+}
+
 fn change(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Change> {
     let who = prop_oneof![
         name().prop_map(Identity::Key),
@@ -118,6 +131,7 @@ fn change(rdata_octets_max: usize, names_max: usize) -> impl Strategy<Value = Ch
                     incarnation: u32::from(entered_site) + 1,
                     entered_site,
                     audit_commitment: Commitment(request),
+                    decision: (entered_site % 2 == 1).then(|| decision(remember_until_seconds)),
                     stands_for: vec![(RequestId([9; 32]), 5); usize::from(entered_site % 3)],
                     advice,
                     path: Path::Fast,
@@ -344,6 +358,7 @@ fn golden_octets() {
             incarnation: 1,
             entered_site: 1,
             audit_commitment: Commitment([8; 32]),
+            decision: None,
             stands_for: Vec::new(),
             advice: Advice { path: Path::Fast, reason: Reason::NoHazard, model: *b"rules-v1" },
             path: Path::Fast,

@@ -5,6 +5,7 @@ use super::review::Choice;
 use super::settings::Settings;
 use super::source::{Head, Item, LegacyRecord};
 use super::{Position, RrSet};
+use crate::agent::Advised;
 use einhorn_wire::edns::UpdateLease;
 use einhorn_wire::message::Rcode;
 use einhorn_wire::{Name, RecordType};
@@ -277,11 +278,18 @@ pub struct Request {
     pub entered_site: u16,
     /// Commits to `audit`.
     pub audit_commitment: Commitment,
+    /// What the agent of the entry site said, if it was asked.
+    pub decision: Option<Box<Advised>>,
     /// Salt and value of what must be erasable, such as the client's address.
     pub audit: Vec<u8>,
 }
 
 impl Request {
+    /// Whether the agent of the entry site wants it to be prepared.
+    pub(crate) fn is_careful(&self) -> bool {
+        self.decision.as_ref().is_some_and(|decision| decision.is_careful())
+    }
+
     /// What belongs to it in a zone: the same request, doing this there.
     pub fn part(&self, zone: Name, action: Action) -> Request {
         Request {
@@ -292,6 +300,7 @@ impl Request {
             action,
             entered_site: self.entered_site,
             audit_commitment: self.audit_commitment,
+            decision: None,
             audit: self.audit.clone(),
         }
     }

@@ -27,6 +27,7 @@ fn review(revision: u64, key: u8, record: u8) -> Review {
         who: Identity::Source("nic".to_owned()),
         entered_site: 1,
         audit_commitment: Commitment([0; 32]),
+        decision: None,
         advice: Rules::operator(),
         path: Path::Review,
         cause: Cause::Source { apply: [0; 32] },

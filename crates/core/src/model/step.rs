@@ -171,6 +171,7 @@ mod tests {
                 who: Identity::Operator,
                 entered_site: 1,
                 audit_commitment: Commitment([0; 32]),
+                decision: None,
                 stands_for: Vec::new(),
                 advice,
                 path: advice.path,

@@ -21,6 +21,7 @@ fn changes(name: &str) -> Vec<Change> {
         who: Identity::Operator,
         entered_site: 1,
         audit_commitment: Commitment([0; 32]),
+        decision: None,
         stands_for: Vec::new(),
         advice: Rules::several_homes(),
         path: crate::agent::Path::MultiPhase,

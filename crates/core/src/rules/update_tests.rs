@@ -32,6 +32,7 @@ fn zone(text: &str) -> Arc<Zone> {
         action: Action::LoadZone { names, source: [0; 32] },
         entered_site: 1,
         audit_commitment: Commitment([0; 32]),
+        decision: None,
         audit: Vec::new(),
     };
     let mut commit = Commit::new(State::empty(Origin::NONE), Box::new(Rules));

@@ -80,10 +80,10 @@ pub(crate) fn train(arguments: &TrainArguments) -> Outcome {
     let mut histories = Vec::new();
     for path in &arguments.trace {
         let (source, samples) = read_samples(path)?;
-        let Some(split_s) = samples.time_of_share(arguments.share) else { continue };
+        let Some(split_ms) = samples.time_of_share(arguments.share) else { continue };
         let part = match arguments.share {
             1.0 => samples,
-            _ => evaluate::earlier_part(&samples, split_s),
+            _ => evaluate::earlier_part(&samples, split_ms),
         };
         print(format_args!(
             "{source}: {} changes, {} of them met another's",
@@ -113,36 +113,36 @@ pub(crate) fn evaluate(arguments: &EvaluateArguments) -> Outcome {
         Some(path) => Model::from_octets(&read_file(path)?),
     };
     let model = model.map_err(|error| Failure::usage(format!("the model: {error}")))?;
-    let seen_until_s = seen_until(&model, &source);
-    let learns = !arguments.as_it_is && seen_until_s.is_none();
+    let seen_until_ms = seen_until(&model, &source);
+    let learns = !arguments.as_it_is && seen_until_ms.is_none();
     let learns_as = learns.then_some(source.as_str());
     let hash = hexadecimal(&model.hash());
     let options = Options { seed: arguments.seed, ..Options::default() };
     let figures = evaluate::evaluate(model, &samples, learns_as, &options, &mut progress)
         .ok_or_else(|| Failure::usage("the history has no changes"))?;
-    if seen_until_s.is_some_and(|seen_s| seen_s >= figures.split_s) {
+    if seen_until_ms.is_some_and(|seen_ms| seen_ms >= figures.split_ms) {
         return Err(Failure::usage(format!(
             "the model was trained on changes of `{source}` that are to be predicted: train one \
              with --share {} or less",
             evaluate::EARLIER
         )));
     }
-    print_figures(&source, &hash, &figures, seen_until_s.is_some())?;
+    print_figures(&source, &hash, &figures, seen_until_ms.is_some())?;
     if arguments.json { print(figures_json(&source, &hash, &figures)) } else { Ok(()) }
 }
 
-/// Until when a model has seen the history with this name, seconds since 1970.
+/// Until when a model has seen the history with this name, milliseconds since 1970.
 fn seen_until(model: &Model, source: &str) -> Option<i64> {
     let provenance: Value = serde_json::from_str(&model.provenance).ok()?;
     let sources = provenance["sources"].as_array()?;
     let of_source = sources.iter().find(|one| one["source"].as_str() == Some(source))?;
-    of_source["known_until_s"].as_i64()
+    of_source["known_until_ms"].as_i64()
 }
 
 fn print_figures(source: &str, model: &str, figures: &Figures, seen: bool) -> Outcome {
     let told = |figure: Option<f64>| figure.map_or("undefined".into(), |f| format!("{f:.4}"));
-    let split = jiff::Timestamp::from_second(figures.split_s)
-        .map_or_else(|_| figures.split_s.to_string(), |at| at.to_string());
+    let split = jiff::Timestamp::from_millisecond(figures.split_ms)
+        .map_or_else(|_| figures.split_ms.to_string(), |at| at.to_string());
     let learning = match (figures.learnt, seen) {
         (Learnt::Model, _) => "replaced by one trained on the earlier part, which predicted better",
         (Learnt::Calibration, _) => "calibrated on the earlier part",
@@ -154,7 +154,7 @@ fn print_figures(source: &str, model: &str, figures: &Figures, seen: bool) -> Ou
         "{source}: split at {split}; earlier {} changes ({} met another's), embargo {} days",
         figures.earlier,
         figures.earlier_positives,
-        evaluate::EMBARGO_S / 86_400
+        evaluate::EMBARGO_MS / 86_400_000
     ))?;
     print(format_args!(
         "predicted: {} changes, of which {} met another's (base rate {:.5})",
@@ -189,7 +189,7 @@ fn figures_json(source: &str, model: &str, figures: &Figures) -> Value {
         "ece_by_rank": figures.ece_by_rank,
         "base_rate": figures.base_rate,
         "brier_skill": figures.brier_skill.unwrap_or(0.0),
-        "split": figures.split_s,
+        "split": figures.split_ms / 1000,
         "changes_earlier": figures.earlier,
         "positives_earlier": figures.earlier_positives,
         "changes": figures.later,

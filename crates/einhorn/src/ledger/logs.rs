@@ -104,6 +104,15 @@ impl Logs {
         Ok(None)
     }
 
+    /// Visits all entries of all logs whose keys are known, verified, each with its place.
+    pub(crate) fn visit(&mut self, visit: &mut dyn FnMut(Position, Entry)) -> Result<(), Failure> {
+        while let Some(log) = self.next()? {
+            let (_, _, sites) = placed_entries(&log.ledger, log.origin, visit)?;
+            self.learn(sites);
+        }
+        Ok(())
+    }
+
     /// Takes note of the sites that a verified log names.
     pub(crate) fn learn(&mut self, found: Registries) {
         if let Some(registry) = found.newest.filter(|new| new.version > self.registry.version) {

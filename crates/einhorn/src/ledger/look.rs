@@ -170,6 +170,30 @@ pub(super) fn show(place: &str, source: &source::Arguments, json: bool) -> Outco
     if let Ok(transaction) = place.parse() {
         return story::show(transaction, source, json);
     }
+    let ((last, entry), is_own) = placed(place, source)?;
+    if json {
+        return print(describe::json(last, &entry));
+    }
+    print(describe::text(last, &entry))?;
+    // Beside the log, on the node itself, as long as it is kept.
+    if let Some(data) = source.data.as_ref().filter(|_| is_own)
+        && let Ok(client) = ask(data, &control::Command::Audit { index: last })
+    {
+        print(format_args!("  client {client}"))?;
+    }
+    Ok(())
+}
+
+/// The entry at a place such as `1234` or `berlin:1234`, with its last index.
+pub(crate) fn entry_named(
+    place: &str,
+    source: &source::Arguments,
+) -> Result<(u64, Entry), Failure> {
+    placed(place, source).map(|(found, _)| found)
+}
+
+/// The same, and whether it stands in the own log.
+fn placed(place: &str, source: &source::Arguments) -> Result<((u64, Entry), bool), Failure> {
     let usage =
         || Failure::usage(format!("{place}: give an index, or a site and an index: berlin:1234"));
     let (site, index) = match place.rsplit_once(':') {
@@ -185,18 +209,7 @@ pub(super) fn show(place: &str, source: &source::Arguments, json: bool) -> Outco
             )));
         }
     };
-    let (last, entry) = entry_at(&ledger, index)?;
-    if json {
-        return print(describe::json(last, &entry));
-    }
-    print(describe::text(last, &entry))?;
-    // Beside the log, on the node itself, as long as it is kept.
-    if let Some(data) = source.data.as_ref().filter(|_| is_own)
-        && let Ok(client) = ask(data, &control::Command::Audit { index: last })
-    {
-        print(format_args!("  client {client}"))?;
-    }
-    Ok(())
+    Ok((entry_at(&ledger, index)?, is_own))
 }
 
 /// The log of a site, given as its name or number, with the generation of a later log behind a

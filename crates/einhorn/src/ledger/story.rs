@@ -1,7 +1,7 @@
 //! `einhorn ledger show TRANSACTION`: what the logs of all sites say of one change of names with
 //! different homes, in the order of time.
 
-use super::logs::{Logs, placed_entries};
+use super::logs::Logs;
 use crate::{Failure, Outcome, describe, print, source};
 use einhorn_core::model::entry::{Body, Entry};
 use einhorn_core::model::{Position, TransactionId};
@@ -36,14 +36,11 @@ pub(super) fn show(id: TransactionId, source: &source::Arguments, json: bool) ->
     let given = source.vkey.as_deref().map(source::parse_vkey).transpose()?;
     let mut logs = Logs::open(data, given)?;
     let mut found: Vec<(Position, Entry)> = Vec::new();
-    while let Some(log) = logs.next()? {
-        let (_, _, sites) = placed_entries(&log.ledger, log.origin, &mut |at, entry| {
-            if transaction_of(&entry.body) == Some(id) {
-                found.push((at, entry));
-            }
-        })?;
-        logs.learn(sites);
-    }
+    logs.visit(&mut |at, entry| {
+        if transaction_of(&entry.body) == Some(id) {
+            found.push((at, entry));
+        }
+    })?;
     if found.is_empty() {
         let reason = format!("no log in {} says anything of transaction {id}", data.display());
         return Err(Failure::finding(reason));

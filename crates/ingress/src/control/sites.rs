@@ -103,6 +103,9 @@ pub struct SiteStatus {
     /// The hostname server, if there is one.
     #[serde(default)]
     pub hostname_server: Option<HostnameLine>,
+    /// The site's agent, if it is not switched off.
+    #[serde(default)]
+    pub agent: Option<AgentLine>,
     /// All sites, this one among them.
     pub sites: Vec<SiteLine>,
     /// How far each site is behind each log.
@@ -111,6 +114,30 @@ pub struct SiteStatus {
     pub zones: Vec<ZoneHomes>,
     /// Entries of lost logs that only their own site had, as `log:index`.
     pub leftovers: Vec<String>,
+}
+
+/// What a site's agent says of itself, since the node's start.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub struct AgentLine {
+    /// The first octets of the SHA-256 of its model, in hexadecimal.
+    pub model: String,
+    /// Why the model is not trusted now, if so.
+    pub alarm: Option<String>,
+    /// How often each path was advised.
+    pub paths: Vec<(String, u64)>,
+    /// How often who spoke.
+    pub speakers: Vec<(String, u64)>,
+    /// Requests that entered here and are under way.
+    pub pending: usize,
+    /// Predictions whose outcome is known.
+    pub settled: u64,
+    /// Those that met another identity's change.
+    pub met: u64,
+    /// What a forwarded change takes, in microseconds: measured, or else what is usual.
+    pub forward_us: u32,
+    /// What a prepared change takes, in microseconds.
+    pub multi_phase_us: u32,
 }
 
 /// The hostname server (RFC 953).

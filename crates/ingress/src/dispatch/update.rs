@@ -99,6 +99,7 @@ fn request(came: Came<'_>, zone: &Zone, signed: &Signed, action: Action) -> Requ
         action,
         entered_site: ingress.site.load(Ordering::Relaxed),
         audit_commitment,
+        decision: None,
         audit,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::StartError;
 use super::open::Opened;
+use crate::agent;
 use crate::config::Config;
 use crate::copies::CopyFiles;
 use crate::files::LEDGER_FOLDER;
@@ -52,7 +53,7 @@ pub(super) fn start_writers(
     let mut copies = CopyFiles::new(&config.data);
     let registry = Arc::clone(&opened.state.registry);
     copies.trust(Arc::clone(&registry), sealing::mirror_keys(&registry));
-    let mut setup = setup(sites, &opened);
+    let mut setup = setup(config, sites, &opened)?;
     let has_log = opened.begin.is_none() && opened.state.origin != Origin::NONE;
     let mut sealing = None;
     if let (None, Some(sealer), Some(engine)) = (&opened.read_only, opened.sealer, &opened.engine) {
@@ -123,16 +124,17 @@ fn commit(
 }
 
 /// What the commit is told, as far as the disk says.
-fn setup(sites: Option<&Sites>, opened: &Opened) -> Setup {
+fn setup(config: &Config, sites: Option<&Sites>, opened: &Opened) -> Result<Setup, StartError> {
     let before = opened.begin.as_ref().and_then(|(_, begin)| begin.previous);
     let is_open =
         |origin: &Origin| opened.state.log(*origin).is_some_and(|log| log.closed.is_none());
-    Setup {
+    Ok(Setup {
         mirror: sites.map(|sites| sites.mirror.clone()),
         must_prove: opened.state.registry.sites.len() > 1,
         take_over: before.map(|previous| previous.origin).filter(is_open),
+        advisor: if config.agent { Some(agent::advisor(&config.data)?) } else { None },
         ..Setup::default()
-    }
+    })
 }
 
 /// What the commit needs to go on with each copy.

@@ -65,6 +65,7 @@ pub(super) fn request(id: u64, action: Action) -> Request {
         action,
         entered_site: 1,
         audit_commitment: Commitment([0; 32]),
+        decision: None,
         audit: octets[..8].to_vec(),
     }
 }

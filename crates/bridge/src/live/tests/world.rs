@@ -63,6 +63,7 @@ impl Memory {
             action,
             entered_site: 1,
             audit_commitment: Commitment([0; 32]),
+            decision: None,
             audit: Vec::new(),
         };
         let mut out = Vec::new();

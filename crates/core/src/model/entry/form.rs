@@ -211,6 +211,7 @@ impl Change {
         put_identity(put, &self.who);
         put.u16(self.entered_site);
         put.bytes(&self.audit_commitment.0);
+        Advised::put(self.decision.as_deref(), put);
         put.u8(self.advice.path as u8);
         put.u8(self.advice.reason as u8);
         put.bytes(&self.advice.model);
@@ -272,6 +273,7 @@ impl Change {
             who: take_identity(take)?,
             entered_site: take.u16()?,
             audit_commitment: Commitment(take.array()?),
+            decision: Advised::take(take)?,
             advice: Advice {
                 path: Path::from_code(take.u8()?).ok_or(Malformed("path in an entry"))?,
                 reason: Reason::from_code(take.u8()?).ok_or(Malformed("reason in an entry"))?,

@@ -134,6 +134,7 @@ mod tests {
                 action,
                 entered_site: 1,
                 audit_commitment: Commitment([0; 32]),
+                decision: None,
                 audit: Vec::new(),
             };
             let mut out = Vec::new();

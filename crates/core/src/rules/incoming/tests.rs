@@ -88,6 +88,7 @@ fn submit(commit: &mut Commit<()>, id: u8, action: Action) {
         action,
         entered_site: 1,
         audit_commitment: Commitment([0; 32]),
+        decision: None,
         audit: Vec::new(),
     };
     let mut out = Vec::new();

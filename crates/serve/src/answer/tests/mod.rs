@@ -55,6 +55,7 @@ pub(super) fn zones_of(zones: Vec<(&str, Names)>) -> Zones {
             action: Action::LoadZone { names, source: [0; 32] },
             entered_site: 1,
             audit_commitment: Commitment([0; 32]),
+            decision: None,
             audit: Vec::new(),
         };
         commit.request(0, request, (), &mut out);

@@ -97,6 +97,7 @@ impl World {
             who: Identity::Operator,
             entered_site: site,
             audit_commitment: Commitment([8; 32]),
+            decision: None,
             stands_for: Vec::new(),
             advice: Advice { path: Path::Fast, reason: Reason::NoHazard, model: *b"rules-v1" },
             path: Path::Fast,

@@ -1,0 +1,99 @@
+//! The model that a node's agent predicts with: the shipped one, or one that took its place.
+//!
+//! It reads and writes files in the data folder; it never decides which model is better.
+
+use crate::files::FolderError;
+use einhorn_agent::DEFAULT_MODEL;
+use einhorn_agent::decision::{Alarm, Knobs, PATHS};
+use einhorn_agent::model::{Model, hexadecimal};
+use einhorn_core::agent::{Advisor, AdvisorReport};
+use einhorn_ingress::control::AgentLine;
+use einhorn_store::ledger::{Files, OsFiles};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// The model in force, in the data folder; if it is not there, the shipped one is.
+pub const MODEL_FILE: &str = "agent.model";
+
+/// Where a model stays by its hash, so that what it once decided can be decided again.
+fn kept_file(hash: [u8; 8]) -> String {
+    format!("agent-{}.model", hexadecimal(&hash))
+}
+
+/// The model that a node with this data folder predicts with from its next start on.
+///
+/// # Errors
+/// The file cannot be read, or is no model for this program: train one, or remove it.
+pub fn current_model(data: &Path) -> Result<Model, FolderError> {
+    read(&data.join(MODEL_FILE))?.map_or_else(|| shipped(data), Ok)
+}
+
+/// The model with this hash, if it is the shipped one or was ever put in force here.
+///
+/// # Errors
+/// The file cannot be read, or is no model for this program.
+pub fn model_of(data: &Path, hash: [u8; 8]) -> Result<Option<Model>, FolderError> {
+    let shipped = shipped(data)?;
+    if shipped.hash() == hash {
+        return Ok(Some(shipped));
+    }
+    read(&data.join(kept_file(hash)))
+}
+
+/// Puts a model in force, from the node's next start on.
+///
+/// # Errors
+/// The data folder cannot be written.
+pub fn put_in_force(data: &Path, model: &Model) -> Result<(), FolderError> {
+    let octets = model.to_octets();
+    let unusable = |source| FolderError::Unusable { path: data.into(), source };
+    let files = OsFiles::open(data).map_err(unusable)?;
+    for name in [kept_file(model.hash()), MODEL_FILE.to_owned()] {
+        files.write_durable(&name, &octets).map_err(unusable)?;
+    }
+    Ok(())
+}
+
+/// The agent of a node that starts.
+pub(crate) fn advisor(data: &Path) -> Result<Box<Advisor>, FolderError> {
+    let model = current_model(data)?;
+    Ok(Box::new(Advisor::new(Box::new(model), Knobs::default())))
+}
+
+/// What an agent says of itself, as text.
+pub(crate) fn line(agent: &AdvisorReport) -> AgentLine {
+    let paths = PATHS.iter().zip(agent.paths);
+    let speakers = ["model", "guardrails", "rules", "exploration"].into_iter().zip(agent.speakers);
+    AgentLine {
+        model: hexadecimal(&agent.model),
+        alarm: agent.alarm.map(|alarm| match alarm {
+            Alarm::TooLow => "hazards are more frequent than predicted".to_owned(),
+            Alarm::TooHigh => "hazards are rarer than predicted".to_owned(),
+        }),
+        paths: paths.map(|(path, count)| (path.to_string(), count)).collect(),
+        speakers: speakers.map(|(speaker, count)| (speaker.to_owned(), count)).collect(),
+        pending: agent.pending,
+        settled: agent.settled.0,
+        met: agent.settled.1,
+        forward_us: agent.costs.forward_us,
+        multi_phase_us: agent.costs.multi_phase_us,
+    }
+}
+
+fn shipped(data: &Path) -> Result<Model, FolderError> {
+    Model::from_octets(DEFAULT_MODEL).map_err(|error| FolderError::Key {
+        path: data.into(),
+        reason: format!("the shipped model: {error}"),
+    })
+}
+
+fn read(path: &Path) -> Result<Option<Model>, FolderError> {
+    let octets = match fs::read(path) {
+        Ok(octets) => octets,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(FolderError::Unusable { path: path.into(), source }),
+    };
+    let wrong = |error| FolderError::Key { path: path.into(), reason: format!("{error}") };
+    Model::from_octets(&octets).map(Some).map_err(wrong)
+}
