@@ -7,6 +7,7 @@
 mod agent;
 mod bridge;
 mod dns;
+mod edge;
 mod ledger;
 mod links;
 mod live;
@@ -60,6 +61,10 @@ pub const TARGETS: &[Target] = &[
     ("bridge_zone", bridge::bridge_zone),
     ("dhcpd_leases", bridge::dhcpd_leases),
     ("bridge_json", bridge::bridge_json),
+    ("edge_option", edge::option),
+    ("edge_queue", edge::queue),
+    ("edge_dhcpd", edge::dhcpd),
+    ("edge_kea", edge::kea),
     ("hostname_server", bridge::hostname_server),
     ("source_step", live::step),
     ("source_frozen", live::frozen),

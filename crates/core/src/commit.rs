@@ -322,6 +322,9 @@ impl<R> Commit<R> {
         if self.state.remembered() >= REQUESTS_REMEMBERED_MAX {
             return refuse("too many requests to remember; try again later");
         }
+        if self.state.is_settled(&request.id) {
+            return refuse("its edge has settled this already");
+        }
         if !self.state.would_remember(request.remember_until_seconds) {
             return refuse("too old to tell whether it was done before; sign it anew");
         }

@@ -140,6 +140,7 @@ impl Demo {
             }],
             keys: vec![key.clone()],
             grants: vec![Grant::everything(key.name().clone(), zone.clone())],
+            edges: Vec::new(),
             answer: AnswerConfig::default(),
             etcd: None,
             link: None,

@@ -8,6 +8,7 @@ mod complete;
 mod confirm;
 mod demo;
 mod describe;
+mod edge;
 mod init;
 mod lease;
 mod ledger;
@@ -39,6 +40,8 @@ struct Arguments {
 enum Command {
     /// Run one site in the foreground.
     Serve(serve::Arguments),
+    /// Run the daemon beside devices, which sends their updates to the nearest site.
+    Edge(edge::Arguments),
     /// Show what Einhorn does, on this machine, then keep running for you to try.
     Demo(demo::Arguments),
     /// Make what a new site needs.
@@ -117,6 +120,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Edge(arguments) => edge::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Init(command) => init::run(&command),
         Command::Ledger(command) => ledger::run(command),

@@ -243,6 +243,7 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         zones,
         keys,
         grants,
+        edges: Vec::new(),
         answer: AnswerConfig::default(),
         etcd: None,
         link: None,

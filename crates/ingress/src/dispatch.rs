@@ -3,7 +3,7 @@
 
 mod update;
 
-pub use update::AUDIT_SALT_OCTETS;
+pub use update::{AUDIT_SALT_OCTETS, granted_lease};
 
 use crate::rate_limit::{LimitSettings, RateLimit, ResponseClass, Verdict};
 use crate::reply::Echo;
@@ -19,7 +19,7 @@ use einhorn_wire::{Class, RecordType};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use update::{Came, granted_lease, update};
+use update::{Came, update};
 
 /// Where a message came from and when.
 #[derive(Debug, Clone, Copy)]

@@ -127,15 +127,18 @@ impl Echo {
         }
     }
 
+    /// Appends the response to an update that is done, with how long what it adds stays.
+    pub fn write_done(&self, now_seconds: u64, buffer: &mut Vec<u8>) {
+        let base = buffer.len();
+        let opt = self.opt.map(|opt| OptReply { lease: self.lease, ..opt });
+        self.write_with(opt.as_ref(), Rcode::NOERROR, None, buffer);
+        self.sign(base, now_seconds, buffer);
+    }
+
     /// Appends the response that tells the outcome of an update.
     pub(crate) fn write_outcome(&self, outcome: &Outcome, now_seconds: u64, buffer: &mut Vec<u8>) {
-        let base = buffer.len();
         match outcome {
-            Outcome::Done { .. } => {
-                let opt = self.opt.map(|opt| OptReply { lease: self.lease, ..opt });
-                self.write_with(opt.as_ref(), Rcode::NOERROR, None, buffer);
-                self.sign(base, now_seconds, buffer);
-            }
+            Outcome::Done { .. } => self.write_done(now_seconds, buffer),
             Outcome::Refused { rcode, reason } => {
                 self.write(*rcode, Some(reason), now_seconds, buffer)
             }

@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, checked as a whole before anything starts.
 
 mod answer;
+mod edge;
 mod etcd;
 mod hostname;
 mod link;
@@ -63,6 +64,8 @@ pub struct Config {
     pub keys: Vec<Key>,
     /// What the keys may do.
     pub grants: Vec<Grant>,
+    /// Keys of daemons beside devices, each with the devices that it speaks for.
+    pub edges: Vec<(Name, Vec<NamePattern>)>,
     /// What answers say, and how much anyone may ask.
     pub answer: AnswerConfig,
     /// The etcd that holds the site's log; without it the log lies in the data folder.
@@ -145,6 +148,8 @@ struct RawConfig {
     keys: Vec<RawKey>,
     #[serde(default, rename = "grant")]
     grants: Vec<RawGrant>,
+    #[serde(default, rename = "edge")]
+    edges: Vec<edge::RawEdge>,
     #[serde(default)]
     answer: answer::RawAnswer,
     #[serde(default)]
@@ -238,6 +243,7 @@ impl Config {
                 .iter()
                 .map(|grant| checker.grant(grant))
                 .collect::<Result<_, _>>()?,
+            edges: raw.edges.iter().map(|edge| checker.edge(edge)).collect::<Result<_, _>>()?,
             answer: checker.answer_and_limits(raw.answer, raw.limits)?,
             etcd,
             link: raw.link.map(|link| checker.link(link)).transpose()?,
@@ -266,7 +272,11 @@ impl Config {
         for key in &self.keys {
             keys.insert(key.clone());
         }
-        Access { keys, policy: Policy::new(self.grants.iter().cloned()) }
+        let policy = Policy::new(self.grants.iter().cloned());
+        let add = |policy: Policy, (edge, devices): &(Name, Vec<NamePattern>)| {
+            policy.with_edge(edge.clone(), devices.clone())
+        };
+        Access { keys, policy: self.edges.iter().fold(policy, add) }
     }
 
     /// What answers say and how much anyone may ask; `random` makes cookies where no secret is
@@ -411,6 +421,11 @@ impl Checker<'_> {
             if !config.keys.iter().any(|key| *key.name() == grant.key) {
                 return Err(self
                     .wrong(format!("grant.key = \"{}\"", grant.key), "there is no such [[key]]"));
+            }
+        }
+        for (key, _) in &config.edges {
+            if !config.keys.iter().any(|known| known.name() == key) {
+                return Err(self.wrong(format!("edge.key = \"{key}\""), "there is no such [[key]]"));
             }
         }
         for source in &config.sources {

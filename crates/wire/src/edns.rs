@@ -15,7 +15,7 @@ const OPT_OCTETS: usize = 11;
 /// Octets of an option without its data.
 const OPTION_HEADER_OCTETS: usize = 4;
 /// Option code of update leases (RFC 9664 §4).
-const OPTION_UPDATE_LEASE: u16 = 2;
+pub(crate) const OPTION_UPDATE_LEASE: u16 = 2;
 /// Option code of name server identifiers (RFC 5001 §2.3).
 const OPTION_NSID: u16 = 3;
 /// Option code of cookies (RFC 7873 §4).
@@ -81,6 +81,16 @@ impl UpdateLease {
         }
     }
 
+    /// Appends the option, code and length included.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&OPTION_UPDATE_LEASE.to_be_bytes());
+        out.extend_from_slice(&(self.octets() as u16).to_be_bytes());
+        out.extend_from_slice(&self.record_seconds.to_be_bytes());
+        if let Some(seconds) = self.key_seconds {
+            out.extend_from_slice(&seconds.to_be_bytes());
+        }
+    }
+
     fn octets(self) -> usize {
         if self.key_seconds.is_some() { 8 } else { 4 }
     }
@@ -105,12 +115,9 @@ impl Edns {
             return Ok(Some(edns));
         }
         while !rest.is_empty() {
-            let (&[a, b, c, d], tail) =
-                rest.split_first_chunk::<OPTION_HEADER_OCTETS>().ok_or(ParseError::BadOption)?;
-            let length = usize::from(u16::from_be_bytes([c, d]));
-            let (data, tail) = tail.split_at_checked(length).ok_or(ParseError::BadOption)?;
+            let (code, data, tail) = next_option(rest)?;
             rest = tail;
-            match u16::from_be_bytes([a, b]) {
+            match code {
                 OPTION_NSID => edns.nsid = true,
                 OPTION_KEEPALIVE => edns.keepalive = true,
                 OPTION_PADDING => edns.padding = true,
@@ -125,6 +132,22 @@ impl Edns {
         }
         Ok(Some(edns))
     }
+}
+
+fn put_option(out: &mut Vec<u8>, code: u16, parts: [&[u8]; 2]) {
+    out.extend_from_slice(&code.to_be_bytes());
+    let octets = parts[0].len() + parts[1].len();
+    out.extend_from_slice(&(octets as u16).to_be_bytes());
+    parts.into_iter().for_each(|part| out.extend_from_slice(part));
+}
+
+/// The first of some options: its code, its data and what follows it.
+pub(crate) fn next_option(options: &[u8]) -> Result<(u16, &[u8], &[u8]), ParseError> {
+    let (&[a, b, c, d], tail) =
+        options.split_first_chunk::<OPTION_HEADER_OCTETS>().ok_or(ParseError::BadOption)?;
+    let length = usize::from(u16::from_be_bytes([c, d]));
+    let (data, rest) = tail.split_at_checked(length).ok_or(ParseError::BadOption)?;
+    Ok((u16::from_be_bytes([a, b]), data, rest))
 }
 
 /// An extended error for the response to an EDNS request (RFC 8914).
@@ -242,12 +265,7 @@ impl OptReply<'_> {
             missing.min(more_octets_max - error_octets)
         });
         writer.opt(Class(self.udp_payload), ttl, |out| {
-            let mut option = |code: u16, parts: [&[u8]; 2]| {
-                out.extend_from_slice(&code.to_be_bytes());
-                let octets = parts[0].len() + parts[1].len();
-                out.extend_from_slice(&(octets as u16).to_be_bytes());
-                parts.into_iter().for_each(|part| out.extend_from_slice(part));
-            };
+            let mut option = |code: u16, parts: [&[u8]; 2]| put_option(out, code, parts);
             if let Some(nsid) = self.nsid {
                 option(OPTION_NSID, [nsid, &[]]);
             }
@@ -258,10 +276,9 @@ impl OptReply<'_> {
                 option(OPTION_KEEPALIVE, [&deciseconds.to_be_bytes(), &[]]);
             }
             if let Some(lease) = self.lease {
-                let key = lease.key_seconds.map(u32::to_be_bytes);
-                let key = key.as_ref().map_or(&[][..], |key| key);
-                option(OPTION_UPDATE_LEASE, [&lease.record_seconds.to_be_bytes(), key]);
+                lease.write(out);
             }
+            let mut option = |code: u16, parts: [&[u8]; 2]| put_option(out, code, parts);
             if let Some(error) = error {
                 option(OPTION_EXTENDED_ERROR, [&error.code.to_be_bytes(), error.text.as_bytes()]);
             }

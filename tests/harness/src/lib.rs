@@ -98,6 +98,9 @@ pub struct Start<'a> {
 
 impl Start<'_> {
     /// The command that starts a site with [`ZONE`] and [`KEY`] on free ports.
+    ///
+    /// The port for DNS is never one that the system gives to clients: `dig` shares its port if it
+    /// can, and would now and then be given the site's own and hear nobody but itself.
     pub fn command(&self) -> Command {
         let zone_file = self.folder.join("fleet.zone");
         if !zone_file.exists() {
@@ -105,7 +108,8 @@ impl Start<'_> {
         }
         let mut command = Command::new(self.program);
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--key", KEY])
+            .args(["serve", "--http", "127.0.0.1:0", "--key", KEY, "--listen"])
+            .arg(free_address().to_string())
             .arg("--data")
             .arg(self.folder.join("data"))
             .arg("--zone")

@@ -62,7 +62,8 @@ fn every_decision_is_in_the_ledger_and_is_made_again_from_that() {
     fleet.start(BERLIN);
     fleet.settle();
     let status = fleet.status(BERLIN).expect("a status");
-    assert_eq!(paths_advised(&status), 0, "it begins anew: {status}");
+    assert_eq!(paths_advised(&status), 0, "it counts anew: {status}");
+    assert_eq!(status["agent"]["names"], 1, "but remembers: {status}");
     fleet.operate(BERLIN, &["agent", "replay"]).good();
     fleet.check_end();
 }

@@ -50,6 +50,8 @@ pub struct AdvisorReport {
     pub paths: [u64; PATHS.len()],
     /// How often the model, guardrails, rules and exploration spoke.
     pub speakers: [u64; 4],
+    /// Names that it remembers something of.
+    pub names: usize,
     /// Requests that entered here and are under way.
     pub pending: usize,
     /// Predictions whose outcome is known, and those that met the hazard.
@@ -129,7 +131,8 @@ impl Advisor {
         }
     }
 
-    /// An entry was folded here, of whichever log.
+    /// An entry was folded here, of whichever log; or, before anything else, is shown again after a
+    /// restart, with its own time as the present.
     pub fn folded(&mut self, now_ms: u64, entry: &Entry) {
         self.memory.folded(now_ms, entry);
     }
@@ -156,6 +159,7 @@ impl Advisor {
             alarm: self.memory.watching.alarm(),
             paths: self.paths,
             speakers: self.speakers,
+            names: self.memory.names(),
             pending: self.memory.pending(),
             settled: self.memory.watching.settled(),
             costs: self.costs.costs(),

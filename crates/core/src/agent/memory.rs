@@ -1,7 +1,7 @@
 //! What a site remembers of changes for its agent: who changed what, and what is under way.
 //!
-//! All comes from entries of the ledger, and from requests that entered here. It is bounded, and
-//! lost at a restart: advice is worse for a while then, nothing else.
+//! All comes from entries of the ledger, and from requests that entered here. It is bounded: a node that
+//! starts shows it the last entries again, and what was before them is forgotten.
 
 use super::watching::Watching;
 use crate::model::WriterTag;
@@ -45,6 +45,11 @@ impl Memory {
             given_up: VecDeque::new(),
             watching: Watching::default(),
         }
+    }
+
+    /// Names that something is remembered of.
+    pub(super) fn names(&self) -> usize {
+        self.observer.names()
     }
 
     /// Requests under way that entered here.

@@ -128,6 +128,8 @@ pub struct AgentLine {
     pub paths: Vec<(String, u64)>,
     /// How often who spoke.
     pub speakers: Vec<(String, u64)>,
+    /// Names that it remembers something of.
+    pub names: usize,
     /// Requests that entered here and are under way.
     pub pending: usize,
     /// Predictions whose outcome is known.
