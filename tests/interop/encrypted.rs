@@ -311,12 +311,14 @@ fn chromium_finds_a_host_by_https() {
     trust(&["-N", "--empty-password"]);
     let ca = it.path("tls/ca.crt").display().to_string();
     trust(&["-A", "-n", "authority", "-t", "C,,", "-i", &ca]);
-    let escaped = format!("https%3A%2F%2F127.0.0.1%3A{}%2Fdns-query", it.site.doh().port());
+    let profile = home.join("profile");
+    std::fs::create_dir_all(&profile).expect("a folder");
+    let template = format!("https://{}/dns-query", it.site.doh());
+    let state = format!(r#"{{"dns_over_https":{{"mode":"secure","templates":"{template}"}}}}"#);
+    std::fs::write(profile.join("Local State"), state).expect("written");
     let mut command = Command::new(chromium);
-    command.env("HOME", &home).args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]);
-    command.arg("--enable-features=DnsOverHttps<Trial").arg("--force-fieldtrials=Trial/Group");
-    command
-        .arg(format!("--force-fieldtrial-params=Trial.Group:Fallback/false/Templates/{escaped}"));
+    command.env("HOME", &home).arg(format!("--user-data-dir={}", profile.display()));
+    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]);
     let url = it.site.ledger_url.replace("127.0.0.1", "here.fleet.example");
     let (code, text) = output(command.arg(format!("{url}checkpoint")), "");
     assert!(text.contains("einhorn/site"), "{code:?}: {text}");

@@ -23,6 +23,7 @@ use freshness::freshness_seconds;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -182,15 +183,25 @@ impl Desk {
     /// The octets of the DNS response.
     async fn serve(&self, request: Request<Incoming>) -> Result<Vec<u8>, Unserved> {
         let (head, body) = request.into_parts();
+        let message = match self.place(&head) {
+            Ok(Place::Here(message)) => message,
+            Ok(Place::Body) => self.read(body).await?,
+            Err(unserved) => {
+                // Clients look at the response when they have sent theirs, whatever it is.
+                let _ = self.read(body).await;
+                return Err(unserved);
+            }
+        };
+        self.answer(&message).await
+    }
+
+    /// Where the DNS message is, of a request that may be served.
+    fn place(&self, head: &Parts) -> Result<Place, Unserved> {
         let (method, uri) = (head.method.as_str(), &head.uri);
         let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         let ask = parse(method, uri.path(), uri.query(), content_type)?;
         self.identify(ask.token)?;
-        let message = match ask.message {
-            Place::Here(message) => message,
-            Place::Body => self.read(body).await?,
-        };
-        self.answer(&message).await
+        Ok(ask.message)
     }
 
     /// Says where the client is, if it shows who it is. Only a known token opens its path.
@@ -257,8 +268,7 @@ impl Desk {
     }
 }
 
-/// The message in a body. Of one that is too long some more is read and dropped, since clients look
-/// at the response when they have sent theirs.
+/// The message in a body. Of one that is too long some more is read and dropped.
 async fn collect(mut body: Incoming) -> Result<Vec<u8>, Unserved> {
     let (mut message, mut octets) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {

@@ -29,13 +29,12 @@ use einhorn_ingress::control::{self, ControlError};
 use einhorn_ingress::devices::NoDevices;
 use einhorn_ingress::rate_limit::LimitCounters;
 use einhorn_ingress::{
-    Ingress, ListenError, NOTIFICATIONS_WAITING_MAX, Notified, SUBMISSIONS_WAITING_MAX, Settings,
-    Submission, cookie_secret,
+    Ingress, ListenError, NOTIFICATIONS_WAITING_MAX, Notified, SUBMISSIONS_WAITING_MAX, Submission,
+    cookie_secret,
 };
 use einhorn_serve::publish::Published;
 use einhorn_store::engine::EngineError;
 use einhorn_store::ledger::SealError;
-use einhorn_wire::cookie::Secret;
 use open::open;
 #[cfg(feature = "etcd")]
 use open::open_in_etcd;
@@ -216,16 +215,11 @@ impl Node {
         mut opened: open::Opened,
     ) -> Result<Node, StartError> {
         let (read_only, entries) = (opened.read_only.clone(), opened.state.next_index());
-        let follows = opened.follows;
-        let verifier_key = opened.signer.verifier().to_string();
+        let (follows, verifier_key) = (opened.follows, opened.signer.verifier().to_string());
         let (submit, submissions) = crossbeam_channel::bounded(SUBMISSIONS_WAITING_MAX);
         let (notified, notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
-        let listening = [sockets.dot()?, sockets.doh()?];
-        let encrypted = config.tls.as_ref();
-        let encrypted =
-            encrypted.map(|tls| EncryptedSide::new(tls, Arc::new(NoDevices), listening));
-        let settings = |secret| in_force(config, encrypted.as_ref(), secret);
-        let ingress = Arc::new(ingress(config, settings, &mut opened, submit, notified)?);
+        let encrypted = sockets.encrypted(config, Arc::new(NoDevices))?;
+        let ingress = ingress(config, encrypted.as_ref(), &mut opened, (submit, notified))?;
         let reader = || opened.engine.as_ref().map(|engine| engine.reader()).transpose();
         let (reader, maps_reader) = (reader()?.or(opened.reader.take()), reader()?);
         let ((changes, changed), (keeper, questions)) = (keeper::channel(), keeper::questions());
@@ -262,9 +256,7 @@ impl Node {
         runtime.spawn(Keeper::new(Arc::clone(&ingress)).run(changed, notifications, questions));
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
         let ledgers = Ledgers::new(ledger, Arc::clone(&operator));
-        let http_side = (ledgers, Arc::clone(&operator) as Arc<dyn control::Control>);
-        let encrypted = operator.encrypted.as_ref().map(|encrypted| &encrypted.shared);
-        let sockets = sockets.serve(config, &ingress, encrypted, http_side, &runtime, &stop)?;
+        let sockets = sockets.serve(config, &operator, ledgers, &runtime, &stop)?;
         Ok(Node {
             dns,
             http,
@@ -364,11 +356,13 @@ impl Node {
 /// What every socket needs, with the zones to answer from.
 fn ingress(
     config: &Config,
-    settings: impl FnOnce(Secret) -> Settings,
+    encrypted: Option<&EncryptedSide>,
     opened: &mut open::Opened,
-    submissions: crossbeam_channel::Sender<Submission>,
-    notified: tokio::sync::mpsc::Sender<Notified>,
-) -> io::Result<Ingress> {
+    (submissions, notified): (
+        crossbeam_channel::Sender<Submission>,
+        tokio::sync::mpsc::Sender<Notified>,
+    ),
+) -> io::Result<Arc<Ingress>> {
     let mut audit_secret = [0; 32];
     files::random(&mut audit_secret)?;
     let site = opened.begin.as_ref().map_or(opened.state.origin, |(origin, _)| *origin).site;
@@ -377,10 +371,10 @@ fn ingress(
         zones: opened.state.zones.clone(),
         steps: std::mem::take(&mut opened.steps),
     });
-    Ok(Ingress {
+    Ok(Arc::new(Ingress {
         zones,
         access: ArcSwap::from_pointee(config.access()),
-        settings: ArcSwap::from_pointee(settings(cookie_secret(&audit_secret))),
+        settings: ArcSwap::from_pointee(in_force(config, encrypted, cookie_secret(&audit_secret))),
         limited: LimitCounters::default(),
         crowd: Arc::default(),
         hostname_answers: AtomicU64::new(0),
@@ -388,7 +382,7 @@ fn ingress(
         notified,
         site: AtomicU16::new(site),
         audit_secret,
-    })
+    }))
 }
 
 /// The connections to other sites; none for a site that is alone or cannot read its log.

@@ -53,7 +53,7 @@ mod tests {
             ("[[edge]]\nkey = \"other.\"", "no such [[key]]"),
             ("[[edge]]\nkey = \"edge.\"\ndevices = [\"a..b\"]", "edge.devices"),
         ] {
-            let said = parse(text).err().expect("a bad config");
+            let said = parse(text).expect_err("a bad config");
             assert!(said.contains(wanted), "no `{wanted}` in: {said}");
         }
     }

@@ -2,12 +2,14 @@
 
 use super::StartError;
 use crate::config::{Config, HostnameConfig};
+use crate::encrypted::EncryptedSide;
 use crate::ledgers::Ledgers;
+use crate::operate::Operator;
 use crate::witnessing;
 use einhorn_ingress::control::Control;
+use einhorn_ingress::devices::Devices;
 use einhorn_ingress::http::Operators;
-use einhorn_ingress::tls::Encrypted;
-use einhorn_ingress::{Ingress, doh, hostname, http, tcp, tls, udp};
+use einhorn_ingress::{doh, hostname, http, tcp, tls, udp};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -85,14 +87,18 @@ impl Sockets {
         self.addresses.clone()
     }
 
-    /// Where DNS over TLS is served.
-    pub(super) fn dot(&self) -> io::Result<Vec<SocketAddr>> {
-        self.dot.iter().map(std::net::TcpListener::local_addr).collect()
-    }
-
-    /// Where DNS over HTTPS is served.
-    pub(super) fn doh(&self) -> io::Result<Vec<SocketAddr>> {
-        self.doh.iter().map(std::net::TcpListener::local_addr).collect()
+    /// What encrypted listeners share, and where they listen now.
+    pub(super) fn encrypted(
+        &self,
+        config: &Config,
+        devices: Arc<dyn Devices>,
+    ) -> io::Result<Option<EncryptedSide>> {
+        let Some(tls) = &config.tls else { return Ok(None) };
+        let addresses = |listeners: &[std::net::TcpListener]| -> io::Result<Vec<SocketAddr>> {
+            listeners.iter().map(std::net::TcpListener::local_addr).collect()
+        };
+        let listening = [addresses(&self.dot)?, addresses(&self.doh)?];
+        Ok(Some(EncryptedSide::new(tls, devices, listening)))
     }
 
     pub(super) fn http_address(&self) -> io::Result<Option<SocketAddr>> {
@@ -111,20 +117,20 @@ impl Sockets {
     pub(super) fn serve(
         self,
         config: &Config,
-        ingress: &Arc<Ingress>,
-        encrypted: Option<&Arc<Encrypted>>,
-        (ledgers, control): (Ledgers, Arc<dyn Control>),
+        operator: &Arc<Operator>,
+        ledgers: Ledgers,
         runtime: &tokio::runtime::Runtime,
         stop: &Arc<AtomicBool>,
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
         let _inside = runtime.enter();
+        let ingress = &operator.ingress;
         for listener in self.tcp {
             runtime.spawn(tcp::serve(
                 Arc::clone(ingress),
                 tokio::net::TcpListener::from_std(listener)?,
             ));
         }
-        if let Some(encrypted) = encrypted {
+        if let Some(EncryptedSide { shared: encrypted, .. }) = &operator.encrypted {
             for listener in self.dot {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 runtime.spawn(tls::serve(Arc::clone(ingress), Arc::clone(encrypted), listener));
@@ -139,6 +145,7 @@ impl Sockets {
             let read: http::ReadLedger = Arc::new(move |site, path| ledgers.read(site, path));
             let witness = witnessing::witness(config)?.map(witnessing::answers);
             let operators = config.operator_token.clone();
+            let control = Arc::clone(operator) as Arc<dyn Control>;
             let operators = operators.map(|token| Operators { token, control });
             runtime.spawn(async move {
                 if let Err(error) = http::serve(listener, read, witness, operators).await {
