@@ -8,6 +8,7 @@ mod agent;
 mod bridge;
 mod dns;
 mod edge;
+mod https;
 mod ledger;
 mod links;
 mod live;
@@ -62,6 +63,7 @@ pub const TARGETS: &[Target] = &[
     ("bridge_zone", bridge::bridge_zone),
     ("dhcpd_leases", bridge::dhcpd_leases),
     ("bridge_json", bridge::bridge_json),
+    ("https_request", https::request),
     ("edge_option", edge::option),
     ("edge_queue", edge::queue),
     ("edge_dhcpd", edge::dhcpd),

@@ -5,6 +5,7 @@ mod bonjour;
 mod catalog;
 mod conditions;
 mod devices;
+mod encrypted;
 mod keys;
 mod neighbours;
 mod page;

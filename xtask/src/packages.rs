@@ -32,6 +32,7 @@ const PACKAGES: [Package; 19] = [
     Package { name: "nsd", programs: &["nsd"], service: Some("nsd") },
     Package { name: "etcd-server", programs: &["etcd"], service: Some("etcd") },
     Package { name: "protobuf-compiler", programs: &["protoc"], service: None },
+    Package { name: "curl", programs: &["curl"], service: None },
     Package { name: "libprotobuf-dev", programs: &[PROTOCOL_FILE], service: None },
     Package { name: "iproute2", programs: &["ip"], service: None },
     Package { name: "faketime", programs: &["faketime"], service: None },
@@ -39,7 +40,6 @@ const PACKAGES: [Package; 19] = [
     Package { name: "ddclient", programs: &["ddclient"], service: Some("ddclient") },
     Package { name: "libio-socket-ssl-perl", programs: &[SOCKET_SSL], service: None },
     Package { name: "inadyn", programs: &["inadyn"], service: Some("inadyn") },
-    Package { name: "curl", programs: &["curl"], service: None },
     Package { name: "openssl", programs: &["openssl"], service: None },
     Package { name: "nftables", programs: &["nft"], service: Some("nftables") },
 ];

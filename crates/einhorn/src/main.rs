@@ -18,6 +18,7 @@ mod serve;
 mod site;
 mod source;
 mod status;
+mod tls;
 mod zone;
 
 use clap::{Parser, Subcommand};
@@ -68,6 +69,9 @@ enum Command {
     /// Phones and other devices: enrol, show, rotate, revoke.
     #[command(subcommand)]
     Device(device::Command),
+    /// Certificates for encrypted DNS, from an authority of one's own.
+    #[command(subcommand)]
+    Tls(tls::Command),
     /// Translate files of host records.
     #[command(subcommand)]
     Bridge(bridge::Command),
@@ -130,6 +134,7 @@ fn main() -> ExitCode {
         Command::Review(command) => review::run(command),
         Command::Lease(command) => lease::run(&command),
         Command::Device(command) => device::run(command),
+        Command::Tls(command) => tls::run(&command),
         Command::Bridge(command) => bridge::run(command),
         Command::Status(arguments) => status::run(&arguments),
         Command::Reload { data } => {

@@ -86,8 +86,8 @@ fn stop_at_end_of_stdin() {
 
 fn say_ready(config: &Config, node: &Node) {
     let addresses: Vec<_> = node.dns.iter().map(SocketAddr::to_string).collect();
-    let dot = encrypted("TLS", "", &node.dot, "");
-    let doh = encrypted("HTTPS", "https://", &node.doh, einhorn_ingress::doh::PATH);
+    let dot = encrypted("TLS", "", node.dot(), "");
+    let doh = encrypted("HTTPS", "https://", node.doh(), einhorn_ingress::doh::PATH);
     let http = node.http.map(|http| format!(", ledger at http://{http}/ledger/{}/", config.site));
     let links = config.link.as_ref().map(|link| format!(", other sites at {}", link.listen));
     let hostname = node.hostname().map(|address| format!(", hostname server on {address}"));

@@ -7,7 +7,7 @@
 mod freshness;
 mod request;
 
-pub use request::{Ask, GET_OCTETS_MAX, MEDIA_TYPE, PATH, Place, Unserved, parse};
+pub use request::{Ask, GET_OCTETS_MAX, MEDIA_TYPE, PATH, Place, TEMPLATE, Unserved, parse};
 
 use crate::connections::Connection;
 use crate::devices::{Credential, Seen};
@@ -24,9 +24,10 @@ use einhorn_core::model::request::{Outcome, Request as Change};
 use einhorn_serve::answer::{TCP_OCTETS_MAX, Transport};
 use einhorn_wire::message::Rcode;
 use freshness::freshness_seconds;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Bytes, Incoming};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -39,11 +40,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// Octets that the head of a request may have.
 const HEAD_OCTETS_MAX: usize = 16 << 10;
+/// Octets that a connection or a stream may send before they are read.
+const CONNECTION_WINDOW_OCTETS: u32 = 256 << 10;
+const STREAM_WINDOW_OCTETS: u32 = 64 << 10;
+/// Bodies of one connection that are read at once; each may have 64 KiB.
+const BODIES_MAX: usize = 4;
+/// Octets of a body that are read, though only so many are taken as a DNS message has.
+const BODY_OCTETS_READ_MAX: usize = 256 << 10;
 /// Octets of answers that an HTTP/2 stream may have waiting for its client.
 const SEND_OCTETS_MAX: usize = 64 << 10;
 /// Octets of the longest page beside DNS: a profile with an identity in it has some thousands.
@@ -89,7 +97,13 @@ async fn connection(shared: Shared, pages: Option<Router>, admitted: Admitted) {
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let builder = builder(&shared.ingress, is_http2);
     let idle_ms_max = || 1_000 * u64::from(shared.ingress.settings.load().limits.tcp_idle_seconds);
-    let desk = Arc::new(Desk { shared: shared.clone(), pages, client, entry: Arc::clone(&entry) });
+    let desk = Arc::new(Desk {
+        shared: shared.clone(),
+        pages,
+        client,
+        entry: Arc::clone(&entry),
+        bodies: Semaphore::new(BODIES_MAX),
+    });
     let service = service_fn(|request| {
         let desk = Arc::clone(&desk);
         async move { desk.respond(request).await }
@@ -132,6 +146,8 @@ fn builder(ingress: &Ingress, is_http2: bool) -> auto::Builder<TokioExecutor> {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.https_streams_max)
+            .initial_connection_window_size(CONNECTION_WINDOW_OCTETS)
+            .initial_stream_window_size(STREAM_WINDOW_OCTETS)
             .max_header_list_size(HEAD_OCTETS_MAX as u32)
             .max_send_buf_size(SEND_OCTETS_MAX);
         return builder.http2_only();
@@ -152,6 +168,8 @@ struct Desk {
     pages: Option<Router>,
     client: Client,
     entry: Arc<Connection>,
+    /// Bounds what is held of messages that have not come whole.
+    bodies: Semaphore,
 }
 
 impl Desk {
@@ -202,15 +220,25 @@ impl Desk {
     /// The octets of the DNS response.
     async fn serve(&self, request: Request<Incoming>) -> Result<Vec<u8>, Unserved> {
         let (head, body) = request.into_parts();
+        let message = match self.place(&head) {
+            Ok(Place::Here(message)) => message,
+            Ok(Place::Body) => self.read(body).await?,
+            Err(unserved) => {
+                // Clients look at the response when they have sent theirs, whatever it is.
+                let _ = self.read(body).await;
+                return Err(unserved);
+            }
+        };
+        self.answer(&message).await
+    }
+
+    /// Where the DNS message is, of a request that may be served.
+    fn place(&self, head: &Parts) -> Result<Place, Unserved> {
         let (method, uri) = (head.method.as_str(), &head.uri);
         let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         let ask = parse(method, uri.path(), uri.query(), content_type)?;
         self.identify(ask.token)?;
-        let message = match ask.message {
-            Place::Here(message) => message,
-            Place::Body => self.read(body).await?,
-        };
-        self.answer(&message).await
+        Ok(ask.message)
     }
 
     /// Says where the client is, if it shows who it is. Only a known token opens its path.
@@ -231,17 +259,13 @@ impl Desk {
     }
 
     async fn read(&self, body: Incoming) -> Result<Vec<u8>, Unserved> {
-        if body.size_hint().lower() > TCP_OCTETS_MAX as u64 {
-            return Err(Unserved::LongBody);
-        }
         let seconds = self.shared.ingress.settings.load().limits.tcp_message_seconds;
-        let reading = Limited::new(body, TCP_OCTETS_MAX).collect();
-        match timeout(Duration::from_secs(seconds.into()), reading).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes().into()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unserved::LongBody),
-            Ok(Err(_)) => Err(Unserved::NoMessage),
-            Err(_) => Err(Unserved::Late),
-        }
+        let reading = async {
+            let _turn = self.bodies.acquire().await.map_err(|_| Unserved::Stopping)?;
+            collect(body).await
+        };
+        let read = timeout(Duration::from_secs(seconds.into()), reading).await;
+        read.unwrap_or(Err(Unserved::Late))
     }
 
     async fn answer(&self, message: &[u8]) -> Result<Vec<u8>, Unserved> {
@@ -281,6 +305,23 @@ impl Desk {
     }
 }
 
+/// The message in a body. Of one that is too long some more is read and dropped.
+async fn collect(mut body: Incoming) -> Result<Vec<u8>, Unserved> {
+    let (mut message, mut octets) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        // What cannot be read on is no message; what is no data are trailers.
+        let frame = frame.map_err(|_| Unserved::NoMessage)?;
+        let Ok(data) = frame.into_data() else { continue };
+        octets += data.len();
+        if octets <= TCP_OCTETS_MAX {
+            message.extend_from_slice(&data);
+        } else if octets > BODY_OCTETS_READ_MAX {
+            break;
+        }
+    }
+    if octets > TCP_OCTETS_MAX { Err(Unserved::LongBody) } else { Ok(message) }
+}
+
 fn refuse(unserved: Unserved) -> Response<Full<Bytes>> {
     let (status, text) = unserved.status();
     let mut response = Response::new(Full::from(text));
@@ -293,3 +334,6 @@ fn refuse(unserved: Unserved) -> Response<Full<Bytes>> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,3 +144,9 @@ fn certificate_of(connection: &ServerConnection) -> Option<Fingerprint> {
     let shown = connection.peer_certificates()?.first()?;
     Some(Sha256::digest(shown).into())
 }
+
+#[cfg(test)]
+#[path = "tls/fixture.rs"]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

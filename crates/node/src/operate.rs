@@ -2,6 +2,7 @@
 
 use crate::config::{Config, HostnameConfig, zone_settings};
 use crate::devices::DeviceKeeper;
+use crate::encrypted::{EncryptedSide, in_force};
 use crate::inquiry::Inquiry;
 use crate::keeper::{Question, Questions};
 use crate::recover::{log_id, read_log};
@@ -16,7 +17,6 @@ use einhorn_ingress::control::{
     ZoneSettings,
 };
 use einhorn_ingress::reply::Reply;
-use einhorn_ingress::tls::Encrypted;
 use einhorn_ingress::{Ingress, Submission, now_ms};
 use einhorn_links::Links;
 use einhorn_serve::transfer;
@@ -58,7 +58,7 @@ pub(crate) struct Operator {
     /// The hostname server, where it listens now.
     pub(crate) hostname: Option<HostnameConfig>,
     /// What encrypted listeners show; none if there are none.
-    pub(crate) encrypted: Option<Arc<Encrypted>>,
+    pub(crate) encrypted: Option<EncryptedSide>,
     /// Keeps the addresses of devices.
     pub(crate) devices: Arc<DeviceKeeper>,
     /// What this site is called.
@@ -190,13 +190,14 @@ impl Operator {
     pub(crate) fn reload(&self) -> Result<Answer, String> {
         let config = self.config()?;
         let (keys, grants) = (config.keys.len(), config.grants.len());
-        let settings = config.settings(self.ingress.cookie_secret());
+        let random = self.ingress.cookie_secret();
+        let settings = in_force(&config, self.encrypted.as_ref(), random);
         self.ingress.access.store(Arc::new(config.access()));
         self.ingress.settings.store(Arc::new(settings));
         let devices = config.devices.all.iter().count();
         self.devices.replace(config.devices.all.clone(), config.devices.never.clone());
         if let (Some(encrypted), Some(tls)) = (&self.encrypted, &config.tls) {
-            encrypted.identity.store(Arc::clone(&tls.identity));
+            encrypted.reload(tls);
         }
         let zones = zones::apply(&config, &self.ingress).map_err(|error| error.to_string())?;
         let text = format!(

@@ -13,6 +13,7 @@ use crate::config::Config;
 #[cfg(feature = "etcd")]
 use crate::config::EtcdConfig;
 use crate::devices::DeviceKeeper;
+use crate::encrypted::in_force;
 use crate::files::{self, FolderError};
 use crate::keeper::{self, Keeper};
 use crate::ledgers::Ledgers;
@@ -27,7 +28,6 @@ use arc_swap::ArcSwap;
 use einhorn_core::model::{Publication, Registry};
 use einhorn_ingress::control::{self, ControlError};
 use einhorn_ingress::rate_limit::LimitCounters;
-use einhorn_ingress::tls::Encrypted;
 use einhorn_ingress::{
     Ingress, ListenError, NOTIFICATIONS_WAITING_MAX, Notified, SUBMISSIONS_WAITING_MAX, Submission,
     cookie_secret,
@@ -119,10 +119,6 @@ struct Kept {
 pub struct Node {
     /// Addresses for DNS, as bound.
     pub dns: Vec<SocketAddr>,
-    /// Addresses for DNS over TLS, as bound.
-    pub dot: Vec<SocketAddr>,
-    /// Addresses for DNS over HTTPS, as bound.
-    pub doh: Vec<SocketAddr>,
     /// Address for HTTP, as bound.
     pub http: Option<SocketAddr>,
     /// The log's public key, for auditors.
@@ -220,11 +216,10 @@ impl Node {
         mut opened: open::Opened,
     ) -> Result<Node, StartError> {
         let (read_only, entries) = (opened.read_only.clone(), opened.state.next_index());
-        let follows = opened.follows;
-        let verifier_key = opened.signer.verifier().to_string();
+        let (follows, verifier_key) = (opened.follows, opened.signer.verifier().to_string());
         let (submit, submissions) = crossbeam_channel::bounded(SUBMISSIONS_WAITING_MAX);
         let (notified, notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
-        let ingress = Arc::new(ingress(config, &mut opened, submit, notified)?);
+        let ingress = ingress(config, &mut opened, (submit, notified))?;
         let reader = || opened.engine.as_ref().map(|engine| engine.reader()).transpose();
         let (reader, maps_reader) = (reader()?.or(opened.reader.take()), reader()?);
         let ((changes, changed), (keeper, questions)) = (keeper::channel(), keeper::questions());
@@ -236,9 +231,13 @@ impl Node {
         let listener = sockets.link.take();
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
         let devices = Arc::new(DeviceKeeper::open(&ingress, config)?);
+        let encrypted = sockets.encrypted(config, Arc::clone(&devices) as _)?;
+        // What is said of them, now that they are known.
+        let settings = in_force(config, encrypted.as_ref(), ingress.cookie_secret());
+        ingress.settings.store(Arc::new(settings));
         let operator = Arc::new(Operator {
             hostname: sockets.hostname(config)?,
-            encrypted: encrypted(config, &devices),
+            encrypted,
             stop: Arc::clone(&stop),
             rebuild: Arc::clone(&rebuild),
             links: links.as_ref().map(LinkSide::links),
@@ -257,13 +256,10 @@ impl Node {
         control::serve(&config.data, Arc::clone(&operator) as _)?;
         runtime.spawn(Keeper::new(Arc::clone(&ingress)).run(changed, notifications, questions));
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
-        let (dot, doh) = (sockets.dot()?, sockets.doh()?);
         let ledgers = Ledgers::new(ledger, Arc::clone(&operator));
         let sockets = sockets.serve(config, &operator, ledgers, &runtime, &stop)?;
         Ok(Node {
             dns,
-            dot,
-            doh,
             http,
             verifier_key,
             read_only: read_only.filter(|_| !follows),
@@ -288,6 +284,16 @@ impl Node {
     /// while it need not.
     pub fn must_restart(&self) -> Option<&str> {
         self.rebuild.get().map(String::as_str)
+    }
+
+    /// Addresses for DNS over TLS, as bound.
+    pub fn dot(&self) -> &[SocketAddr] {
+        self.operator.encrypted.as_ref().map_or(&[], |encrypted| &encrypted.dot)
+    }
+
+    /// Addresses for DNS over HTTPS, as bound.
+    pub fn doh(&self) -> &[SocketAddr] {
+        self.operator.encrypted.as_ref().map_or(&[], |encrypted| &encrypted.doh)
     }
 
     /// Address of the hostname server, as bound.
@@ -352,9 +358,11 @@ impl Node {
 fn ingress(
     config: &Config,
     opened: &mut open::Opened,
-    submissions: crossbeam_channel::Sender<Submission>,
-    notified: tokio::sync::mpsc::Sender<Notified>,
-) -> io::Result<Ingress> {
+    (submissions, notified): (
+        crossbeam_channel::Sender<Submission>,
+        tokio::sync::mpsc::Sender<Notified>,
+    ),
+) -> io::Result<Arc<Ingress>> {
     let mut audit_secret = [0; 32];
     files::random(&mut audit_secret)?;
     let site = opened.begin.as_ref().map_or(opened.state.origin, |(origin, _)| *origin).site;
@@ -363,10 +371,10 @@ fn ingress(
         zones: opened.state.zones.clone(),
         steps: std::mem::take(&mut opened.steps),
     });
-    Ok(Ingress {
+    Ok(Arc::new(Ingress {
         zones,
         access: ArcSwap::from_pointee(config.access()),
-        settings: ArcSwap::from_pointee(config.settings(cookie_secret(&audit_secret))),
+        settings: ArcSwap::from_pointee(in_force(config, None, cookie_secret(&audit_secret))),
         limited: LimitCounters::default(),
         crowd: Arc::default(),
         hostname_answers: AtomicU64::new(0),
@@ -374,13 +382,7 @@ fn ingress(
         notified,
         site: AtomicU16::new(site),
         audit_secret,
-    })
-}
-
-/// What encrypted listeners share; none if there are none.
-fn encrypted(config: &Config, devices: &Arc<DeviceKeeper>) -> Option<Arc<Encrypted>> {
-    let identity = ArcSwap::new(Arc::clone(&config.tls.as_ref()?.identity));
-    Some(Arc::new(Encrypted { identity, devices: Arc::clone(devices) as _ }))
+    }))
 }
 
 /// The connections to other sites; none for a site that is alone or cannot read its log.

@@ -2,6 +2,7 @@
 //! folder after a format has changed: `cargo run --release -p einhorn-fuzz --example corpus`.
 
 mod edge;
+mod https;
 mod live;
 mod mainframe;
 mod sites;
@@ -54,6 +55,7 @@ fn main() -> Anyhow {
     mainframe::all()?;
     live::all()?;
     edge::all()?;
+    https::all()?;
     ledger()
 }
 

@@ -7,8 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
 
-/// The path, and the template of RFC 8484 §3 without its variable.
+/// The path of DNS.
 pub const PATH: &str = "/dns-query";
+/// The path as clients are told it, with its variable (RFC 8484 §3).
+pub const TEMPLATE: &str = "/dns-query{?dns}";
 /// The media type of DNS messages (RFC 8484 §6).
 pub const MEDIA_TYPE: &str = "application/dns-message";
 /// The methods that are served.

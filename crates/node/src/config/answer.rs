@@ -115,6 +115,7 @@ impl Checker<'_> {
             authors: chaos("authors", raw.authors)?,
             cookie_secrets: Vec::new(),
             tcp_idle_seconds: default.tcp_idle_seconds,
+            designated: None,
         })
     }
 

@@ -2,11 +2,13 @@
 
 use super::StartError;
 use crate::config::{Config, HostnameConfig};
+use crate::encrypted::EncryptedSide;
 use crate::enrol::FolderOffers;
 use crate::ledgers::Ledgers;
 use crate::operate::Operator;
 use crate::witnessing;
 use einhorn_ingress::control::Control;
+use einhorn_ingress::devices::Devices;
 use einhorn_ingress::http::{DeviceSide, Operators};
 use einhorn_ingress::{doh, hostname, http, tcp, tls, udp};
 use std::io;
@@ -86,14 +88,18 @@ impl Sockets {
         self.addresses.clone()
     }
 
-    /// Where DNS over TLS is served.
-    pub(super) fn dot(&self) -> io::Result<Vec<SocketAddr>> {
-        self.dot.iter().map(std::net::TcpListener::local_addr).collect()
-    }
-
-    /// Where DNS over HTTPS is served.
-    pub(super) fn doh(&self) -> io::Result<Vec<SocketAddr>> {
-        self.doh.iter().map(std::net::TcpListener::local_addr).collect()
+    /// What encrypted listeners share, and where they listen now.
+    pub(super) fn encrypted(
+        &self,
+        config: &Config,
+        devices: Arc<dyn Devices>,
+    ) -> io::Result<Option<EncryptedSide>> {
+        let Some(tls) = &config.tls else { return Ok(None) };
+        let addresses = |listeners: &[std::net::TcpListener]| -> io::Result<Vec<SocketAddr>> {
+            listeners.iter().map(std::net::TcpListener::local_addr).collect()
+        };
+        let listening = [addresses(&self.dot)?, addresses(&self.doh)?];
+        Ok(Some(EncryptedSide::new(tls, devices, listening)))
     }
 
     pub(super) fn http_address(&self) -> io::Result<Option<SocketAddr>> {
@@ -129,7 +135,7 @@ impl Sockets {
                 tokio::net::TcpListener::from_std(listener)?,
             ));
         }
-        if let Some(encrypted) = &operator.encrypted {
+        if let Some(EncryptedSide { shared: encrypted, .. }) = &operator.encrypted {
             for listener in self.dot {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
                 runtime.spawn(tls::serve(Arc::clone(ingress), Arc::clone(encrypted), listener));

@@ -3,12 +3,14 @@
 //! A pure function: no clock, no socket, no lock, and no memory of its own on the way.
 
 mod chaos;
+mod designated;
 mod fill;
 mod lookup;
 mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use designated::{Designated, Designation};
 pub use settings::{AnswerSettings, CHAOS_OCTETS_MAX, NSID_OCTETS_MAX};
 
 use einhorn_core::model::Zones;
@@ -232,6 +234,11 @@ fn fill(
         _ => return Ok(Outcome::error(Rcode::REFUSED, ExtendedError::NOT_SUPPORTED)),
     }
     if let Some(outcome) = unanswerable(question.rtype) {
+        return Ok(outcome);
+    }
+    if let Some(designated) = &context.settings.designated
+        && let Some(outcome) = designated.answer(question, writer)?
+    {
         return Ok(outcome);
     }
     let key = NameRef::from_valid_wire(question.name).canonical_key();
