@@ -391,7 +391,7 @@ zone = "fleet.example"
             ("queue = \"accept\"", "probe-ms = 2", "use 50 to 200"),
             ("address = \"192.0.2.1:53\"", "address = \"192.0.2.1\"", "line 9"),
         ] {
-            let said = parse(&GOOD.replace(from, to)).err().expect("a bad config");
+            let said = parse(&GOOD.replace(from, to)).expect_err("a bad config");
             assert!(said.contains(wanted), "no `{wanted}` in: {said}");
         }
     }

@@ -319,7 +319,7 @@ mod tests {
 
         #[test]
         fn a_changed_octet_is_noticed(record in record(), at: usize, by in 1u8..) {
-            let mut octets = written(&[record.clone()]);
+            let mut octets = written(std::slice::from_ref(&record));
             let at = at % octets.len();
             octets[at] ^= by;
             prop_assert_eq!(Record::read(&octets), None);

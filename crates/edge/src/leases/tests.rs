@@ -118,11 +118,14 @@ fn only_what_a_host_can_be_called_becomes_a_name() {
     }
 }
 
+/// Makes what reads one kind of file.
+type Make = fn() -> Box<dyn Read>;
+
 proptest! {
     /// However a file comes in pieces, the same leases stand in the end.
     #[test]
     fn pieces_make_no_difference(cuts in proptest::collection::vec(0usize..600, 0..8)) {
-        let readers: [(&[u8], fn() -> Box<dyn Read>); 3] = [
+        let readers: [(&[u8], Make); 3] = [
             (DHCPD, || Box::new(dhcpd::Reader::default())),
             (KEA4, || Box::new(kea::Reader::default())),
             (KEA6, || Box::new(kea::Reader::default())),
