@@ -155,8 +155,8 @@ fn builder(ingress: &Ingress, is_http2: bool) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // Also how long the next request may take to come.
-        .header_read_timeout(Duration::from_secs(limits.tcp_idle_seconds.into()))
+        // A head that does not come makes the connection idle, which ends it in order.
+        .header_read_timeout(None)
         .max_buf_size(HEAD_OCTETS_MAX);
     builder.http1_only()
 }
