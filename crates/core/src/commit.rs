@@ -47,6 +47,7 @@ mod tombstones;
 pub use batch::{Append, Batch};
 pub use copies::CopyStart;
 pub use output::{Cosignature, Output};
+pub use peers::STATE_INTERVAL_MS;
 pub use report::{CopyReport, PeerReport, Report, ReviewReport, SourceReport};
 pub use setup::{DEADLINE_MS, Setup, Waits};
 pub use signatures::{Keys, Signatures};

@@ -15,6 +15,7 @@ mod lease;
 mod ledger;
 mod review;
 mod serve;
+mod simulate;
 mod site;
 mod source;
 mod status;
@@ -54,6 +55,8 @@ enum Command {
     /// Merge rules, and the model that predicts hazards.
     #[command(subcommand)]
     Agent(agent::Command),
+    /// Compare ways of choosing a commit path on simulated fleets.
+    Simulate(simulate::Arguments),
     /// Look at zones.
     #[command(subcommand)]
     Zone(zone::Command),
@@ -129,6 +132,7 @@ fn main() -> ExitCode {
         Command::Init(command) => init::run(&command),
         Command::Ledger(command) => ledger::run(command),
         Command::Agent(command) => agent::run(&command),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Zone(command) => zone::run(command),
         Command::Site(command) => site::run(command),
         Command::Review(command) => review::run(command),
