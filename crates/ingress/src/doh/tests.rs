@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use einhorn_wire::RecordType;
 use einhorn_wire::message::Opcode;
+use std::io::ErrorKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -127,8 +128,12 @@ async fn an_idle_connection_is_closed() {
         let client = server.authority.client(protocol, None);
         let mut stream = server.connect(&client).await.expect("a handshake");
         // HTTP/2 says something first, and again when it ends.
-        let end = stream.read_to_end(&mut Vec::new()).await;
-        assert!(end.is_ok(), "{protocol}: {end:?}");
+        match stream.read_to_end(&mut Vec::new()).await {
+            Ok(_) => {}
+            // Who says nothing of HTTP/2, as here, does not hear its goodbye either and is cut off.
+            Err(error) if protocol == "h2" => assert_eq!(error.kind(), ErrorKind::UnexpectedEof),
+            Err(error) => panic!("{protocol}: {error}"),
+        }
     }
 }
 
