@@ -52,7 +52,7 @@ fn the_shipped_model_is_made_again() {
     let split_s = all.time_of_share(EARLIER).expect("changes");
     let earlier = earlier_part(&all, split_s);
     let again = train(&[(source, earlier)], &Options::default(), &mut |_, _| ()).expect("a model");
-    assert_eq!(again.to_octets(), DEFAULT_MODEL, "the shipped model is not what training gives");
+    assert!(again.to_octets() == DEFAULT_MODEL, "the shipped model is not what training gives");
 }
 
 #[test]

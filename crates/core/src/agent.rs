@@ -13,7 +13,7 @@ mod memory;
 mod watching;
 
 pub use advised::Advised;
-pub use advisor::{Advisor, AdvisorReport, Look};
+pub use advisor::{Advisor, AdvisorReport, Look, PREPARING_US};
 pub use memory::{changed, is_somebodys, window_of};
 
 use crate::model::settings::Contested;
