@@ -10,7 +10,7 @@ use crate::model::entry::Entry;
 use crate::model::request::{Identity, Operation, RequestId};
 use crate::model::{NameRecord, WriterTag};
 use einhorn_agent::decision::{
-    Alarm, Arms, Costs, Homes, Knobs, PATHS, Predictor, Record, Situation, Speaker, Tuner,
+    Alarm, Arms, Costs, Homes, Knobs, Moved, PATHS, Predictor, Record, Situation, Speaker, Tuner,
 };
 use einhorn_agent::features::{COUNT, Features};
 
@@ -55,6 +55,8 @@ pub struct AdvisorReport {
     pub model: [u8; 8],
     /// Which way its predictions are wrong, if they are: the rules speak then.
     pub alarm: Option<Alarm>,
+    /// The last batch that began at another time than it used to, and whose it is.
+    pub moved: Option<(String, Moved)>,
     /// How often each of [`PATHS`] was advised.
     pub paths: [u64; PATHS.len()],
     /// How often the model, guardrails, rules and exploration spoke.
@@ -210,6 +212,7 @@ impl Advisor {
         AdvisorReport {
             model: self.predictor.hash(),
             alarm: self.memory.watching.alarm(),
+            moved: self.memory.moved().cloned(),
             paths: self.paths,
             speakers: self.speakers,
             names: self.memory.names(),
