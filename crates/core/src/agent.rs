@@ -45,6 +45,11 @@ impl Path {
             .into_iter()
             .find(|path| *path as u8 == code)
     }
+
+    /// Whether intents come before the decision on it.
+    pub fn is_prepared(self) -> bool {
+        matches!(self, Path::MultiPhase | Path::Move)
+    }
 }
 
 impl std::fmt::Display for Path {

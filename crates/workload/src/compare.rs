@@ -189,7 +189,7 @@ pub fn seed(options: &Options, seed: u64, known: &Knowledge) -> Result<SeedResul
 
 fn line(verdict: &Verdict, prices: Prices) -> Line {
     let synchronised = &verdict.synchronised_ms;
-    let (prepared_percent, moved_percent) = verdict.prepared_percent();
+    let (prepared_percent, moved_percent) = verdict.prepared_and_moved_percent();
     let mean = |all: &[u64]| all.iter().sum::<u64>() as f64 / all.len().max(1) as f64;
     Line {
         cost_ms: verdict.mean_cost_us(prices) / 1_000.0,

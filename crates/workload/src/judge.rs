@@ -45,10 +45,8 @@ pub struct Made {
     pub act: usize,
     /// From when it entered to when it was committed, in milliseconds since 1970.
     pub window: Window,
-    /// Whether it was prepared.
-    pub is_prepared: bool,
-    /// Whether that was to move its names' home too.
-    pub is_move: bool,
+    /// The path that it took.
+    pub path: Path,
     /// Its names.
     pub names: Vec<MadeName>,
 }
@@ -108,7 +106,7 @@ impl Verdict {
     }
 
     /// The shares of changes that were prepared, and of those that moved a home, in percent.
-    pub fn prepared_percent(&self) -> (f64, f64) {
+    pub fn prepared_and_moved_percent(&self) -> (f64, f64) {
         let share = |count: u64| 100.0 * count as f64 / self.changes.max(1) as f64;
         (share(self.prepared), share(self.moved))
     }
@@ -146,10 +144,8 @@ pub fn changes(script: &Script, told: &Told) -> Vec<Made> {
 }
 
 fn one(act: usize, change: &Change, window: Window) -> Made {
-    let is_move = change.path == Path::Move;
-    let is_prepared = is_move || change.path == Path::MultiPhase;
     let names = change.names.iter().filter_map(made_name).collect();
-    Made { act, window, is_prepared, is_move, names }
+    Made { act, window, path: change.path, names }
 }
 
 fn made_name(name: &NameChange) -> Option<MadeName> {
@@ -216,8 +212,8 @@ pub fn judge(script: &Script, told: &Told) -> Verdict {
     let mut verdict = Verdict {
         done,
         changes: count(&|_| true),
-        prepared: count(&|made| made.is_prepared && !made.is_move),
-        moved: count(&|made| made.is_move),
+        prepared: count(&|made| made.path == Path::MultiPhase),
+        moved: count(&|made| made.path == Path::Move),
         aborts: told.fates.iter().map(|fate| u64::from(fate.again)).sum(),
         met: met(script, &made),
         lost: lost.count() as u64,
@@ -271,7 +267,7 @@ fn conflicts(
     verdict: &mut Verdict,
 ) {
     let act = &script.acts[change.act];
-    if change.is_prepared {
+    if change.path.is_prepared() {
         return;
     }
     let (mut is_textual, mut is_intervention) = (false, false);

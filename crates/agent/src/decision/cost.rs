@@ -10,7 +10,7 @@ pub struct Costs {
     pub fast_us: u32,
     /// A commit at the one site that is the names' home.
     pub forward_us: u32,
-    /// A commit prepared and decided across sites.
+    /// A commit prepared and decided across sites; in a situation with the price of preparing.
     pub multi_phase_us: u32,
     /// What moving a home takes beyond that.
     pub move_us: u32,

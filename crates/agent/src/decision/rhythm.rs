@@ -4,7 +4,7 @@
 //! nothing; an operator wants to know all the same. Times of day are those of UTC: an hour more or
 //! less, as when clocks change, is nothing. It must never change what is decided.
 
-use crate::features::recent::Recent;
+use crate::recent::Recent;
 
 /// A batch begins after so long without a change by its writer, in milliseconds.
 const SILENCE_MS: i64 = 30 * 60_000;

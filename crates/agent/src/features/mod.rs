@@ -9,7 +9,6 @@
 
 mod observer;
 mod quantise;
-pub(crate) mod recent;
 mod target;
 
 pub use observer::{Intent, Observer};
@@ -174,7 +173,8 @@ mod tests {
         }
         assert_ne!(with("499,400,n,A,mod,z,2\n"), plain);
         // Committed at once: not even much later is it taken to be under way.
-        assert_eq!(with("300,300,m,A,add,z,2\n")[OPEN_OTHERS + 5], 0);
+        let over = "300,300,m,A,add,z,2\n330,330,o,A,add,z,3\n";
+        assert_eq!(with(over)[OPEN_OTHERS + 5], 0);
         let open = with("900,400,n,A,mod,z,2\n");
         assert_eq!((open[OPEN_OTHERS], open[OPEN_OTHERS + 1]), (1, level(100_000)));
         // That it is open may be known, but not until when.

@@ -3,7 +3,6 @@
 //! All comes from entries of the ledger, and from requests that entered here. It is bounded: a node that
 //! starts shows it the last entries again, and what was before them is forgotten.
 
-use super::Path;
 use super::watching::{Outcome, Watching};
 use crate::model::WriterTag;
 use crate::model::entry::{Cause, Change, Entry, NameChange};
@@ -130,8 +129,8 @@ impl Memory {
         }
         let names = targets.iter().map(|target| target.name);
         let predicted = pending.and_then(|pending| pending.predicted);
-        let is_prepared = matches!(change.path, Path::MultiPhase | Path::Move);
-        self.watching.committed(now_ms, names, (actor, window, is_prepared), predicted);
+        let outcome_of = (actor, window, change.path.is_prepared());
+        self.watching.committed(now_ms, names, outcome_of, predicted);
     }
 
     /// Gives up what was under way for too long, and settles what is known now.

@@ -40,7 +40,7 @@ fn text(agent: &AgentLine) -> String {
     let trust = match &agent.alarm {
         None => "trusted".to_owned(),
         Some(alarm) => format!(
-            "NOT TRUSTED: {alarm}; fixed rules speak until they come true again, or the node restarts"
+            "NOT TRUSTED: {alarm}; fixed rules speak until predictions come true again, or the node restarts"
         ),
     };
     let moved = match &agent.moved {
