@@ -1,0 +1,217 @@
+//! One machine: QEMU's `microvm`, started without any privilege, with its folder.
+//!
+//! It never looks into what runs inside.
+
+use crate::cpio::Archive;
+use crate::guest::network_parameter;
+use crate::image::{INITRD_FILE, KERNEL_FILE};
+use crate::{Error, cluster, system, template};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The emulator.
+pub const QEMU: &str = "qemu-system-x86_64";
+/// Where a machine's things are in its site's folder.
+const FOLDER: &str = "vm";
+/// What the processor's clock runs at if nobody says, in kHz.
+const TSC_KHZ_DEFAULT: u64 = 2_000_000;
+
+/// How a machine's processor is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acceleration {
+    /// By the host's processor.
+    Kvm,
+    /// By translation; works everywhere.
+    Tcg,
+}
+
+/// What a machine is made of.
+pub struct Machine {
+    /// Its place in the cluster.
+    pub place: usize,
+    /// The site's folder on the host; what is a file there goes to the machine.
+    pub folder: PathBuf,
+    /// The image's folder.
+    pub image: PathBuf,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Ports on the host.
+    pub site: cluster::Site,
+    /// The switch's socket.
+    pub switch: PathBuf,
+    /// How it runs.
+    pub acceleration: Acceleration,
+}
+
+impl Machine {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(FOLDER).join(name)
+    }
+
+    /// The control port's socket.
+    pub fn control(&self) -> PathBuf {
+        self.path("ctl")
+    }
+
+    /// What the machine says on its console.
+    pub fn console(&self) -> PathBuf {
+        self.path("serial.log")
+    }
+
+    /// The machine's end of the network between machines.
+    pub fn network(&self) -> PathBuf {
+        self.path("net")
+    }
+
+    /// The number of its process.
+    pub fn pid_file(&self) -> PathBuf {
+        self.path("pid")
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// QEMU is not there, or a file cannot be made.
+    pub fn start(&self) -> Result<Child, Error> {
+        let folder = self.folder.join(FOLDER);
+        std::fs::create_dir_all(&folder).map_err(system("make", &folder))?;
+        let disk = self.path("data.img");
+        if !disk.exists() {
+            template::write(&disk)?;
+        }
+        self.write_initrd()?;
+        // What an earlier machine left; QEMU makes them anew.
+        for socket in [self.control(), self.network()] {
+            let _ = std::fs::remove_file(socket);
+        }
+        let said = self.path("qemu.log");
+        let said = File::create(&said).map_err(system("make", &said))?;
+        let child = Command::new(QEMU)
+            .args(self.arguments())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(said)
+            .spawn()
+            .map_err(|error| {
+                Error::Missing(format!(
+                    "cannot start {QEMU}: {error}. `apt-get install --no-install-recommends \
+                     qemu-system-x86` brings it"
+                ))
+            })?;
+        let pid = self.pid_file();
+        std::fs::write(&pid, child.id().to_string()).map_err(system("write", &pid))?;
+        Ok(child)
+    }
+
+    /// The image's archive, and after it one with the site's files.
+    fn write_initrd(&self) -> Result<(), Error> {
+        let image = self.image.join(INITRD_FILE);
+        let mut octets = std::fs::read(&image).map_err(system("read", &image))?;
+        let mut archive = Archive::default();
+        let files = std::fs::read_dir(&self.folder).map_err(system("read", &self.folder))?;
+        for entry in files {
+            let path = entry.map_err(system("read", &self.folder))?.path();
+            if path.is_file() {
+                let content = std::fs::read(&path).map_err(system("read", &path))?;
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                archive.file(&format!("seed/{name}"), &content);
+            }
+        }
+        octets.extend(archive.finish());
+        let path = self.path("initrd");
+        // It holds the site's keys.
+        let mut file = rustix::fs::open(
+            &path,
+            rustix::fs::OFlags::CREATE | rustix::fs::OFlags::TRUNC | rustix::fs::OFlags::WRONLY,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        )
+        .map(File::from)
+        .map_err(|error| system("write", &path)(error.into()))?;
+        file.write_all(&octets).map_err(system("write", &path))
+    }
+
+    /// QEMU's arguments.
+    pub fn arguments(&self) -> Vec<String> {
+        let shown = |path: PathBuf| path.display().to_string();
+        let number = self.place + 1;
+        let (outer, inner) =
+            (format!("02:00:00:00:00:{number:02x}"), format!("02:00:00:00:01:{number:02x}"));
+        let forwards: String = [
+            ("udp", self.site.dns, cluster::DNS_PORT),
+            ("tcp", self.site.dns, cluster::DNS_PORT),
+            ("tcp", self.site.http, cluster::HTTP_PORT),
+        ]
+        .iter()
+        .map(|(kind, host, port)| format!(",hostfwd={kind}:{}:{}-:{port}", host.ip(), host.port()))
+        .collect();
+        let (accelerator, processor, clock) = match self.acceleration {
+            Acceleration::Kvm => ("kvm", "host", String::new()),
+            Acceleration::Tcg => (
+                "tcg,tb-size=32",
+                "qemu64,+rdrand",
+                // Without it the kernel hangs while it measures, if the host is busy.
+                format!(" tsc_early_khz={} tsc=reliable", tsc_khz()),
+            ),
+        };
+        let link = cluster::link_address(self.place).ip();
+        let line = format!(
+            "console=ttyS0 reboot=t panic=-1 quiet{clock} {} {}",
+            network_parameter(&outer, "10.0.2.15"),
+            network_parameter(&inner, &link.to_string()),
+        );
+        let words = [
+            "-nodefaults -no-user-config -nographic -no-reboot -smp 1".to_owned(),
+            "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+                .to_owned(),
+            format!("-M microvm,rtc=on -accel {accelerator} -cpu {processor}"),
+            format!("-m {}", self.memory_mib),
+            "-serial chardev:ser -device virtio-serial-device,max_ports=2".to_owned(),
+            "-device virtserialport,chardev=ctl,name=unicorn.ctl".to_owned(),
+            "-device virtio-rng-device -device virtio-blk-device,drive=d0".to_owned(),
+            format!("-netdev user,id=n0,restrict=on{forwards}"),
+            format!("-device virtio-net-device,netdev=n0,mac={outer}"),
+            format!("-device virtio-net-device,netdev=n1,mac={inner}"),
+        ];
+        let mut arguments: Vec<String> =
+            words.iter().flat_map(|words| words.split(' ')).map(str::to_owned).collect();
+        // Paths and texts may have spaces.
+        let mut more = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
+        more("-kernel", shown(self.image.join(KERNEL_FILE)));
+        more("-initrd", shown(self.path("initrd")));
+        more("-append", line);
+        more("-chardev", format!("file,id=ser,path={},append=on", shown(self.console())));
+        more(
+            "-chardev",
+            format!("socket,id=ctl,path={},server=on,wait=off", shown(self.control())),
+        );
+        let disk = shown(self.path("data.img"));
+        more("-drive", format!("if=none,id=d0,file={disk},format=raw,cache=writeback"));
+        let (net, switch) = (shown(self.network()), shown(self.switch.clone()));
+        more(
+            "-netdev",
+            format!(
+                "dgram,id=n1,local.type=unix,local.path={net},remote.type=unix,remote.path={switch}"
+            ),
+        );
+        arguments
+    }
+}
+
+/// The frequency of this host's time stamp counter in kHz, as the kernel shows it.
+fn tsc_khz() -> u64 {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let value = text.lines().find_map(|line| line.strip_prefix("cpu MHz")?.split(": ").nth(1));
+    let mhz: Option<f64> = value.and_then(|value| value.trim().parse().ok());
+    mhz.map_or(TSC_KHZ_DEFAULT, |mhz| (mhz * 1000.0) as u64)
+}
+
+/// KiB of memory that a process has in use.
+pub fn resident_kib(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"));
+    let status = status.ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}

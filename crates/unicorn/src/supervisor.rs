@@ -1,0 +1,342 @@
+//! The process that keeps a cluster's machines: starts and ends them, runs the switch between them,
+//! and does what `einhorn unicorn` asks it over a socket, a line of JSON each way.
+//!
+//! It never looks into what is asked of a node: it hands that on, so that each site's folder on the
+//! host has a `control.sock` as if the node ran there.
+
+use crate::cluster::Cluster;
+use crate::control::{Port, Reply, Request, read_line, write_line};
+use crate::machine::{Acceleration, Machine, resident_kib};
+use crate::switch::{self, Rules};
+use crate::{Error, system};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::Child;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Where the supervisor listens, in the cluster's folder.
+pub const SOCKET_FILE: &str = "unicorn.sock";
+const SWITCH_FILE: &str = "switch";
+const NODE_SOCKET: &str = "control.sock";
+/// How long a machine may take until its first word.
+const BOOT_MAX: Duration = Duration::from_secs(90);
+/// Pause between two looks at something that is awaited.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Octets of the longest question to a node.
+const ASKED_OCTETS_MAX: u64 = 1 << 20;
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// How the machines are.
+    Status,
+    /// Ends a machine at once, as a power failure does.
+    Kill(String),
+    /// Starts a machine again, after it was ended in order if it runs.
+    Restart(String),
+    /// Stops a machine's processor.
+    Pause(String),
+    /// Lets it go on.
+    Resume(String),
+    /// Keeps two machines apart.
+    Partition(String, String),
+    /// Ends all partitions.
+    Heal,
+    /// Ends all machines in order, and the supervisor.
+    Down,
+}
+
+/// What is said to that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// It was done.
+    Done(String),
+    /// See [`Command::Status`].
+    Status(Vec<MachineStatus>),
+    /// It was not; the reason.
+    Failed(String),
+}
+
+/// How a machine is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineStatus {
+    /// Its site's name.
+    pub name: String,
+    /// Its process, if it runs.
+    pub pid: Option<u32>,
+    /// Its processor is stopped.
+    pub is_paused: bool,
+    /// From its start until its node took commands, in milliseconds.
+    pub boot_ms: Option<u64>,
+    /// Memory of its process, in KiB.
+    pub resident_kib: Option<u64>,
+    /// Memory that its programs could still have, in KiB.
+    pub available_kib: Option<u64>,
+}
+
+/// What runs in a place.
+#[derive(Default)]
+struct Running {
+    child: Option<Child>,
+    port: Option<Arc<Port>>,
+    boot_ms: Option<u64>,
+    is_paused: bool,
+}
+
+struct Supervisor {
+    cluster: Cluster,
+    machines: Vec<Machine>,
+    running: Vec<Mutex<Running>>,
+    rules: Arc<Mutex<Rules>>,
+}
+
+/// Asks the supervisor of the cluster in `folder`.
+///
+/// # Errors
+/// None runs there, or it breaks off.
+pub fn ask(folder: &Path, command: &Command) -> Result<Answer, Error> {
+    let path = folder.join(SOCKET_FILE);
+    let trouble = |error: io::Error| {
+        Error::Missing(format!(
+            "no cluster runs in {} ({error}): start one with `einhorn unicorn up`",
+            folder.display()
+        ))
+    };
+    let mut stream = UnixStream::connect(&path).map_err(trouble)?;
+    write_line(&mut stream, command).map_err(trouble)?;
+    let answer = read_line(&mut BufReader::new(stream)).map_err(trouble)?;
+    answer.ok_or_else(|| trouble(io::ErrorKind::UnexpectedEof.into()))
+}
+
+/// Keeps the cluster in `folder` until it is told to end it.
+///
+/// # Errors
+/// What keeps it from starting all machines.
+pub fn run(folder: &Path, cluster: Cluster) -> Result<(), Error> {
+    let switch = folder.join(SWITCH_FILE);
+    let machines: Vec<Machine> = cluster
+        .site
+        .iter()
+        .enumerate()
+        .map(|(place, site)| Machine {
+            place,
+            folder: folder.join(&site.name),
+            image: cluster.image.clone(),
+            memory_mib: cluster.memory_mib,
+            site: site.clone(),
+            switch: switch.clone(),
+            acceleration: Acceleration::Tcg,
+        })
+        .collect();
+    let rules = Arc::new(Mutex::new(Rules::default()));
+    let ends = machines.iter().map(Machine::network).collect();
+    switch::run(&switch, ends, Arc::clone(&rules)).map_err(system("make", &switch))?;
+    let running = machines.iter().map(|_| Mutex::default()).collect();
+    let supervisor = Arc::new(Supervisor { cluster, machines, running, rules });
+    for place in 0..supervisor.machines.len() {
+        supervisor.hand_on(place)?;
+    }
+    let path = folder.join(SOCKET_FILE);
+    // One that is left over from an earlier run.
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).map_err(system("make", &path))?;
+    let outcome = supervisor.start_all();
+    if outcome.is_ok() {
+        supervisor.obey(&listener);
+    }
+    let _ = std::fs::remove_file(&path);
+    for place in 0..supervisor.machines.len() {
+        supervisor.end(place);
+    }
+    outcome
+}
+
+impl Supervisor {
+    fn place(&self, place: usize) -> MutexGuard<'_, Running> {
+        self.running[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start_all(&self) -> Result<(), Error> {
+        std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..self.machines.len())
+                .map(|place| scope.spawn(move || self.start(place)))
+                .collect();
+            let gone = || Error::Refused("a machine's start broke off".to_owned());
+            starts.into_iter().try_for_each(|start| start.join().map_err(|_| gone())?)
+        })
+    }
+
+    /// Starts a machine, and waits until its node takes commands.
+    fn start(&self, place: usize) -> Result<(), Error> {
+        let (machine, begun) = (&self.machines[place], Instant::now());
+        let mut running = self.place(place);
+        let child = running.child.insert(machine.start()?);
+        let failed = |reason: String| {
+            let (name, console) = (&machine.site.name, machine.console());
+            Error::Refused(format!("{name}: {reason}; its console is in {}", console.display()))
+        };
+        while !machine.control().exists() {
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(failed(format!("QEMU has ended ({status}); see vm/qemu.log")));
+            }
+            if begun.elapsed() > BOOT_MAX {
+                return Err(failed("QEMU does not start".to_owned()));
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        let port = Port::connect(&machine.control(), BOOT_MAX, now_ms);
+        let port = port.map_err(|error| failed(format!("it does not start: {error}")))?;
+        loop {
+            match port.ask(Request::Ready) {
+                Ok(Reply::Ready(true)) => break,
+                Err(error) => return Err(failed(error.to_string())),
+                Ok(_) if begun.elapsed() > BOOT_MAX => {
+                    return Err(failed("its node is not ready in time".to_owned()));
+                }
+                Ok(_) => std::thread::sleep(LOOK_INTERVAL),
+            }
+        }
+        running.port = Some(Arc::new(port));
+        running.boot_ms = Some(begun.elapsed().as_millis() as u64);
+        Ok(())
+    }
+
+    /// Ends a machine in order if it listens; else at once. Whether it was in order.
+    fn end(&self, place: usize) -> bool {
+        let mut running = std::mem::take(&mut *self.place(place));
+        let in_order = !running.is_paused && running.port.is_some_and(|port| port.stop());
+        if let Some(child) = &mut running.child {
+            // One that has said its last word has nothing to lose.
+            let _ = child.kill().and_then(|()| child.wait());
+        }
+        in_order
+    }
+
+    /// Hands on what comes to the site's socket on the host.
+    fn hand_on(self: &Arc<Self>, place: usize) -> Result<(), Error> {
+        let path = self.machines[place].folder.join(NODE_SOCKET);
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).map_err(system("make", &path))?;
+        let this = Arc::clone(self);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // Who asked sees that the answer is missing.
+                let _ = this.hand_on_one(place, stream);
+            }
+        });
+        Ok(())
+    }
+
+    fn hand_on_one(&self, place: usize, mut stream: UnixStream) -> io::Result<()> {
+        let mut line = String::new();
+        BufReader::new((&stream).take(ASKED_OCTETS_MAX)).read_line(&mut line)?;
+        let port = self.place(place).port.clone();
+        let port = port.ok_or(io::ErrorKind::NotConnected)?;
+        match port.ask(Request::Ask(line))? {
+            Reply::Answer(line) => stream.write_all(line.as_bytes()),
+            other => Err(io::Error::other(format!("{other:?}"))),
+        }
+    }
+
+    fn obey(&self, listener: &UnixListener) {
+        for mut stream in listener.incoming().flatten() {
+            let Ok(Some(command)) = read_line::<Command>(&mut BufReader::new(&stream)) else {
+                continue;
+            };
+            let is_end = command == Command::Down;
+            let answer =
+                self.act(command).unwrap_or_else(|error| Answer::Failed(error.to_string()));
+            // Who asked may have gone.
+            let _ = write_line(&mut stream, &answer);
+            if is_end {
+                return;
+            }
+        }
+    }
+
+    fn act(&self, command: Command) -> Result<Answer, Error> {
+        let done = |text: String| Ok(Answer::Done(text));
+        let rules = || self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        match command {
+            Command::Status => Ok(Answer::Status(
+                (0..self.machines.len()).map(|place| self.status(place)).collect(),
+            )),
+            Command::Kill(name) => {
+                let mut running = std::mem::take(&mut *self.place(self.cluster.place(&name)?));
+                if let Some(child) = &mut running.child {
+                    child
+                        .kill()
+                        .and_then(|()| child.wait())
+                        .map_err(system("end", name.as_ref()))?;
+                }
+                done(format!("{name} is gone"))
+            }
+            Command::Restart(name) => {
+                let place = self.cluster.place(&name)?;
+                self.end(place);
+                self.start(place)?;
+                done(format!("{name} is ready"))
+            }
+            Command::Pause(name) => self.signal(&name, Signal::STOP, true),
+            Command::Resume(name) => self.signal(&name, Signal::CONT, false),
+            Command::Partition(one, other) => {
+                rules().part(self.cluster.place(&one)?, self.cluster.place(&other)?);
+                done(format!("{one} and {other} do not reach each other"))
+            }
+            Command::Heal => {
+                rules().cut.clear();
+                done("all reach each other".to_owned())
+            }
+            Command::Down => {
+                let in_order = (0..self.machines.len()).filter(|place| self.end(*place)).count();
+                done(format!("{in_order} of {} ended in order", self.machines.len()))
+            }
+        }
+    }
+
+    fn signal(&self, name: &str, signal: Signal, is_paused: bool) -> Result<Answer, Error> {
+        let mut running = self.place(self.cluster.place(name)?);
+        let pid = running.child.as_ref().and_then(|child| Pid::from_raw(child.id() as i32));
+        let pid = pid.ok_or_else(|| Error::Refused(format!("{name} does not run")))?;
+        kill_process(pid, signal).map_err(|error| system("signal", name.as_ref())(error.into()))?;
+        running.is_paused = is_paused;
+        if !is_paused && let Some(port) = running.port.clone() {
+            // Its clock stood still meanwhile.
+            port.ask(Request::SetTime(now_ms())).map_err(system("reach", name.as_ref()))?;
+        }
+        Ok(Answer::Done(format!("{name} {}", if is_paused { "stands still" } else { "goes on" })))
+    }
+
+    fn status(&self, place: usize) -> MachineStatus {
+        let mut running = self.place(place);
+        let pid = running.child.as_mut().and_then(|child| match child.try_wait() {
+            Ok(None) => Some(child.id()),
+            _ => None,
+        });
+        let port = running.port.clone().filter(|_| pid.is_some() && !running.is_paused);
+        let inside = port.and_then(|port| port.ask(Request::Status).ok());
+        let available_kib = match inside {
+            Some(Reply::Status { available_kib, .. }) => Some(available_kib),
+            _ => None,
+        };
+        MachineStatus {
+            name: self.machines[place].site.name.clone(),
+            pid,
+            is_paused: running.is_paused,
+            boot_ms: running.boot_ms,
+            resident_kib: pid.and_then(resident_kib),
+            available_kib,
+        }
+    }
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_millis() as u64
+}
