@@ -168,7 +168,11 @@ impl Bare {
         let (submissions, _submissions) = crossbeam_channel::bounded(1);
         let ingress = Ingress {
             zones: Published::default(),
-            access: ArcSwap::from_pointee(Access { keys, policy: Policy::new([grant]) }),
+            access: ArcSwap::from_pointee(Access {
+                keys,
+                policy: Policy::new([grant]),
+                ..Access::default()
+            }),
             settings: ArcSwap::from_pointee(Settings {
                 answer: AnswerSettings {
                     cookie_secrets: vec![cookie_secret(&[7; 32])],

@@ -7,6 +7,8 @@
 mod agent;
 mod bridge;
 mod dns;
+mod edge;
+mod https;
 mod ledger;
 mod links;
 mod live;
@@ -29,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     ("key_file", text::key_file),
     ("key", text::key),
     ("control", text::control),
+    ("dyndns", text::dyndns),
     ("card", links::card),
     ("preface", links::preface),
     ("frame", links::frame),
@@ -60,6 +63,11 @@ pub const TARGETS: &[Target] = &[
     ("bridge_zone", bridge::bridge_zone),
     ("dhcpd_leases", bridge::dhcpd_leases),
     ("bridge_json", bridge::bridge_json),
+    ("https_request", https::request),
+    ("edge_option", edge::option),
+    ("edge_queue", edge::queue),
+    ("edge_dhcpd", edge::dhcpd),
+    ("edge_kea", edge::kea),
     ("hostname_server", bridge::hostname_server),
     ("source_step", live::step),
     ("source_frozen", live::frozen),

@@ -3,10 +3,14 @@
 use crate::world::zone_name;
 use einhorn_core::rules::zone::names_of_zone;
 use einhorn_ingress::control::{Answer, Command};
+use einhorn_ingress::http::dyndns::request::{
+    self, Credentials, HOSTS_MAX, Wanted, client_address,
+};
 use einhorn_wire::tsig::Key;
 use einhorn_wire::zonefile::ZoneFileError;
 use einhorn_wire::{Name, Record, key_file, zonefile};
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 /// A name in text or wire form comes back from its text form.
@@ -88,5 +92,22 @@ pub(crate) fn control(octets: &[u8]) {
     if let Ok(answer) = serde_json::from_slice::<Answer>(octets) {
         let text = serde_json::to_string(&answer).unwrap_or_default();
         assert_eq!(serde_json::from_str::<Answer>(&text).ok(), Some(answer));
+    }
+}
+
+/// What dyndns2 clients send: the query of a URL, and headers.
+pub(crate) fn dyndns(octets: &[u8]) {
+    let shown = Credentials::parse(octets);
+    assert!(shown.is_none_or(|shown| !shown.user.contains(':')), "a name with its password");
+    let Ok(text) = std::str::from_utf8(octets) else { return };
+    let peer = IpAddr::from([10, 0, 0, 1]);
+    assert_eq!(client_address(peer, [text].into_iter(), |_| false), peer, "nobody's word");
+    let said = client_address(peer, text.lines(), |address| address == peer);
+    assert!(said == peer || text.contains(['.', ':']), "{said} out of nothing");
+    let Ok(asked) = request::parse(text) else { return };
+    assert!((1..=HOSTS_MAX).contains(&asked.hosts.len()), "{} hosts", asked.hosts.len());
+    assert!(asked.hosts.iter().all(|host| !host.is_empty()), "a host without a name");
+    if let Wanted::Given { v4: None, v6: None, prefix: None } = asked.wanted {
+        panic!("given nothing");
     }
 }

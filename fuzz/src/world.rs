@@ -85,7 +85,11 @@ pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
     };
     let ingress = Ingress {
         zones,
-        access: ArcSwap::from_pointee(Access { keys, policy: Policy::new([grant]) }),
+        access: ArcSwap::from_pointee(Access {
+            keys,
+            policy: Policy::new([grant]),
+            ..Access::default()
+        }),
         settings: ArcSwap::from_pointee(Settings { answer, limits: LimitSettings::default() }),
         limited: LimitCounters::default(),
         crowd: Arc::default(),

@@ -1,8 +1,11 @@
 //! Einhorn and the programs of others, talking to each other as users would make them; and the
 //! protocol by hand, where no such program goes.
 
+mod bonjour;
 mod catalog;
 mod conditions;
+mod devices;
+mod encrypted;
 mod keys;
 mod neighbours;
 mod page;

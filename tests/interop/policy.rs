@@ -100,7 +100,7 @@ fn a_reload_puts_keys_and_grants_into_force_and_takes_others_away() {
 
     write_config(folder.path(), &with_keys(&[ANNA, LAB, READER], GRANTS));
     let said = reload(&site).good();
-    assert_eq!(said, "3 keys and 3 grants are in force now; 0 zones changed\n");
+    assert_eq!(said, "3 keys, 3 grants and 0 devices are in force now; 0 zones changed\n");
     assert_eq!(outcome(&site, LAB, in_lab).as_deref(), Some("NOERROR"));
 
     // By signal, the lab's key loses its grant and Anna's key is gone.

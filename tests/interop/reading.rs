@@ -1,7 +1,7 @@
 //! What `dig` and `kdig` read: every usual type, negative answers, EDNS, truncation, TCP.
 
 use crate::support::{EINHORN, dig, kdig, site};
-use einhorn_harness::{KEY, Site, scratch};
+use einhorn_harness::{KEY, Site, free_address, scratch};
 use std::fs;
 use std::process::Command;
 use tempfile::TempDir;
@@ -43,7 +43,7 @@ fn rich_site() -> (TempDir, Site) {
     write("reverse.zone", REVERSE_FILE.to_owned());
     write("zones", "# all\nfleet.example. fleet.zone\n2.0.192.in-addr.arpa reverse.zone\n".into());
     let mut command = Command::new(EINHORN);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--key", KEY]);
+    command.args(["serve", "--key", KEY, "--listen"]).arg(free_address().to_string());
     command.arg("--data").arg(folder.path().join("data"));
     command.arg("--zones").arg(folder.path().join("zones"));
     let site = Site::spawn(command, folder.path().join("data")).expect("ready");

@@ -1,6 +1,6 @@
 //! What the tests here have in common: a site, and the update clients pointed at it.
 
-use einhorn_harness::{Site, Start, ZONE, output, peer, scratch};
+use einhorn_harness::{Site, Start, ZONE, free_address, output, peer, scratch};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -23,10 +23,16 @@ pub(crate) fn configured(folder: &Path, config: &str) -> Site {
     Site::spawn(command, folder.join("data")).unwrap_or_else(|said| panic!("not ready: {said}"))
 }
 
-/// Writes the configuration that [`configured`] starts, for a reload.
+/// Writes the configuration that [`configured`] starts, for a reload too: the address stays.
 pub(crate) fn write_config(folder: &Path, config: &str) {
-    let config = format!("data = \"data\"\nlisten = [\"127.0.0.1:0\"]\n{config}");
-    std::fs::write(folder.join("einhorn.toml"), config).expect("the configuration is written");
+    let file = folder.join("einhorn.toml");
+    let old = std::fs::read_to_string(&file).unwrap_or_default();
+    let listen = old
+        .lines()
+        .find(|line| line.starts_with("listen"))
+        .map_or_else(|| format!("listen = [\"{}\"]", free_address()), str::to_owned);
+    let config = format!("data = \"data\"\n{listen}\n{config}");
+    std::fs::write(file, config).expect("the configuration is written");
 }
 
 /// An update client of others.

@@ -6,7 +6,8 @@ mod demo_sites;
 mod init;
 
 use einhorn_harness::{
-    KEY, Site, Start, ZONE, ZONE_FILE, files_below, flip_bit, key, run, scratch, set_format,
+    KEY, Site, Start, ZONE, ZONE_FILE, files_below, flip_bit, free_address, key, run, scratch,
+    set_format,
 };
 use einhorn_wire::RecordType;
 use rustix::process::{Pid, Signal, kill_process};
@@ -159,7 +160,8 @@ fn a_port_in_use_is_1_and_named() {
     let folder = scratch();
     let site = Start { program: EINHORN, folder: folder.path() }.start().expect("ready");
     let http = site.ledger_url.trim_start_matches("http://").split('/').next().expect("an address");
-    let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    // Not a port that the system gives to clients: one of those may have it for TCP by now.
+    let silent = UdpSocket::bind(free_address()).expect("a socket");
     let udp = silent.local_addr().expect("an address").to_string();
     let dns = site.dns.to_string();
     let free = "127.0.0.1:0";

@@ -6,6 +6,7 @@ mod convert;
 mod corruption;
 mod crash;
 mod disk;
+mod edge;
 mod ledger_commands;
 mod load;
 #[cfg(feature = "etcd")]

@@ -19,8 +19,10 @@ struct Package {
 
 /// What `protoc` needs of its own, and Debian only recommends.
 const PROTOCOL_FILE: &str = "/usr/include/google/protobuf/descriptor.proto";
+/// What ddclient needs for HTTPS.
+const SOCKET_SSL: &str = "/usr/share/perl5/IO/Socket/SSL.pm";
 /// All of them, in one place.
-const PACKAGES: [Package; 14] = [
+const PACKAGES: [Package; 19] = [
     Package { name: "bind9", programs: &["named"], service: Some("named") },
     Package { name: "bind9-dnsutils", programs: &["dig", "nsupdate"], service: None },
     Package { name: "bind9-utils", programs: &["named-checkzone"], service: None },
@@ -30,10 +32,15 @@ const PACKAGES: [Package; 14] = [
     Package { name: "nsd", programs: &["nsd"], service: Some("nsd") },
     Package { name: "etcd-server", programs: &["etcd"], service: Some("etcd") },
     Package { name: "protobuf-compiler", programs: &["protoc"], service: None },
+    Package { name: "curl", programs: &["curl"], service: None },
     Package { name: "libprotobuf-dev", programs: &[PROTOCOL_FILE], service: None },
     Package { name: "iproute2", programs: &["ip"], service: None },
     Package { name: "faketime", programs: &["faketime"], service: None },
     Package { name: "gnucobol3", programs: &["cobc"], service: None },
+    Package { name: "ddclient", programs: &["ddclient"], service: Some("ddclient") },
+    Package { name: "libio-socket-ssl-perl", programs: &[SOCKET_SSL], service: None },
+    Package { name: "inadyn", programs: &["inadyn"], service: Some("inadyn") },
+    Package { name: "openssl", programs: &["openssl"], service: None },
     Package { name: "nftables", programs: &["nft"], service: Some("nftables") },
 ];
 

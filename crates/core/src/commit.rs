@@ -47,6 +47,7 @@ mod tombstones;
 pub use batch::{Append, Batch};
 pub use copies::CopyStart;
 pub use output::{Cosignature, Output};
+pub use peers::STATE_INTERVAL_MS;
 pub use report::{CopyReport, PeerReport, Report, ReviewReport, SourceReport};
 pub use setup::{DEADLINE_MS, Setup, Waits};
 pub use signatures::{Keys, Signatures};
@@ -321,6 +322,9 @@ impl<R> Commit<R> {
         let refuse = |reason: &str| Err(Refusal::new(Rcode::SERVFAIL, reason));
         if self.state.remembered() >= REQUESTS_REMEMBERED_MAX {
             return refuse("too many requests to remember; try again later");
+        }
+        if self.state.is_settled(&request.id) {
+            return refuse("its edge has settled this already");
         }
         if !self.state.would_remember(request.remember_until_seconds) {
             return refuse("too old to tell whether it was done before; sign it anew");

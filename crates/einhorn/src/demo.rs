@@ -14,7 +14,7 @@ use einhorn_core::model::settings::Settings;
 use einhorn_core::rules::policy::Grant;
 use einhorn_ingress::control;
 use einhorn_node::Node;
-use einhorn_node::config::{AnswerConfig, Config, ZoneConfig};
+use einhorn_node::config::{AnswerConfig, Config, DevicesConfig, ZoneConfig};
 use einhorn_store::ledger::{OsFiles, TileSource, prove_entry};
 use einhorn_wire::tsig::{Algorithm, Key};
 use einhorn_wire::{Name, Record, RecordType};
@@ -130,6 +130,7 @@ impl Demo {
             data: data.clone(),
             listen: vec![(Ipv4Addr::LOCALHOST, port(0)?).into()],
             http: Some((Ipv4Addr::LOCALHOST, port(1)?).into()),
+            tls: None,
             hostname_server: None,
             operator_token: None,
             zones: vec![ZoneConfig {
@@ -139,6 +140,8 @@ impl Demo {
             }],
             keys: vec![key.clone()],
             grants: vec![Grant::everything(key.name().clone(), zone.clone())],
+            devices: DevicesConfig::default(),
+            edges: Vec::new(),
             answer: AnswerConfig::default(),
             etcd: None,
             link: None,

@@ -8,14 +8,18 @@ mod complete;
 mod confirm;
 mod demo;
 mod describe;
+mod device;
+mod edge;
 mod init;
 mod lease;
 mod ledger;
 mod review;
 mod serve;
+mod simulate;
 mod site;
 mod source;
 mod status;
+mod tls;
 mod unicorn;
 mod zone;
 
@@ -39,6 +43,8 @@ struct Arguments {
 enum Command {
     /// Run one site in the foreground.
     Serve(serve::Arguments),
+    /// Run the daemon beside devices, which sends their updates to the nearest site.
+    Edge(edge::Arguments),
     /// Show what Einhorn does, on this machine, then keep running for you to try.
     Demo(demo::Arguments),
     /// Make what a new site needs.
@@ -50,6 +56,8 @@ enum Command {
     /// Merge rules, and the model that predicts hazards.
     #[command(subcommand)]
     Agent(agent::Command),
+    /// Compare ways of choosing a commit path on simulated fleets.
+    Simulate(simulate::Arguments),
     /// Look at zones.
     #[command(subcommand)]
     Zone(zone::Command),
@@ -62,6 +70,12 @@ enum Command {
     /// Records that stay for a time only.
     #[command(subcommand)]
     Lease(lease::Command),
+    /// Phones and other devices: enrol, show, rotate, revoke.
+    #[command(subcommand)]
+    Device(device::Command),
+    /// Certificates for encrypted DNS, from an authority of one's own.
+    #[command(subcommand)]
+    Tls(tls::Command),
     /// Translate files of host records.
     #[command(subcommand)]
     Bridge(bridge::Command),
@@ -120,14 +134,18 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Edge(arguments) => edge::run(arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Init(command) => init::run(&command),
         Command::Ledger(command) => ledger::run(command),
         Command::Agent(command) => agent::run(&command),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Zone(command) => zone::run(command),
         Command::Site(command) => site::run(command),
         Command::Review(command) => review::run(command),
         Command::Lease(command) => lease::run(&command),
+        Command::Device(command) => device::run(command),
+        Command::Tls(command) => tls::run(&command),
         Command::Bridge(command) => bridge::run(command),
         Command::Unicorn(arguments) => unicorn::run(arguments),
         Command::Status(arguments) => status::run(&arguments),

@@ -4,7 +4,7 @@ use crate::{Failure, Outcome};
 use einhorn_core::model::settings::Settings;
 use einhorn_core::rules::policy::Grant;
 use einhorn_node::Node;
-use einhorn_node::config::{AnswerConfig, Config, ZoneConfig, ledger_name};
+use einhorn_node::config::{AnswerConfig, Config, DevicesConfig, ZoneConfig, ledger_name};
 use einhorn_wire::Name;
 use einhorn_wire::tsig::Key;
 use rustix::process::Signal as Kill;
@@ -103,6 +103,8 @@ fn stop_at_end_of_stdin() {
 
 fn say_ready(config: &Config, node: &Node) {
     let addresses: Vec<_> = node.dns.iter().map(SocketAddr::to_string).collect();
+    let dot = encrypted("TLS", "", node.dot(), "");
+    let doh = encrypted("HTTPS", "https://", node.doh(), einhorn_ingress::doh::PATH);
     let http = node.http.map(|http| format!(", ledger at http://{http}/ledger/{}/", config.site));
     let links = config.link.as_ref().map(|link| format!(", other sites at {}", link.listen));
     let hostname = node.hostname().map(|address| format!(", hostname server on {address}"));
@@ -113,13 +115,26 @@ fn say_ready(config: &Config, node: &Node) {
         eprintln!("einhorn: {leader}; changes are sent there");
     }
     eprintln!(
-        "einhorn: ready, {} serves DNS on {}{}{}{}",
+        "einhorn: ready, {} serves DNS on {}{}{}{}{}{}",
         config.site,
         addresses.join(" "),
+        dot,
+        doh,
         http.unwrap_or_default(),
         links.unwrap_or_default(),
         hostname.unwrap_or_default()
     );
+}
+
+/// Where DNS over `protocol` is served, for people.
+fn encrypted(protocol: &str, before: &str, addresses: &[SocketAddr], behind: &str) -> String {
+    let shown: Vec<String> =
+        addresses.iter().map(|address| format!("{before}{address}{behind}")).collect();
+    if shown.is_empty() {
+        String::new()
+    } else {
+        format!(", over {protocol} on {}", shown.join(" "))
+    }
 }
 
 pub(crate) fn log_to_stderr() {
@@ -239,11 +254,14 @@ fn without_file(arguments: Arguments) -> Result<Config, Failure> {
         data,
         listen: arguments.listen,
         http: arguments.http,
+        tls: None,
         hostname_server: None,
         operator_token: None,
         zones,
         keys,
         grants,
+        devices: DevicesConfig::default(),
+        edges: Vec::new(),
         answer: AnswerConfig::default(),
         etcd: None,
         link: None,

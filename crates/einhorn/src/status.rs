@@ -126,6 +126,12 @@ fn waiting(status: &SiteStatus, out: &mut String) {
             status.open_reviews
         );
     }
+    for device in &status.frozen_devices {
+        _ = writeln!(
+            out,
+            "  ALARM: the secret of {device} was used at two places at once; its record is frozen: `einhorn device show`"
+        );
+    }
 }
 
 fn site_text(site: &SiteLine) -> String {

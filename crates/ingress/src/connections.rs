@@ -37,6 +37,13 @@ impl Connection {
         Busy(Arc::clone(self))
     }
 
+    /// For how long no message has come or been answered, in milliseconds; 0 while one is under
+    /// way.
+    pub(crate) fn idle_ms(&self, now_ms: u64) -> u64 {
+        let idle_ms = now_ms.saturating_sub(self.last_ms.load(Ordering::Relaxed));
+        if self.is_idle() { idle_ms } else { 0 }
+    }
+
     fn is_idle(&self) -> bool {
         self.under_way.load(Ordering::Relaxed) == 0
     }
@@ -51,9 +58,27 @@ impl Drop for Busy {
     }
 }
 
-/// All open connections of the TCP listeners that share this table.
-#[derive(Default)]
+/// How many connections a table takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) connections_max: usize,
+    pub(crate) per_source_max: usize,
+}
+
+impl Room {
+    /// What there is for DNS over TCP.
+    fn of_tcp(settings: &LimitSettings) -> Room {
+        Room {
+            connections_max: settings.tcp_connections_max,
+            per_source_max: settings.tcp_connections_per_source_max,
+        }
+    }
+}
+
+/// All open connections of the listeners that share this table.
 pub(crate) struct Connections {
+    /// How much of the limits is for them.
+    room: fn(&LimitSettings) -> Room,
     /// Locked when a connection opens or closes, never for a message.
     open: Mutex<Open>,
 }
@@ -78,7 +103,18 @@ impl Drop for Place {
     }
 }
 
+impl Default for Connections {
+    fn default() -> Connections {
+        Connections::new(Room::of_tcp)
+    }
+}
+
 impl Connections {
+    /// An empty table with so much room.
+    pub(crate) fn new(room: fn(&LimitSettings) -> Room) -> Connections {
+        Connections { room, open: Mutex::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Open> {
         // Every change below is complete before anything that may panic.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
@@ -101,14 +137,23 @@ impl Connections {
                     continue;
                 }
             };
-            let (place, closed) = self.admit(&ingress.settings.load().limits, peer.ip(), now_ms());
-            let closed = closed + usize::from(place.is_none());
-            ingress.limited.connections_closed.fetch_add(closed as u64, Ordering::Relaxed);
+            // Replies are small and somebody waits for each.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%peer, %error, "TCP_NODELAY");
+            }
             // Without a place the stream is dropped, which closes it.
-            if let Some(place) = place {
+            if let Some(place) = self.place(ingress, peer) {
                 return (stream, peer, place);
             }
         }
+    }
+
+    /// A place for a connection from `peer`, if there is one or can be made.
+    pub(crate) fn place(self: &Arc<Self>, ingress: &Ingress, peer: SocketAddr) -> Option<Place> {
+        let (place, closed) = self.admit(&ingress.settings.load().limits, peer.ip(), now_ms());
+        let closed = closed + usize::from(place.is_none());
+        ingress.limited.connections_closed.fetch_add(closed as u64, Ordering::Relaxed);
+        place
     }
 
     /// Takes a connection from `peer` in. Where its source, or everybody, has too many, the one
@@ -121,16 +166,17 @@ impl Connections {
         now_ms: u64,
     ) -> (Option<Place>, usize) {
         let (source, is_exempt) = (source_of(peer), settings.is_exempt(peer));
+        let room = (self.room)(settings);
         let mut open = self.lock();
         let mut closed = 0;
         let of_source = open.by_source.get(&source).copied().unwrap_or(0);
-        if !is_exempt && of_source >= settings.tcp_connections_per_source_max {
+        if !is_exempt && of_source >= room.per_source_max {
             if !open.close_oldest(|connection| connection.source == source) {
                 return (None, closed);
             }
             closed += 1;
         }
-        if open.by_number.len() >= settings.tcp_connections_max {
+        if open.by_number.len() >= room.connections_max {
             if !open.close_oldest(|_| true) {
                 return (None, closed);
             }

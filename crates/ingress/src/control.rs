@@ -4,10 +4,12 @@
 //! JSON in, one line out, then close.
 
 mod bridge;
+mod devices;
 mod reviews;
 mod sites;
 
 pub use bridge::{BridgeCall, BridgeRefusal, BridgeReply};
+pub use devices::{DeviceCommand, DeviceLine};
 pub use reviews::{LegacyLine, ReviewCommand, ReviewLine, ReviewName};
 pub use sites::{
     AgentLine, HostnameLine, LagLine, SiteCommand, SiteKey, SiteLine, SiteStatus, ZoneHomes,
@@ -113,6 +115,8 @@ pub enum Command {
     Review(ReviewCommand),
     /// Lets leases end that are held since so many end at once.
     EndLeases,
+    /// Looks at a device, or thaws its record.
+    Device(DeviceCommand),
 }
 
 /// How a zone is kept, as operators write it.
@@ -202,6 +206,11 @@ pub enum Answer {
     Status {
         /// All of it.
         status: Box<SiteStatus>,
+    },
+    /// What has been seen of a device.
+    Device {
+        /// All of it.
+        device: DeviceLine,
     },
     /// It was not.
     Failed {

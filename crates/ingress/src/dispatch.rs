@@ -3,7 +3,8 @@
 
 mod update;
 
-pub use update::AUDIT_SALT_OCTETS;
+pub(crate) use update::audit;
+pub use update::{AUDIT_SALT_OCTETS, granted_lease};
 
 use crate::rate_limit::{LimitSettings, RateLimit, ResponseClass, Verdict};
 use crate::reply::Echo;
@@ -19,7 +20,7 @@ use einhorn_wire::{Class, RecordType};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use update::{Came, granted_lease, update};
+use update::{Came, update};
 
 /// Where a message came from and when.
 #[derive(Debug, Clone, Copy)]
@@ -257,7 +258,7 @@ impl Dispatcher<'_> {
     /// IXFR by UDP is a question like others: its answer is the SOA (RFC 1995 §4).
     fn is_transfer(&self, qtype: RecordType) -> bool {
         qtype == RecordType::AXFR
-            || (qtype == RecordType::IXFR && self.arrival.transport == Transport::Tcp)
+            || (qtype == RecordType::IXFR && self.arrival.transport.is_stream())
     }
 
     fn transfer(
@@ -279,6 +280,10 @@ impl Dispatcher<'_> {
             // AXFR is not defined over UDP (RFC 5936 §4.2).
             _ if self.arrival.transport == Transport::Udp => {
                 Refusal::new(Rcode::FORMERR, "transfers are sent over TCP")
+            }
+            // Many messages are no answer to one HTTP request (RFC 8484 §4).
+            _ if !self.arrival.transport.is_session() => {
+                Refusal::new(Rcode::REFUSED, "transfers are sent over TCP or TLS")
             }
             None => Refusal::new(Rcode::NOTAUTH, "no such zone here"),
             Some(zone) if !may_transfer(zone) => Refusal::new(

@@ -69,7 +69,11 @@ pub(crate) fn ingress() -> Ingress {
     };
     Ingress {
         zones,
-        access: ArcSwap::from_pointee(Access { keys, policy: Policy::new([]) }),
+        access: ArcSwap::from_pointee(Access {
+            keys,
+            policy: Policy::new([]),
+            ..Access::default()
+        }),
         settings: ArcSwap::from_pointee(settings),
         limited: LimitCounters::default(),
         crowd: Arc::default(),

@@ -1,12 +1,15 @@
-//! HTTP: the ledger's files for auditors, as they lie on disk, the witness for other logs, and the
-//! review queue and the bridge's sources for operators.
+//! HTTP: the ledger's files for auditors, as they lie on disk, the witness for other logs, the review
+//! queue and the bridge's sources for operators, and dyndns2 and enrolment for devices.
 
 mod bridge;
+pub mod dyndns;
+mod enrol;
 mod reviews;
 
+pub use enrol::Offers;
 pub use reviews::Operators;
 
-use crate::ListenError;
+use crate::{Ingress, ListenError};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -26,6 +29,23 @@ pub type ReadLedger = Arc<dyn Fn(&str, &str) -> std::io::Result<Option<Vec<u8>>>
 pub type AddCheckpoint =
     Arc<dyn Fn(&[u8]) -> std::io::Result<Result<String, Refusal>> + Send + Sync>;
 
+/// What devices are served with.
+#[derive(Clone)]
+pub struct DeviceSide {
+    /// The way to the commit.
+    pub ingress: Arc<Ingress>,
+    /// Profiles that are offered.
+    pub offers: Arc<dyn Offers>,
+}
+
+impl DeviceSide {
+    /// `/nic/update` (dyndns2) and `/enrol/`. Requests must carry the `ConnectInfo` of their peer.
+    pub fn routes(&self) -> Router {
+        let (ingress, offers) = (Arc::clone(&self.ingress), Arc::clone(&self.offers));
+        dyndns::routes(ingress).merge(enrol::routes(offers))
+    }
+}
+
 /// Opens a listener on `address`.
 ///
 /// # Errors
@@ -35,8 +55,8 @@ pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
 }
 
 /// Serves the ledger of each site under `/ledger/SITE/`, and with a `witness` also
-/// `POST /add-checkpoint` (C2SP tlog-witness), for `operators` the review queue under `/reviews`, until
-/// the task is dropped.
+/// `POST /add-checkpoint` (C2SP tlog-witness), for `operators` the review queue under `/reviews`, for
+/// `devices` what they need, until the task is dropped.
 ///
 /// # Errors
 /// What the listener says.
@@ -45,6 +65,7 @@ pub async fn serve(
     read: ReadLedger,
     witness: Option<AddCheckpoint>,
     operators: Option<Operators>,
+    devices: Option<DeviceSide>,
 ) -> std::io::Result<()> {
     let mut router =
         Router::new().route("/ledger/{site}/{*path}", get(ledger_file)).with_state(read);
@@ -58,7 +79,10 @@ pub async fn serve(
     if let Some(operators) = operators {
         router = router.merge(bridge::routes(operators.clone())).merge(reviews::routes(operators));
     }
-    axum::serve(listener, router).await
+    if let Some(devices) = devices {
+        router = router.merge(devices.routes());
+    }
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
 async fn add_checkpoint(State(witness): State<AddCheckpoint>, body: Bytes) -> Response {

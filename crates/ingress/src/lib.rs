@@ -6,13 +6,17 @@
 mod connections;
 pub mod control;
 mod datagrams;
+pub mod devices;
 pub mod dispatch;
+pub mod doh;
 pub mod hostname;
 pub mod http;
 pub mod rate_limit;
 pub mod remote;
 pub mod reply;
+mod session;
 pub mod tcp;
+pub mod tls;
 pub mod udp;
 pub mod witness;
 
@@ -21,6 +25,7 @@ pub use datagrams::Outbox;
 use arc_swap::{ArcSwap, Guard};
 use einhorn_core::model::Zones;
 use einhorn_core::model::request::Request;
+use einhorn_core::model::settings::Prefix;
 use einhorn_core::rules::policy::Policy;
 use einhorn_serve::answer::AnswerSettings;
 use einhorn_serve::publish::Published;
@@ -47,6 +52,8 @@ pub struct Access {
     pub keys: KeyRing,
     /// What they may do.
     pub policy: Policy,
+    /// Proxies that are believed for whom they ask.
+    pub proxies: Vec<Prefix>,
 }
 
 /// What an operator decides about answers and limits; replaced as a whole when the configuration
@@ -182,7 +189,7 @@ pub enum ListenError {
         "{protocol} {address} is in use: stop the program that listens there, or choose another address"
     )]
     InUse {
-        /// `UDP`, `TCP`, `HTTP`, `hostname server` or `link`.
+        /// `UDP`, `TCP`, `DNS over TLS`, `DNS over HTTPS`, `HTTP`, `hostname server` or `link`.
         protocol: &'static str,
         /// The address.
         address: SocketAddr,
@@ -190,7 +197,7 @@ pub enum ListenError {
     /// Something else.
     #[error("cannot listen on {protocol} {address}: {source}")]
     Other {
-        /// `UDP`, `TCP`, `HTTP`, `hostname server` or `link`.
+        /// `UDP`, `TCP`, `DNS over TLS`, `DNS over HTTPS`, `HTTP`, `hostname server` or `link`.
         protocol: &'static str,
         /// The address.
         address: SocketAddr,

@@ -116,6 +116,14 @@ pub struct LimitSettings {
     pub tcp_idle_seconds: u16,
     /// Seconds that one message may take to arrive over TCP once it has begun.
     pub tcp_message_seconds: u16,
+    /// Connections of an encrypted listener that may be open at once.
+    pub tls_connections_max: usize,
+    /// Connections of an encrypted listener that may shake hands at once.
+    pub tls_handshakes_max: usize,
+    /// Seconds that shaking hands may take.
+    pub tls_handshake_seconds: u16,
+    /// Requests that one HTTP/2 connection may have under way.
+    pub https_streams_max: u32,
 }
 
 impl Default for LimitSettings {
@@ -139,6 +147,12 @@ impl Default for LimitSettings {
             tcp_connections_per_source_max: 100,
             tcp_idle_seconds: 30,
             tcp_message_seconds: 10,
+            tls_connections_max: 10_000,
+            // Who shakes hands over the slowest links needs some tenths of a second: with a thousand
+            // places, thousands of others may come in that time.
+            tls_handshakes_max: 1_000,
+            tls_handshake_seconds: 5,
+            https_streams_max: 100,
         }
     }
 }

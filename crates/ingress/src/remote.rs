@@ -195,7 +195,7 @@ impl Connection {
         let mut stream = stream.map_err(network("cannot connect"))?;
         let mut frame = vec![0, 0];
         frame.extend_from_slice(&asked.octets);
-        crate::tcp::set_length(&mut frame);
+        crate::session::set_length(&mut frame);
         let sent = timeout(SILENCE_MAX, stream.write_all(&frame)).await;
         sent.map_err(|_| RemoteError::Silent)?.map_err(network("cannot send"))?;
         Ok(Connection { stream, deadline })

@@ -101,6 +101,8 @@ impl Echo {
         let reserved = self.signed.as_ref().map_or(0, Signed::response_octets);
         writer.reserve(reserved + opt.map_or(0, OptReply::octets));
         if let Some(opt) = opt {
+            let mut opt = *opt;
+            opt.set_octets_behind(reserved);
             let room = writer.room();
             opt.write(&mut writer, rcode, error, room);
         }
@@ -125,14 +127,18 @@ impl Echo {
         }
     }
 
-    fn write_outcome(&self, outcome: &Outcome, now_seconds: u64, buffer: &mut Vec<u8>) {
+    /// Appends the response to an update that is done, with how long what it adds stays.
+    pub fn write_done(&self, now_seconds: u64, buffer: &mut Vec<u8>) {
         let base = buffer.len();
+        let opt = self.opt.map(|opt| OptReply { lease: self.lease, ..opt });
+        self.write_with(opt.as_ref(), Rcode::NOERROR, None, buffer);
+        self.sign(base, now_seconds, buffer);
+    }
+
+    /// Appends the response that tells the outcome of an update.
+    pub(crate) fn write_outcome(&self, outcome: &Outcome, now_seconds: u64, buffer: &mut Vec<u8>) {
         match outcome {
-            Outcome::Done { .. } => {
-                let opt = self.opt.map(|opt| OptReply { lease: self.lease, ..opt });
-                self.write_with(opt.as_ref(), Rcode::NOERROR, None, buffer);
-                self.sign(base, now_seconds, buffer);
-            }
+            Outcome::Done { .. } => self.write_done(now_seconds, buffer),
             Outcome::Refused { rcode, reason } => {
                 self.write(*rcode, Some(reason), now_seconds, buffer)
             }
@@ -154,7 +160,7 @@ pub enum Reply {
     /// A client with a connection.
     Tcp {
         /// The connection's writer.
-        outgoing: tokio::sync::mpsc::Sender<crate::tcp::Frame>,
+        outgoing: tokio::sync::mpsc::Sender<crate::session::Frame>,
         /// Bounds what one connection may have under way.
         permit: OwnedSemaphorePermit,
         /// Keeps the connection from being closed as idle.
@@ -179,7 +185,7 @@ impl Reply {
             Reply::Tcp { outgoing, permit, busy, echo } => {
                 let mut frame = vec![0, 0];
                 echo.write_outcome(&outcome, now_seconds, &mut frame);
-                crate::tcp::set_length(&mut frame);
+                crate::session::set_length(&mut frame);
                 // The writer has room for as many replies as there are permits.
                 if outgoing.try_send(frame.into()).is_err() {
                     tracing::debug!("a connection closed before its update's reply");

@@ -80,7 +80,8 @@ pub(crate) mod serve_witness {
         let runtime = runtime.expect("a runtime");
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            http::serve(listener, Arc::new(|_: &str, _: &str| Ok(None)), Some(add), None).await
+            http::serve(listener, Arc::new(|_: &str, _: &str| Ok(None)), Some(add), None, None)
+                .await
         });
         Server { url, _runtime: runtime }
     }

@@ -182,7 +182,7 @@ pub fn from_hex(text: &str) -> Option<Fingerprint> {
 }
 
 /// Textual encoding (RFC 7468 section 3).
-fn pem(label: &str, der: &[u8]) -> String {
+pub fn pem(label: &str, der: &[u8]) -> String {
     let encoded = STANDARD.encode(der);
     let mut text = format!("-----BEGIN {label}-----\n");
     let mut rest = &*encoded;

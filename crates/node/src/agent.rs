@@ -3,11 +3,14 @@
 //! It reads and writes files in the data folder; it never decides which model is better.
 
 use crate::files::FolderError;
+use crate::recover::{self, LogError, log_id};
 use einhorn_agent::DEFAULT_MODEL;
 use einhorn_agent::decision::{Alarm, Knobs, PATHS};
 use einhorn_agent::model::{Model, hexadecimal};
 use einhorn_core::agent::{Advisor, AdvisorReport};
+use einhorn_core::model::State;
 use einhorn_ingress::control::AgentLine;
+use einhorn_store::engine::EngineReader;
 use einhorn_store::ledger::{Files, OsFiles};
 use std::fs;
 use std::io::ErrorKind;
@@ -61,6 +64,30 @@ pub(crate) fn advisor(data: &Path) -> Result<Box<Advisor>, FolderError> {
     Ok(Box::new(Advisor::new(Box::new(model), Knobs::default())))
 }
 
+/// Shows an agent what was changed of late, as all logs have it, so that it does not begin with
+/// nothing after each restart. A site that is alone has an agent that is never asked.
+pub(crate) fn remind(
+    advisor: &mut Advisor,
+    state: &State,
+    reader: &mut dyn EngineReader,
+) -> Result<(), LogError> {
+    if state.registry.is_alone() {
+        return Ok(());
+    }
+    let mut entries = Vec::new();
+    for (origin, log) in state.logs() {
+        let end = log.closed.map_or(u64::MAX, |closed| closed.end);
+        recover::last_entries(reader, log_id(origin), &mut |index, entry| {
+            if index < end && !entry.body.changes().is_empty() {
+                entries.push((entry.time_ms, origin, index, entry));
+            }
+        })?;
+    }
+    entries.sort_unstable_by_key(|(time_ms, origin, index, _)| (*time_ms, *origin, *index));
+    entries.iter().for_each(|(time_ms, .., entry)| advisor.folded(*time_ms, entry));
+    Ok(())
+}
+
 /// What an agent says of itself, as text.
 pub(crate) fn line(agent: &AdvisorReport) -> AgentLine {
     let paths = PATHS.iter().zip(agent.paths);
@@ -73,6 +100,7 @@ pub(crate) fn line(agent: &AdvisorReport) -> AgentLine {
         }),
         paths: paths.map(|(path, count)| (path.to_string(), count)).collect(),
         speakers: speakers.map(|(speaker, count)| (speaker.to_owned(), count)).collect(),
+        names: agent.names,
         pending: agent.pending,
         settled: agent.settled.0,
         met: agent.settled.1,

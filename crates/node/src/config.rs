@@ -1,18 +1,23 @@
 //! The configuration: one TOML file, checked as a whole before anything starts.
 
 mod answer;
+mod devices;
+mod edge;
 mod etcd;
 mod hostname;
 mod link;
 mod source;
+mod tls;
 mod witness;
 mod zone;
 
 pub use answer::AnswerConfig;
+pub use devices::DevicesConfig;
 pub use etcd::EtcdConfig;
 pub use hostname::HostnameConfig;
 pub use link::LinkConfig;
 pub use source::{DeclaredInput, OutputConfig, OutputPlace, SourceConfig, SourceFormat};
+pub use tls::TlsConfig;
 pub use witness::WitnessedLog;
 pub(crate) use zone::{check_source, zone_settings};
 
@@ -45,6 +50,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Address for HTTP.
     pub http: Option<SocketAddr>,
+    /// DNS over TLS and over HTTPS; none if it is left out.
+    pub tls: Option<TlsConfig>,
     /// The hostname server; none if it is left out.
     pub hostname_server: Option<HostnameConfig>,
     /// Whether the site's agent looks at requests; else fixed rules speak.
@@ -59,6 +66,10 @@ pub struct Config {
     pub keys: Vec<Key>,
     /// What the keys may do.
     pub grants: Vec<Grant>,
+    /// The devices, and what is about them alone.
+    pub devices: DevicesConfig,
+    /// Keys of daemons beside devices, each with the devices that it speaks for.
+    pub edges: Vec<(Name, Vec<NamePattern>)>,
     /// What answers say, and how much anyone may ask.
     pub answer: AnswerConfig,
     /// The etcd that holds the site's log; without it the log lies in the data folder.
@@ -128,6 +139,7 @@ struct RawConfig {
     data: PathBuf,
     listen: Vec<SocketAddr>,
     http: Option<SocketAddr>,
+    tls: Option<tls::RawTls>,
     hostname_server: Option<hostname::RawHostname>,
     #[serde(default = "yes")]
     agent: bool,
@@ -140,6 +152,9 @@ struct RawConfig {
     keys: Vec<RawKey>,
     #[serde(default, rename = "grant")]
     grants: Vec<RawGrant>,
+    devices: Option<devices::RawDevices>,
+    #[serde(default, rename = "edge")]
+    edges: Vec<edge::RawEdge>,
     #[serde(default)]
     answer: answer::RawAnswer,
     #[serde(default)]
@@ -218,6 +233,7 @@ impl Config {
             data: checker.folder.join(raw.data),
             listen: raw.listen,
             http: raw.http,
+            tls: raw.tls.map(|tls| checker.tls(tls)).transpose()?,
             hostname_server: raw.hostname_server.map(|raw| checker.hostname(raw)).transpose()?,
             agent: raw.agent,
             operator_token: raw
@@ -232,6 +248,12 @@ impl Config {
                 .iter()
                 .map(|grant| checker.grant(grant))
                 .collect::<Result<_, _>>()?,
+            devices: raw
+                .devices
+                .map(|devices| checker.devices(devices))
+                .transpose()?
+                .unwrap_or_default(),
+            edges: raw.edges.iter().map(|edge| checker.edge(edge)).collect::<Result<_, _>>()?,
             answer: checker.answer_and_limits(raw.answer, raw.limits)?,
             etcd,
             link: raw.link.map(|link| checker.link(link)).transpose()?,
@@ -254,13 +276,26 @@ impl Config {
         Ok(config)
     }
 
-    /// The keys and what they may do.
+    /// The keys and what they may do. A device may set its own addresses.
     pub fn access(&self) -> Access {
         let mut keys = KeyRing::default();
-        for key in &self.keys {
+        let enrolled = self.devices.enrolled();
+        for key in self.keys.iter().chain(enrolled.clone().map(|device| &device.key)) {
             keys.insert(key.clone());
         }
-        Access { keys, policy: Policy::new(self.grants.iter().cloned()) }
+        let own = enrolled.map(|device| Grant {
+            key: device.key.name().clone(),
+            zone: Some(device.zone.clone()),
+            names: vec![NamePattern::OwnName],
+            types: Some(vec![RecordType::A, RecordType::AAAA]),
+            transfer: false,
+        });
+        let policy = Policy::new(self.grants.iter().cloned().chain(own));
+        let add = |policy: Policy, (edge, devices): &(Name, Vec<NamePattern>)| {
+            policy.with_edge(edge.clone(), devices.clone())
+        };
+        let policy = self.edges.iter().fold(policy, add);
+        Access { keys, policy, proxies: self.devices.proxies.clone() }
     }
 
     /// What answers say and how much anyone may ask; `random` makes cookies where no secret is
@@ -391,6 +426,10 @@ impl Checker<'_> {
         if let Some(key) = config.keys.iter().find(|key| !seen.insert(key.name())) {
             return Err(self.wrong(format!("key \"{}\"", key.name()), "is given twice"));
         }
+        if let Some(device) = config.devices.all.iter().find(|it| seen.contains(it.key.name())) {
+            let place = format!("key \"{}\"", device.key.name());
+            return Err(self.wrong(place, "is also a device's, which has a key of its own"));
+        }
         let mut seen = HashSet::new();
         if let Some(zone) = config.zones.iter().find(|zone| !seen.insert(&zone.name)) {
             return Err(self.wrong(format!("zone \"{}\"", zone.name), "is given twice"));
@@ -402,9 +441,16 @@ impl Checker<'_> {
     /// while the node runs; it says which it does not have.
     fn references(&self, config: &Config) -> Result<(), ConfigError> {
         for grant in &config.grants {
-            if !config.keys.iter().any(|key| *key.name() == grant.key) {
+            let is_key = config.keys.iter().any(|key| *key.name() == grant.key);
+            // A grant may outlive the device that it was for.
+            if !is_key && config.devices.all.get(&grant.key).is_none() {
                 return Err(self
                     .wrong(format!("grant.key = \"{}\"", grant.key), "there is no such [[key]]"));
+            }
+        }
+        for (key, _) in &config.edges {
+            if !config.keys.iter().any(|known| known.name() == key) {
+                return Err(self.wrong(format!("edge.key = \"{key}\""), "there is no such [[key]]"));
             }
         }
         for source in &config.sources {

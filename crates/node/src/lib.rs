@@ -4,12 +4,17 @@
 //! store, snapshots from the commit to `serve`, and this crate carries them.
 
 pub mod agent;
+pub mod authority;
 #[cfg(feature = "etcd")]
 mod behind;
 #[cfg(feature = "etcd")]
 mod cluster;
 pub mod config;
 mod copies;
+pub mod device_file;
+mod devices;
+mod encrypted;
+pub mod enrol;
 pub mod files;
 #[cfg(feature = "etcd")]
 mod forward;

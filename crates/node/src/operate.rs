@@ -1,6 +1,8 @@
 //! What an operator asks of a running node.
 
 use crate::config::{Config, HostnameConfig, zone_settings};
+use crate::devices::DeviceKeeper;
+use crate::encrypted::{EncryptedSide, in_force};
 use crate::inquiry::Inquiry;
 use crate::keeper::{Question, Questions};
 use crate::recover::{log_id, read_log};
@@ -11,7 +13,8 @@ use einhorn_core::model::{RrSet, Zone};
 use einhorn_core::rules::replace::Overwrite;
 use einhorn_core::rules::rollback::{Plan, Planner, Target};
 use einhorn_ingress::control::{
-    Answer, BridgeCall, BridgeRefusal, BridgeReply, Command, Control, HostnameLine, ZoneSettings,
+    Answer, BridgeCall, BridgeRefusal, BridgeReply, Command, Control, DeviceCommand, HostnameLine,
+    ZoneSettings,
 };
 use einhorn_ingress::reply::Reply;
 use einhorn_ingress::{Ingress, Submission, now_ms};
@@ -54,6 +57,10 @@ pub(crate) struct Operator {
     pub(crate) sources: Vec<(String, Name)>,
     /// The hostname server, where it listens now.
     pub(crate) hostname: Option<HostnameConfig>,
+    /// What encrypted listeners show; none if there are none.
+    pub(crate) encrypted: Option<EncryptedSide>,
+    /// Keeps the addresses of devices.
+    pub(crate) devices: Arc<DeviceKeeper>,
     /// What this site is called.
     pub(crate) site: String,
     /// The way to the commit for questions about itself.
@@ -99,6 +106,7 @@ impl Control for Operator {
             Command::Status => self.status(&self.site),
             Command::Review(command) => self.review(command),
             Command::EndLeases => self.end_leases(),
+            Command::Device(command) => self.device(&command),
             Command::NotifyZone { zone } => named(&zone)
                 .and_then(|zone| self.ask_keeper(|reply| Question::Notify(zone, reply))?)
                 .and_then(done),
@@ -136,7 +144,7 @@ impl Operator {
     /// One that stands alone, with flags of its own.
     pub(crate) fn new(
         config: &Config,
-        ingress: &Arc<Ingress>,
+        (ingress, devices): (&Arc<Ingress>, Arc<DeviceKeeper>),
         (keeper, inquiries): (Questions, crossbeam_channel::Sender<Inquiry>),
         reader: Option<Box<dyn EngineReader>>,
     ) -> Operator {
@@ -150,6 +158,8 @@ impl Operator {
             disk_budget: config.disk_budget,
             sources: sources(config),
             hostname: None,
+            encrypted: None,
+            devices,
             site: config.site.clone(),
             inquiries,
             links: None,
@@ -180,12 +190,19 @@ impl Operator {
     pub(crate) fn reload(&self) -> Result<Answer, String> {
         let config = self.config()?;
         let (keys, grants) = (config.keys.len(), config.grants.len());
-        let settings = config.settings(self.ingress.cookie_secret());
+        let random = self.ingress.cookie_secret();
+        let settings = in_force(&config, self.encrypted.as_ref(), random);
         self.ingress.access.store(Arc::new(config.access()));
         self.ingress.settings.store(Arc::new(settings));
+        let devices = config.devices.all.iter().count();
+        self.devices.replace(config.devices.all.clone(), config.devices.never.clone());
+        if let (Some(encrypted), Some(tls)) = (&self.encrypted, &config.tls) {
+            encrypted.reload(tls);
+        }
         let zones = zones::apply(&config, &self.ingress).map_err(|error| error.to_string())?;
-        let text =
-            format!("{keys} keys and {grants} grants are in force now; {zones} zones changed");
+        let text = format!(
+            "{keys} keys, {grants} grants and {devices} devices are in force now; {zones} zones changed"
+        );
         tracing::info!(%text, "reloaded");
         done(text)
     }
@@ -194,6 +211,18 @@ impl Operator {
         let name = named(zone)?;
         let zones = self.ingress.zones.current();
         zones.get(&name).cloned().ok_or_else(|| format!("zone {name} is not served here"))
+    }
+
+    fn device(&self, command: &DeviceCommand) -> Result<Answer, String> {
+        match command {
+            DeviceCommand::Show { name } => {
+                Ok(Answer::Device { device: self.devices.line(&named(name)?)? })
+            }
+            DeviceCommand::Release { name } => {
+                self.devices.release(&named(name)?)?;
+                done(format!("the record of {name} follows it again"))
+            }
+        }
     }
 
     fn ask_keeper<T>(

@@ -281,6 +281,28 @@ pub(crate) fn read_log(
     })
 }
 
+/// Entries at the end of each log that an agent is shown at a start: some tenths of a second's work.
+const SHOWN_ENTRIES_MAX: u64 = 16_384;
+
+/// Shows the entries at the end of a log but for those of several parts, which are loads of zones and
+/// the like, each with its index.
+pub(crate) fn last_entries(
+    reader: &mut dyn EngineReader,
+    log: LogId,
+    visit: &mut dyn FnMut(u64, Entry),
+) -> Result<(), LogError> {
+    let first = reader.next_index(log)?.saturating_sub(SHOWN_ENTRIES_MAX);
+    read_entries(reader, log, first, &mut |index, octets| {
+        if part_number(octets).is_none() {
+            let entry = Assembler::default().next(octets);
+            let entry =
+                entry.map_err(|error| LogError::Entry { index, reason: error.to_string() })?;
+            entry.into_iter().for_each(|entry| visit(index, entry));
+        }
+        Ok(())
+    })
+}
+
 /// Entries at the end of the log that are looked at for steps. They are few hundred octets each,
 /// so that a start takes some tenths of a second longer at most.
 const STEPS_ENTRIES_MAX: u64 = 131_072;

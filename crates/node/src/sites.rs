@@ -342,13 +342,9 @@ impl Operator {
             let copy = report.copies.iter().find(|copy| copy.origin == origin)?;
             copy.closed.map(|(successor, _)| registry.name_of(successor.site))
         };
-        let log = |number: u16, site: &Site| {
-            let generation = site.logs.keys().next_back().copied().unwrap_or(1);
-            Origin { site: number, generation }
-        };
         let mut sites: Vec<SiteLine> = Vec::new();
         for (number, known) in &registry.sites {
-            let origin = log(*number, known);
+            let origin = newest_log(*number, known);
             let mut line = SiteLine {
                 name: known.name.clone(),
                 number: *number,
@@ -390,6 +386,7 @@ impl Operator {
             disk_used_octets,
             disk_budget_octets: self.disk_budget,
             disk_free_octets,
+            frozen_devices: self.devices.frozen(),
             hostname_server: self.hostname_line(),
             agent: report.agent.as_ref().map(agent::line),
             lags: lags(&report, site),
@@ -424,6 +421,12 @@ impl Operator {
         };
         zones.iter().map(homes).collect()
     }
+}
+
+/// The log that a site writes now.
+fn newest_log(number: u16, site: &Site) -> Origin {
+    let generation = site.logs.keys().next_back().copied().unwrap_or(1);
+    Origin { site: number, generation }
 }
 
 /// How far each site is behind each log, as far as is known here.

@@ -12,6 +12,8 @@ use crate::cluster::{Around, NodesError, Running, Standing, Won};
 use crate::config::Config;
 #[cfg(feature = "etcd")]
 use crate::config::EtcdConfig;
+use crate::devices::DeviceKeeper;
+use crate::encrypted::in_force;
 use crate::files::{self, FolderError};
 use crate::keeper::{self, Keeper};
 use crate::ledgers::Ledgers;
@@ -32,6 +34,7 @@ use einhorn_ingress::{
 };
 use einhorn_serve::publish::Published;
 use einhorn_store::engine::EngineError;
+use einhorn_store::engine::EngineReader;
 use einhorn_store::ledger::SealError;
 use open::open;
 #[cfg(feature = "etcd")]
@@ -213,39 +216,40 @@ impl Node {
         mut opened: open::Opened,
     ) -> Result<Node, StartError> {
         let (read_only, entries) = (opened.read_only.clone(), opened.state.next_index());
-        let follows = opened.follows;
-        let verifier_key = opened.signer.verifier().to_string();
+        let (follows, verifier_key) = (opened.follows, opened.signer.verifier().to_string());
         let (submit, submissions) = crossbeam_channel::bounded(SUBMISSIONS_WAITING_MAX);
         let (notified, notifications) = tokio::sync::mpsc::channel(NOTIFICATIONS_WAITING_MAX);
-        let ingress = Arc::new(ingress(config, &mut opened, submit, notified)?);
+        let ingress = ingress(config, &mut opened, (submit, notified))?;
         let reader = || opened.engine.as_ref().map(|engine| engine.reader()).transpose();
         let (reader, maps_reader) = (reader()?.or(opened.reader.take()), reader()?);
         let ((changes, changed), (keeper, questions)) = (keeper::channel(), keeper::questions());
         let (inquire, inquiries) = crossbeam_channel::bounded(INQUIRIES_WAITING_MAX);
         let (rebuild, stop) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let registry = Arc::clone(&opened.state.registry);
+        let (registry, ledger) = (Arc::clone(&opened.state.registry), Arc::clone(&opened.ledger));
         let kept_sockets = Some(sockets.keep()?);
         let listener = sockets.link.take();
         let links = links(sites.as_ref(), listener, &opened, &ingress, runtime.handle())?;
+        let devices = Arc::new(DeviceKeeper::open(&ingress, config)?);
+        let encrypted = sockets.encrypted(config, Arc::clone(&devices) as _)?;
+        // What is said of them, now that they are known.
+        let settings = in_force(config, encrypted.as_ref(), ingress.cookie_secret());
+        ingress.settings.store(Arc::new(settings));
         let operator = Arc::new(Operator {
             hostname: sockets.hostname(config)?,
+            encrypted,
             stop: Arc::clone(&stop),
             rebuild: Arc::clone(&rebuild),
             links: links.as_ref().map(LinkSide::links),
-            ..Operator::new(config, &ingress, (keeper, inquire), reader)
+            ..Operator::new(config, (&ingress, Arc::clone(&devices)), (keeper, inquire), reader)
         });
-        let ledger = Arc::clone(&opened.ledger);
         // What a follower is asked goes to the node that leads.
         let taken = if follows { crossbeam_channel::never() } else { submissions.clone() };
         let inlets = Inlets { submissions: taken, inquiries, links, changes };
         let (committing, sealing) =
             start_writers(config, sites.as_ref(), opened, &ingress, inlets, &rebuild, &stop)?;
-        if let (None, Some(reader)) = (&read_only, maps_reader) {
-            Maps::start(Arc::clone(&operator), reader, config.map_interval)?;
-        }
         if read_only.is_none() {
-            apply(config, sites, &registry, &operator)?;
+            apply(config, sites, maps_reader, &registry, &operator)?;
         }
         // What the start itself wrote is sealed before anybody is told that the node is ready.
         let sealing = sealing.map(|sealing| start_sealing(config, sealing)).transpose()?;
@@ -253,8 +257,7 @@ impl Node {
         runtime.spawn(Keeper::new(Arc::clone(&ingress)).run(changed, notifications, questions));
         let (dns, http) = (sockets.dns(), sockets.http_address()?);
         let ledgers = Ledgers::new(ledger, Arc::clone(&operator));
-        let http_side = (ledgers, Arc::clone(&operator) as Arc<dyn control::Control>);
-        let sockets = sockets.serve(config, &ingress, http_side, &runtime, &stop)?;
+        let sockets = sockets.serve(config, &operator, ledgers, &runtime, &stop)?;
         Ok(Node {
             dns,
             http,
@@ -281,6 +284,16 @@ impl Node {
     /// while it need not.
     pub fn must_restart(&self) -> Option<&str> {
         self.rebuild.get().map(String::as_str)
+    }
+
+    /// Addresses for DNS over TLS, as bound.
+    pub fn dot(&self) -> &[SocketAddr] {
+        self.operator.encrypted.as_ref().map_or(&[], |encrypted| &encrypted.dot)
+    }
+
+    /// Addresses for DNS over HTTPS, as bound.
+    pub fn doh(&self) -> &[SocketAddr] {
+        self.operator.encrypted.as_ref().map_or(&[], |encrypted| &encrypted.doh)
     }
 
     /// Address of the hostname server, as bound.
@@ -345,9 +358,11 @@ impl Node {
 fn ingress(
     config: &Config,
     opened: &mut open::Opened,
-    submissions: crossbeam_channel::Sender<Submission>,
-    notified: tokio::sync::mpsc::Sender<Notified>,
-) -> io::Result<Ingress> {
+    (submissions, notified): (
+        crossbeam_channel::Sender<Submission>,
+        tokio::sync::mpsc::Sender<Notified>,
+    ),
+) -> io::Result<Arc<Ingress>> {
     let mut audit_secret = [0; 32];
     files::random(&mut audit_secret)?;
     let site = opened.begin.as_ref().map_or(opened.state.origin, |(origin, _)| *origin).site;
@@ -356,10 +371,10 @@ fn ingress(
         zones: opened.state.zones.clone(),
         steps: std::mem::take(&mut opened.steps),
     });
-    Ok(Ingress {
+    Ok(Arc::new(Ingress {
         zones,
         access: ArcSwap::from_pointee(config.access()),
-        settings: ArcSwap::from_pointee(config.settings(cookie_secret(&audit_secret))),
+        settings: ArcSwap::from_pointee(in_force(config, None, cookie_secret(&audit_secret))),
         limited: LimitCounters::default(),
         crowd: Arc::default(),
         hostname_answers: AtomicU64::new(0),
@@ -367,7 +382,7 @@ fn ingress(
         notified,
         site: AtomicU16::new(site),
         audit_secret,
-    })
+    }))
 }
 
 /// The connections to other sites; none for a site that is alone or cannot read its log.
@@ -391,9 +406,13 @@ fn links(
 fn apply(
     config: &Config,
     sites: Option<Sites>,
+    maps_reader: Option<Box<dyn EngineReader>>,
     registry: &Registry,
     operator: &Arc<Operator>,
 ) -> Result<(), StartError> {
+    if let Some(reader) = maps_reader {
+        Maps::start(Arc::clone(operator), reader, config.map_interval)?;
+    }
     match sites {
         // What the others decide on may take until they can be reached.
         Some(sites) if sites.join.is_some() || registry.sites.len() > 1 => {

@@ -15,15 +15,20 @@ const OPT_OCTETS: usize = 11;
 /// Octets of an option without its data.
 const OPTION_HEADER_OCTETS: usize = 4;
 /// Option code of update leases (RFC 9664 §4).
-const OPTION_UPDATE_LEASE: u16 = 2;
+pub(crate) const OPTION_UPDATE_LEASE: u16 = 2;
 /// Option code of name server identifiers (RFC 5001 §2.3).
 const OPTION_NSID: u16 = 3;
 /// Option code of cookies (RFC 7873 §4).
 const OPTION_COOKIE: u16 = 10;
 /// Option code of a TCP connection's idle time (RFC 7828 §3.1).
 const OPTION_KEEPALIVE: u16 = 11;
+/// Option code of padding (RFC 7830 §3).
+const OPTION_PADDING: u16 = 12;
 /// Option code of extended errors (RFC 8914 §2).
 const OPTION_EXTENDED_ERROR: u16 = 15;
+
+/// Padded responses have a multiple of this many octets (RFC 8467 §4.1).
+pub const PADDING_BLOCK_OCTETS: usize = 468;
 
 /// What a request said in its OPT record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +43,8 @@ pub struct Edns {
     pub nsid: bool,
     /// Whether it asks for how long an idle connection stays open (RFC 7828).
     pub keepalive: bool,
+    /// Whether it is padded, so that its response is to be (RFC 7830 §4).
+    pub padding: bool,
     /// The first cookie; later ones do not count (RFC 7873 §5.2).
     pub cookie: Option<Cookie>,
     /// How long the records of an update are to stay.
@@ -74,6 +81,16 @@ impl UpdateLease {
         }
     }
 
+    /// Appends the option, code and length included.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&OPTION_UPDATE_LEASE.to_be_bytes());
+        out.extend_from_slice(&(self.octets() as u16).to_be_bytes());
+        out.extend_from_slice(&self.record_seconds.to_be_bytes());
+        if let Some(seconds) = self.key_seconds {
+            out.extend_from_slice(&seconds.to_be_bytes());
+        }
+    }
+
     fn octets(self) -> usize {
         if self.key_seconds.is_some() { 8 } else { 4 }
     }
@@ -98,14 +115,12 @@ impl Edns {
             return Ok(Some(edns));
         }
         while !rest.is_empty() {
-            let (&[a, b, c, d], tail) =
-                rest.split_first_chunk::<OPTION_HEADER_OCTETS>().ok_or(ParseError::BadOption)?;
-            let length = usize::from(u16::from_be_bytes([c, d]));
-            let (data, tail) = tail.split_at_checked(length).ok_or(ParseError::BadOption)?;
+            let (code, data, tail) = next_option(rest)?;
             rest = tail;
-            match u16::from_be_bytes([a, b]) {
+            match code {
                 OPTION_NSID => edns.nsid = true,
                 OPTION_KEEPALIVE => edns.keepalive = true,
+                OPTION_PADDING => edns.padding = true,
                 OPTION_COOKIE if edns.cookie.is_none() => {
                     edns.cookie = Some(Cookie::parse(data).ok_or(ParseError::BadOption)?);
                 }
@@ -117,6 +132,22 @@ impl Edns {
         }
         Ok(Some(edns))
     }
+}
+
+fn put_option(out: &mut Vec<u8>, code: u16, parts: [&[u8]; 2]) {
+    out.extend_from_slice(&code.to_be_bytes());
+    let octets = parts[0].len() + parts[1].len();
+    out.extend_from_slice(&(octets as u16).to_be_bytes());
+    parts.into_iter().for_each(|part| out.extend_from_slice(part));
+}
+
+/// The first of some options: its code, its data and what follows it.
+pub(crate) fn next_option(options: &[u8]) -> Result<(u16, &[u8], &[u8]), ParseError> {
+    let (&[a, b, c, d], tail) =
+        options.split_first_chunk::<OPTION_HEADER_OCTETS>().ok_or(ParseError::BadOption)?;
+    let length = usize::from(u16::from_be_bytes([c, d]));
+    let (data, rest) = tail.split_at_checked(length).ok_or(ParseError::BadOption)?;
+    Ok((u16::from_be_bytes([a, b]), data, rest))
 }
 
 /// An extended error for the response to an EDNS request (RFC 8914).
@@ -170,6 +201,15 @@ pub struct OptReply<'a> {
     pub keepalive_deciseconds: Option<u16>,
     /// How long the records of an update stay.
     pub lease: Option<UpdateLease>,
+    /// Whether to fill the message up, and what follows the record.
+    pub padding: Option<Padding>,
+}
+
+/// Octets without meaning, so that a message's length says less of what is in it (RFC 7830).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Padding {
+    /// Octets of the message that follow the OPT record: those of a signature.
+    pub octets_behind: usize,
 }
 
 impl OptReply<'_> {
@@ -182,10 +222,16 @@ impl OptReply<'_> {
             cookie: self.cookie,
             keepalive_deciseconds: self.keepalive_deciseconds,
             lease: self.lease,
+            padding: self.padding,
         }
     }
 
-    /// Octets of the record without an extended error.
+    /// Says that so many octets will follow the record.
+    pub fn set_octets_behind(&mut self, octets_behind: usize) {
+        self.padding = self.padding.map(|_| Padding { octets_behind });
+    }
+
+    /// Octets of the record without an extended error, and without what fills it up.
     pub fn octets(&self) -> usize {
         let option = |data: Option<usize>| data.map_or(0, |octets| OPTION_HEADER_OCTETS + octets);
         OPT_OCTETS
@@ -193,31 +239,33 @@ impl OptReply<'_> {
             + option(self.cookie.map(|cookie| cookie.as_slice().len()))
             + option(self.keepalive_deciseconds.map(|_| 2))
             + option(self.lease.map(UpdateLease::octets))
+            + option(self.padding.map(|_| 0))
     }
 
     /// Adds the record, for which the caller has left [`OptReply::octets`]; `rcode` gives its
     /// upper eight bits. The extended error comes with as much of itself as fits in
-    /// `error_octets_max`: text and code, the code, or nothing.
+    /// `more_octets_max`: text and code, the code, or nothing; padding, with what then fits.
     pub fn write(
         &self,
         writer: &mut Writer<'_>,
         rcode: Rcode,
         error: Option<ExtendedError<'_>>,
-        error_octets_max: usize,
+        more_octets_max: usize,
     ) {
         let dnssec_ok = if self.dnssec_ok { 0x8000 } else { 0 };
         let ttl = u32::from(rcode.0 >> 4) << 24 | dnssec_ok;
-        let fits = |error: &ExtendedError<'_>| error.octets() <= error_octets_max;
+        let fits = |error: &ExtendedError<'_>| error.octets() <= more_octets_max;
         let error = error.and_then(|error| {
             Some(error).filter(fits).or(Some(ExtendedError::code(error.code)).filter(fits))
         });
+        let padding_octets = self.padding.map(|padding| {
+            let error_octets = error.map_or(0, |error| error.octets());
+            let octets = writer.len() + self.octets() + error_octets + padding.octets_behind;
+            let missing = octets.next_multiple_of(PADDING_BLOCK_OCTETS) - octets;
+            missing.min(more_octets_max - error_octets)
+        });
         writer.opt(Class(self.udp_payload), ttl, |out| {
-            let mut option = |code: u16, parts: [&[u8]; 2]| {
-                out.extend_from_slice(&code.to_be_bytes());
-                let octets = parts[0].len() + parts[1].len();
-                out.extend_from_slice(&(octets as u16).to_be_bytes());
-                parts.into_iter().for_each(|part| out.extend_from_slice(part));
-            };
+            let mut option = |code: u16, parts: [&[u8]; 2]| put_option(out, code, parts);
             if let Some(nsid) = self.nsid {
                 option(OPTION_NSID, [nsid, &[]]);
             }
@@ -228,12 +276,14 @@ impl OptReply<'_> {
                 option(OPTION_KEEPALIVE, [&deciseconds.to_be_bytes(), &[]]);
             }
             if let Some(lease) = self.lease {
-                let key = lease.key_seconds.map(u32::to_be_bytes);
-                let key = key.as_ref().map_or(&[][..], |key| key);
-                option(OPTION_UPDATE_LEASE, [&lease.record_seconds.to_be_bytes(), key]);
+                lease.write(out);
             }
+            let mut option = |code: u16, parts: [&[u8]; 2]| put_option(out, code, parts);
             if let Some(error) = error {
                 option(OPTION_EXTENDED_ERROR, [&error.code.to_be_bytes(), error.text.as_bytes()]);
+            }
+            if let Some(octets) = padding_octets {
+                option(OPTION_PADDING, [&[0; PADDING_BLOCK_OCTETS][..octets], &[]]);
             }
         });
     }
@@ -292,6 +342,7 @@ mod tests {
             cookie,
             keepalive_deciseconds: Some(300),
             lease: Some(UpdateLease { record_seconds: 7_200, key_seconds: Some(1_209_600) }),
+            padding: None,
         };
         let error = Some(ExtendedError { code: ExtendedError::OTHER, text: "why" });
         for (error_octets_max, extra) in [(0, 0), (6, 6), (8, 6), (9, 9), (100, 9)] {
@@ -302,5 +353,31 @@ mod tests {
             let message = Message::parse(&octets).expect("a message");
             assert_eq!(message.opt.expect("OPT").ttl, 1 << 24 | 0x8000);
         }
+    }
+
+    #[test]
+    fn a_padded_message_fills_blocks_with_what_follows_it() {
+        let error = Some(ExtendedError { code: ExtendedError::OTHER, text: "why" });
+        for behind in [0, 1, 61, 441, 442, 443, 467, 468] {
+            let mut reply = OptReply { padding: Some(Padding::default()), ..OptReply::default() };
+            reply.set_octets_behind(behind);
+            let mut octets = Vec::new();
+            let mut writer = Writer::new(&mut octets, 1, 2_000);
+            reply.write(&mut writer, Rcode::NOERROR, error, 1_000);
+            assert_eq!((octets.len() + behind) % PADDING_BLOCK_OCTETS, 0, "{behind}");
+            let parsed = Edns::of(&Message::parse(&octets).expect("a message"));
+            assert!(parsed.expect("sound").expect("EDNS").padding);
+        }
+    }
+
+    #[test]
+    fn padding_takes_no_more_than_there_is() {
+        let reply = OptReply { padding: Some(Padding::default()), ..OptReply::default() };
+        let mut octets = Vec::new();
+        reply.write(&mut Writer::new(&mut octets, 1, 512), Rcode::NOERROR, None, 7);
+        assert_eq!(octets.len(), 12 + reply.octets() + 7);
+        let mut plain = OptReply::default();
+        plain.set_octets_behind(9);
+        assert_eq!(plain.padding, None, "who did not ask for padding gets none");
     }
 }

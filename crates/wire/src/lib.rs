@@ -6,6 +6,7 @@
 
 pub mod canonical;
 pub mod cookie;
+pub mod edge;
 pub mod edns;
 pub mod key_file;
 pub mod message;

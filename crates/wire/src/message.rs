@@ -349,6 +349,11 @@ impl<'a> Message<'a> {
         if at == octets.len() { Ok(message) } else { Err(ParseError::Trailing) }
     }
 
+    /// Offset of the additional section.
+    pub fn additional_start(&self) -> usize {
+        self.section_starts[Section::Additional as usize]
+    }
+
     /// The first question, to keep; `None` if there is none.
     pub fn question(&self) -> Option<Question> {
         let QuestionRef { name, rtype, class } = self.question?;

@@ -1,6 +1,8 @@
 //! Writes the corpus: small inputs of every target, all made here. Run it from the package's
 //! folder after a format has changed: `cargo run --release -p einhorn-fuzz --example corpus`.
 
+mod edge;
+mod https;
 mod live;
 mod mainframe;
 mod sites;
@@ -52,6 +54,8 @@ fn main() -> Anyhow {
     link_messages()?;
     mainframe::all()?;
     live::all()?;
+    edge::all()?;
+    https::all()?;
     ledger()
 }
 

@@ -14,6 +14,7 @@ mod raw;
 mod run;
 mod servers;
 mod store;
+mod tls;
 
 pub use client::{Client, Reply, transfer, try_transfer, update_message};
 pub use clock::SteppedClock;
@@ -29,6 +30,7 @@ pub use raw::{
 pub use run::{Ran, run};
 pub use servers::{Kind, Server, await_that, free_address};
 pub use store::{files_below, flip_bit, flip_bit_in_row, rows, set_format};
+pub use tls::{TlsClient, TlsStream};
 
 use einhorn_wire::tsig::Key;
 use rustix::process::{Pid, Signal, kill_process};
@@ -96,6 +98,9 @@ pub struct Start<'a> {
 
 impl Start<'_> {
     /// The command that starts a site with [`ZONE`] and [`KEY`] on free ports.
+    ///
+    /// The port for DNS is never one that the system gives to clients: `dig` shares its port if it
+    /// can, and would now and then be given the site's own and hear nobody but itself.
     pub fn command(&self) -> Command {
         let zone_file = self.folder.join("fleet.zone");
         if !zone_file.exists() {
@@ -103,7 +108,8 @@ impl Start<'_> {
         }
         let mut command = Command::new(self.program);
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--key", KEY])
+            .args(["serve", "--http", "127.0.0.1:0", "--key", KEY, "--listen"])
+            .arg(free_address().to_string())
             .arg("--data")
             .arg(self.folder.join("data"))
             .arg("--zone")
@@ -162,6 +168,31 @@ impl Site {
     /// A client of it.
     pub fn client(&self) -> Client {
         Client::new(self.dns)
+    }
+
+    /// Where it serves DNS over TLS.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn dot(&self) -> SocketAddr {
+        self.served("over TLS on ")
+    }
+
+    /// Where it serves DNS over HTTPS.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn doh(&self) -> SocketAddr {
+        self.served("over HTTPS on https://")
+    }
+
+    /// The address behind `mark` in the ready line.
+    fn served(&self, mark: &str) -> SocketAddr {
+        self.await_line(0, mark);
+        let said = self.stderr();
+        let rest = said.split_once(mark).map(|(_, rest)| rest).unwrap_or_default();
+        let word = rest.split([' ', ',', '/', '\n']).next().unwrap_or_default();
+        word.parse().unwrap_or_else(|error| panic!("no address behind `{mark}` ({error}): {said}"))
     }
 
     /// Its process.

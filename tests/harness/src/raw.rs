@@ -6,7 +6,7 @@ use einhorn_wire::writer::{Section, Writer};
 use einhorn_wire::{Class, Name, Record, RecordType};
 use rustix::net::sockopt;
 use std::io::Read;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -193,7 +193,7 @@ pub fn burst(server: SocketAddr, messages: &[Vec<u8>]) -> Vec<Vec<u8>> {
 ///
 /// # Errors
 /// What the connection says.
-pub fn read_message(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+pub fn read_message(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
     let mut length = [0; 2];
     stream.read_exact(&mut length)?;
     let mut message = vec![0; u16::from_be_bytes(length).into()];

@@ -20,21 +20,22 @@ fn whole(fleet: &Fleet) -> Result<usize, String> {
     for site in 0..fleet.count() {
         for entry in entries(fleet, site)? {
             let place = format!("{} {}", fleet.name(site), entry["index"]);
-            if entry["kind"] != "change" {
-                continue;
-            }
-            let request = entry["request"].to_string();
-            if let Some(other) = requests.insert(request, place.clone()) {
-                return Err(format!("{place} and {other} are the same request"));
-            }
-            for name in entry["names"].as_array().into_iter().flatten() {
-                let number = |of: &str| name[of].as_u64().unwrap_or_default();
-                let (version, epoch) = (number("version"), number("epoch"));
-                let history = versions.entry(name["owner"].to_string()).or_default();
-                if let Some((_, other)) = history.insert(version, (epoch, place.clone())) {
-                    return Err(format!("version {version} of {name} is in {place} and {other}"));
+            for change in changes(&entry) {
+                let request = change["request"].to_string();
+                if let Some(other) = requests.insert(request, place.clone())
+                    && other != place
+                {
+                    return Err(format!("{place} and {other} are the same request"));
                 }
-                count += 1;
+                for name in change["names"].as_array().into_iter().flatten() {
+                    let number = |of: &str| name[of].as_u64().unwrap_or_default();
+                    let (version, epoch) = (number("version"), number("epoch"));
+                    let history = versions.entry(name["owner"].to_string()).or_default();
+                    if let Some((_, other)) = history.insert(version, (epoch, place.clone())) {
+                        return Err(format!("version {version} of {name}: {place} and {other}"));
+                    }
+                    count += 1;
+                }
             }
         }
     }
@@ -51,6 +52,18 @@ fn whole(fleet: &Fleet) -> Result<usize, String> {
         }
     }
     Ok(count)
+}
+
+/// The changes that an entry makes: one, or all that were decided on together.
+pub(crate) fn changes(entry: &Value) -> Vec<&Value> {
+    match entry["kind"].as_str() {
+        Some("change") => vec![entry],
+        // None, if it was decided that they are not made.
+        Some("changes" | "source" | "decision") => {
+            entry["changes"].as_array().into_iter().flatten().collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// All entries in the ledger of a site.

@@ -3,13 +3,14 @@
 //! in the end at all zones and ledgers.
 
 mod agent;
+mod devices;
 mod failover;
-mod history;
+pub(crate) mod history;
 mod joining;
 mod keys;
 mod kills;
 mod levels;
-mod load;
+pub(crate) mod load;
 mod order;
 mod partition;
 mod policies;
@@ -17,5 +18,5 @@ mod restore;
 mod secondary;
 mod seen;
 mod several_homes;
-mod support;
+pub(crate) mod support;
 mod together;

@@ -7,10 +7,12 @@ use super::Finding;
 use serde_json::Value;
 
 /// The rooms from the lowest to the highest. A new crate gets its place here.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 14] = [
     "einhorn-agent",
     "einhorn-wire",
     "einhorn-core",
+    "einhorn-workload",
+    "einhorn-profiles",
     "einhorn-links",
     "einhorn-store",
     "einhorn-serve",

@@ -60,19 +60,54 @@ impl Arms {
     }
 }
 
-/// Learns which arm is cheapest from costs and the propensities they were chosen with.
+/// Learns which arm is cheapest. An arm is drawn without looking at what is to be decided, so that
+/// what decisions with it cost on average can be compared as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tuner {
     arms: Arms,
-    /// For each arm: the weight of what was seen, and the weighted cost in microseconds.
-    seen: Vec<(u128, u128)>,
+    seen: Vec<Seen>,
+}
+
+/// What decisions with one arm cost: how many, the sum, and the sum of squares, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Seen {
+    count: u128,
+    sum: u128,
+    squares: u128,
+}
+
+/// No decision costs more, in microseconds: an hour.
+const COST_US_MAX: u64 = 3_600_000_000;
+
+impl Seen {
+    fn mean(self) -> u128 {
+        self.sum / self.count.max(1)
+    }
+
+    fn variance(self) -> u128 {
+        (self.squares / self.count.max(1)).saturating_sub(self.mean().pow(2))
+    }
+
+    /// Whether it is cheaper than `other`, which was seen more often, by more than three times what
+    /// chance would do. What is rare and costs much may not have happened to the one yet: both are
+    /// taken to vary as the other does.
+    fn is_cheaper(self, other: Seen) -> bool {
+        let saved = other.mean().saturating_sub(self.mean());
+        let variance = self.variance().max(other.variance());
+        saved.pow(2) > 9 * (variance / self.count.max(1) + variance / other.count.max(1))
+    }
 }
 
 impl Tuner {
     /// Nothing learnt yet.
     pub fn new(arms: Arms) -> Tuner {
-        let seen = vec![(0, 0); arms.0.len()];
+        let seen = vec![Seen::default(); arms.0.len()];
         Tuner { arms, seen }
+    }
+
+    /// The settings of an arm; those in force for one that is not there.
+    pub fn knobs(&self, arm: usize) -> Knobs {
+        self.arms.0[if arm < self.arms.0.len() { arm } else { 0 }]
     }
 
     /// The arm for a decision, and how likely it was picked, in billionths. The one in force is
@@ -88,25 +123,26 @@ impl Tuner {
         }
     }
 
-    /// Takes in what a decision with an arm cost, weighted by how unlikely the arm was.
-    pub fn learn(&mut self, arm: usize, propensity: u32, cost_us: u64) {
-        if let Some((weight, cost)) = self.seen.get_mut(arm) {
-            let share = u128::from(PROBABILITY_ONE / propensity.max(1));
-            *weight = weight.saturating_add(share);
-            *cost = cost.saturating_add(share * u128::from(cost_us));
+    /// Takes in what a decision with an arm cost.
+    pub fn learn(&mut self, arm: usize, cost_us: u64) {
+        if let Some(seen) = self.seen.get_mut(arm) {
+            let cost = u128::from(cost_us.min(COST_US_MAX));
+            seen.count += 1;
+            seen.sum += cost;
+            seen.squares += cost * cost;
         }
     }
 
-    /// The arm that was cheapest on average among those with this much weight, in decisions.
-    pub fn best(&self, weight_min: u64) -> Knobs {
-        let mean = |(weight, cost): &(u128, u128)| cost / (*weight).max(1);
-        let enough = self
-            .seen
-            .iter()
-            .enumerate()
-            .filter(|(_, (weight, _))| *weight >= u128::from(weight_min));
-        let best = enough.min_by_key(|(at, seen)| (mean(seen), *at));
-        self.arms.0[best.map_or(0, |(at, _)| at)]
+    /// The arm that was cheapest, of those that were tried so often and that beat the one in force by
+    /// more than chance would; else that one.
+    pub fn best(&self, tried_min: u64) -> Knobs {
+        let in_force = self.seen[0];
+        let better =
+            self.seen.iter().enumerate().filter(|(_, seen)| {
+                seen.count >= u128::from(tried_min) && seen.is_cheaper(in_force)
+            });
+        let best = better.min_by_key(|(at, seen)| (seen.mean(), *at));
+        self.knobs(best.map_or(0, |(at, _)| at))
     }
 }
 
@@ -122,8 +158,22 @@ mod tests {
         for seed in 0..200_000 {
             let (arm, propensity) = tuner.choose(seed);
             assert!(arm == 0 || propensity <= super::super::EXPLORATION_MAX);
-            tuner.learn(arm, propensity, if arm == 4 { 10 } else { 100 + arm as u64 });
+            tuner.learn(arm, if arm == 4 { 10 } else { 100 + arm as u64 });
         }
-        assert_eq!(tuner.best(1000), arms.all()[4]);
+        assert_eq!(tuner.best(50), arms.all()[4]);
+        assert_eq!(tuner.best(200_000), arms.all()[0], "none was tried so often");
+    }
+
+    #[test]
+    fn luck_is_not_enough() {
+        let mut tuner = Tuner::new(Arms::around(Knobs::default()));
+        // All arms cost the same on average, and much is chance.
+        for seed in 0..400_000u64 {
+            let (arm, _) = tuner.choose(seed);
+            let cost_us =
+                if seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57 == 0 { 1_000_000 } else { 0 };
+            tuner.learn(arm, cost_us);
+        }
+        assert_eq!(tuner.best(50), Knobs::default());
     }
 }

@@ -168,6 +168,11 @@ impl Observer {
         }
     }
 
+    /// How many names are remembered.
+    pub fn names(&self) -> usize {
+        self.names.len()
+    }
+
     /// Takes an intent into view.
     pub fn begun(&mut self, intent: &Intent) {
         let open = Open { actor: intent.actor, since_ms: intent.started_ms };

@@ -23,6 +23,11 @@ impl<T: Default> Recent<T> {
         self.young.get(&key).or_else(|| self.old.get(&key))
     }
 
+    /// How many values there are.
+    pub(super) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
     /// The value, made if it is not there, to be changed.
     pub(super) fn change(&mut self, key: u64) -> &mut T {
         if !self.young.contains_key(&key) {
@@ -46,7 +51,7 @@ mod tests {
         for key in 0..1000 {
             *recent.change(key) = key;
             assert!((key.saturating_sub(9)..=key).all(|one| recent.get(one) == Some(&one)));
-            assert!(recent.young.len() + recent.old.len() <= 20);
+            assert!(recent.len() <= 20);
             assert_eq!(*recent.change(0), 0);
         }
         assert_eq!(recent.get(500), None);

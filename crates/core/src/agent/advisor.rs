@@ -10,7 +10,7 @@ use crate::model::entry::Entry;
 use crate::model::request::{Identity, Operation, RequestId};
 use crate::model::{NameRecord, WriterTag};
 use einhorn_agent::decision::{
-    Alarm, Costs, Homes, Knobs, PATHS, Predictor, Record, Situation, Speaker,
+    Alarm, Arms, Costs, Homes, Knobs, PATHS, Predictor, Record, Situation, Speaker, Tuner,
 };
 use einhorn_agent::features::{COUNT, Features};
 
@@ -18,6 +18,10 @@ use einhorn_agent::features::{COUNT, Features};
 const FLAPPING_MS: u64 = 1_000;
 /// What a path takes is measured once it was taken so often.
 const SAMPLES_MIN: u32 = 8;
+/// Knobs are looked at anew after so many outcomes ...
+const OUTCOMES_MAX: u32 = 10_000;
+/// ... and changed to ones that were tried at least so often.
+const TRIED_MIN: u64 = 50;
 
 /// What is to be looked at.
 pub struct Look<'a> {
@@ -50,10 +54,14 @@ pub struct AdvisorReport {
     pub paths: [u64; PATHS.len()],
     /// How often the model, guardrails, rules and exploration spoke.
     pub speakers: [u64; 4],
+    /// Names that it remembers something of.
+    pub names: usize,
     /// Requests that entered here and are under way.
     pub pending: usize,
     /// Predictions whose outcome is known, and those that met the hazard.
     pub settled: (u64, u64),
+    /// The knobs in force.
+    pub knobs: Knobs,
     /// What each path takes, as measured or else as is usual.
     pub costs: Costs,
 }
@@ -61,7 +69,11 @@ pub struct AdvisorReport {
 /// The agent of a site.
 pub struct Advisor {
     predictor: Box<dyn Predictor + Send>,
-    knobs: Knobs,
+    tuner: Tuner,
+    /// Whether other knobs are tried.
+    is_tuned: bool,
+    /// Since the knobs were looked at.
+    outcomes: u32,
     memory: Memory,
     costs: Measured,
     paths: [u64; PATHS.len()],
@@ -73,12 +85,28 @@ impl Advisor {
     pub fn new(predictor: Box<dyn Predictor + Send>, knobs: Knobs) -> Advisor {
         Advisor {
             predictor,
-            knobs,
+            tuner: Tuner::new(Arms::around(knobs)),
+            is_tuned: false,
+            outcomes: 0,
             memory: Memory::new(),
             costs: Measured::default(),
             paths: [0; PATHS.len()],
             speakers: [0; 4],
         }
+    }
+
+    /// The same, with other usual costs; what paths take is measured all the same.
+    #[must_use]
+    pub fn with_usual_costs(mut self, usual: Costs) -> Advisor {
+        self.costs.usual = usual;
+        self
+    }
+
+    /// The same, learning by trial which knobs cost least.
+    #[must_use]
+    pub fn tuned(mut self) -> Advisor {
+        self.is_tuned = true;
+        self
     }
 
     /// Looks at a request that enters now.
@@ -93,11 +121,13 @@ impl Advisor {
         let trusted = self.memory.watching.alarm().is_none();
         let [a, b, c, d, e, f, g, h, ..] = look.id.0;
         let seed = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        let (decision, record) =
-            Record::make(&*self.predictor, trusted, &self.knobs, &situation, seed);
+        // Another part of the id: which knobs are tried says nothing of which path is.
+        let arm = if self.is_tuned { self.tuner.choose(seed.rotate_left(32)).0 } else { 0 };
+        let knobs = self.tuner.knobs(arm);
+        let (decision, record) = Record::make(&*self.predictor, trusted, &knobs, &situation, seed);
         self.paths[decision.path as usize - 1] += 1;
         self.speakers[decision.speaker as usize - 1] += 1;
-        self.memory.begun(look.now_ms, look.id, intents, predicted);
+        self.memory.begun(look.now_ms, look.id, intents, predicted.map(|hazard| (hazard, arm)));
         let reason = match decision.speaker {
             // Which guardrail it was says more.
             Speaker::Guardrail if situation.legacy_batch_open => Reason::LegacyBatch,
@@ -129,14 +159,27 @@ impl Advisor {
         }
     }
 
-    /// An entry was folded here, of whichever log.
+    /// An entry was folded here, of whichever log; or, before anything else, is shown again after a
+    /// restart, with its own time as the present.
     pub fn folded(&mut self, now_ms: u64, entry: &Entry) {
         self.memory.folded(now_ms, entry);
     }
 
     /// Time goes by.
     pub fn tick(&mut self, now_ms: u64) {
-        self.memory.tick(now_ms);
+        for outcome in self.memory.tick(now_ms) {
+            let price_us = self.costs.usual.intervention_us;
+            let met_us = if outcome.is_met && !outcome.is_prepared { price_us } else { 0 };
+            self.tuner.learn(outcome.arm, outcome.took_ms.saturating_mul(1_000) + met_us);
+            self.outcomes += 1;
+        }
+        if self.outcomes >= OUTCOMES_MAX {
+            self.outcomes = 0;
+            let best = self.tuner.best(TRIED_MIN);
+            if best != self.tuner.knobs(0) {
+                self.tuner = Tuner::new(Arms::around(best));
+            }
+        }
     }
 
     /// A request that another site decided on was answered after so long, in milliseconds.
@@ -156,8 +199,10 @@ impl Advisor {
             alarm: self.memory.watching.alarm(),
             paths: self.paths,
             speakers: self.speakers,
+            names: self.memory.names(),
             pending: self.memory.pending(),
             settled: self.memory.watching.settled(),
+            knobs: self.tuner.knobs(0),
             costs: self.costs.costs(),
         }
     }
@@ -166,6 +211,7 @@ impl Advisor {
 /// What paths to other sites take here. A local commit is too quick for a clock of milliseconds.
 #[derive(Debug, Clone, Copy, Default)]
 struct Measured {
+    usual: Costs,
     forward: Took,
     multi_phase: Took,
 }
@@ -192,7 +238,7 @@ impl Took {
 
 impl Measured {
     fn costs(&self) -> Costs {
-        let usual = Costs::default();
+        let usual = self.usual;
         Costs {
             forward_us: self.forward.or(usual.forward_us),
             multi_phase_us: self.multi_phase.or(usual.multi_phase_us),

@@ -1,9 +1,10 @@
 //! What a site remembers of changes for its agent: who changed what, and what is under way.
 //!
-//! All comes from entries of the ledger, and from requests that entered here. It is bounded, and
-//! lost at a restart: advice is worse for a while then, nothing else.
+//! All comes from entries of the ledger, and from requests that entered here. It is bounded: a node that
+//! starts shows it the last entries again, and what was before them is forgotten.
 
-use super::watching::Watching;
+use super::Path;
+use super::watching::{Outcome, Watching};
 use crate::model::WriterTag;
 use crate::model::entry::{Cause, Change, Entry, NameChange};
 use crate::model::request::{Operation, RequestId};
@@ -24,8 +25,8 @@ const PENDING_MS: u64 = 10_000;
 /// A request that entered here.
 struct Pending {
     intents: Vec<Intent>,
-    /// What was predicted, in billionths.
-    probability: Option<u32>,
+    /// What was predicted, in billionths, and with which knobs that was decided on.
+    predicted: Option<(u32, usize)>,
 }
 
 /// The memory.
@@ -47,6 +48,11 @@ impl Memory {
         }
     }
 
+    /// Names that something is remembered of.
+    pub(super) fn names(&self) -> usize {
+        self.observer.names()
+    }
+
     /// Requests under way that entered here.
     pub(super) fn pending(&self) -> usize {
         self.pending.len()
@@ -63,13 +69,13 @@ impl Memory {
         now_ms: u64,
         id: RequestId,
         intents: Vec<Intent>,
-        probability: Option<u32>,
+        predicted: Option<(u32, usize)>,
     ) {
         if self.pending.len() >= PENDING_MAX || self.pending.contains_key(&id) {
             return;
         }
         intents.iter().for_each(|intent| self.observer.begun(intent));
-        self.pending.insert(id, Pending { intents, probability });
+        self.pending.insert(id, Pending { intents, predicted });
         self.given_up.push_back((now_ms + PENDING_MS, id));
     }
 
@@ -105,18 +111,19 @@ impl Memory {
             }
         }
         let names = targets.iter().map(|target| target.name);
-        let probability = pending.and_then(|pending| pending.probability);
-        self.watching.committed(now_ms, names, actor, window, probability);
+        let predicted = pending.and_then(|pending| pending.predicted);
+        let is_prepared = matches!(change.path, Path::MultiPhase | Path::Move);
+        self.watching.committed(now_ms, names, (actor, window, is_prepared), predicted);
     }
 
     /// Gives up what was under way for too long, and settles what is known now.
-    pub(super) fn tick(&mut self, now_ms: u64) {
+    pub(super) fn tick(&mut self, now_ms: u64) -> Vec<Outcome> {
         while self.given_up.front().is_some_and(|(at_ms, _)| *at_ms <= now_ms)
             && let Some((_, id)) = self.given_up.pop_front()
         {
             self.ended(&id);
         }
-        self.watching.tick(now_ms);
+        self.watching.tick(now_ms)
     }
 
     /// A request is under way no more.

@@ -22,8 +22,23 @@ struct Unsettled {
     names: Vec<u64>,
     actor: u64,
     window: Window,
+    is_prepared: bool,
     /// In billionths.
     probability: u32,
+    arm: usize,
+}
+
+/// What became of a change that an agent decided on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Outcome {
+    /// The knobs that it was decided on with.
+    pub(super) arm: usize,
+    /// Whether it met another identity's.
+    pub(super) is_met: bool,
+    /// Whether it was prepared.
+    pub(super) is_prepared: bool,
+    /// From when it entered to its commit, in milliseconds.
+    pub(super) took_ms: u64,
 }
 
 /// Windows of the changes of late, and the predictions that wait for theirs.
@@ -49,22 +64,23 @@ impl Watching {
         (self.settled, self.met)
     }
 
-    /// A change was committed, for which this was predicted, if it entered here.
+    /// A change was committed, of this identity, in this time, prepared or not, for which this was
+    /// predicted with these knobs, if it entered here.
     pub(super) fn committed(
         &mut self,
         now_ms: u64,
         names: impl Iterator<Item = u64> + Clone,
-        actor: u64,
-        window: Window,
-        probability: Option<u32>,
+        (actor, window, is_prepared): (u64, Window, bool),
+        predicted: Option<(u32, usize)>,
     ) {
         for name in names.clone() {
             self.of_name.entry(name).or_default().push_back((actor, window));
             self.windows.push_back((now_ms + WINDOWS_MS, name));
         }
-        if let Some(probability) = probability {
+        if let Some((probability, arm)) = predicted {
             let (names, due_ms) = (names.collect(), now_ms + SETTLE_MS);
-            self.unsettled.push_back(Unsettled { due_ms, names, actor, window, probability });
+            let change = Unsettled { due_ms, names, actor, window, is_prepared, probability, arm };
+            self.unsettled.push_back(change);
         }
         while self.windows.len() > WINDOWS_MAX {
             self.forget_oldest();
@@ -72,7 +88,8 @@ impl Watching {
     }
 
     /// Settles what is due, and forgets what nobody looks at any more.
-    pub(super) fn tick(&mut self, now_ms: u64) {
+    pub(super) fn tick(&mut self, now_ms: u64) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
         let is_due = |one: &Unsettled| one.due_ms <= now_ms;
         while self.unsettled.front().is_some_and(is_due)
             && let Some(due) = self.unsettled.pop_front()
@@ -81,10 +98,14 @@ impl Watching {
             self.settled += 1;
             self.met += u64::from(met);
             self.watch.learn(due.probability, met);
+            let Unsettled { arm, is_prepared, window, .. } = due;
+            let took_ms = window.1.abs_diff(window.0);
+            outcomes.push(Outcome { arm, is_met: met, is_prepared, took_ms });
         }
         while self.windows.front().is_some_and(|(at_ms, _)| *at_ms <= now_ms) {
             self.forget_oldest();
         }
+        outcomes
     }
 
     fn is_met(&self, name: u64, actor: u64, window: Window) -> bool {
@@ -108,18 +129,20 @@ impl Watching {
 mod tests {
     use super::*;
 
-    const SAYS: Option<u32> = Some(1_000_000);
+    const SAYS: Option<(u32, usize)> = Some((1_000_000, 0));
 
     #[test]
     fn only_another_identity_at_the_same_time_is_met() {
         let mut watching = Watching::default();
         let one = |name: u64| std::iter::once(name);
-        watching.committed(200, one(1), 7, (100, 200), SAYS);
-        watching.committed(210, one(1), 7, (150, 210), SAYS);
-        watching.committed(300, one(1), 8, (201, 300), SAYS);
-        watching.committed(310, one(2), 8, (100, 310), SAYS);
-        watching.tick(300 + SETTLE_MS - 1);
+        watching.committed(200, one(1), (7, (100, 200), false), SAYS);
+        watching.committed(210, one(1), (7, (150, 210), true), SAYS);
+        watching.committed(300, one(1), (8, (201, 300), false), SAYS);
+        watching.committed(310, one(2), (8, (100, 310), false), SAYS);
+        let outcomes = watching.tick(300 + SETTLE_MS - 1);
         assert_eq!(watching.settled(), (2, 1), "only the second was under way at 201");
+        let met = Outcome { arm: 0, is_met: true, is_prepared: true, took_ms: 60 };
+        assert_eq!(outcomes.last(), Some(&met));
         watching.tick(310 + SETTLE_MS);
         assert_eq!(watching.settled(), (4, 2));
         watching.tick(310 + WINDOWS_MS);
@@ -131,8 +154,9 @@ mod tests {
         let mut watching = Watching::default();
         for at in 0..100 {
             let name = std::iter::once(at);
-            watching.committed(at, name.clone(), 1, (at as i64, at as i64 + 5), Some(0));
-            watching.committed(at, name, 2, (at as i64 + 5, at as i64 + 9), None);
+            let window = (at as i64, at as i64 + 5);
+            watching.committed(at, name.clone(), (1, window, false), Some((0, 0)));
+            watching.committed(at, name, (2, (at as i64 + 5, at as i64 + 9), false), None);
         }
         assert_eq!(watching.alarm(), None);
         watching.tick(1_000_000);

@@ -13,7 +13,7 @@ use crate::rules::update::Refusal;
 use std::collections::BTreeMap;
 
 /// How often a site says how far it is, in milliseconds.
-const STATE_INTERVAL_MS: u64 = 250;
+pub const STATE_INTERVAL_MS: u64 = 250;
 /// A site that has not been connected for so long is away, in milliseconds: requests for it are
 /// refused at once.
 const AWAY_MS: u64 = 1_000;

@@ -1,6 +1,8 @@
 //! What the system knows: names, RRsets, requests, ledger entries, and the state they fold into.
 
 pub(crate) mod codec;
+pub mod device;
+pub mod edge;
 pub mod entry;
 mod fold_error;
 pub mod lease;

@@ -189,6 +189,16 @@ impl Prefix {
         (bits <= all).then_some(Prefix { address, bits })
     }
 
+    /// An address in the range, as it was written.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// How many of its first bits all share.
+    pub fn bits(&self) -> u8 {
+        self.bits
+    }
+
     /// Whether `address` is in the range. An IPv4 address is the same however it is written.
     pub fn contains(&self, address: IpAddr) -> bool {
         let differ = match (self.address, address.to_canonical()) {

@@ -1,15 +1,16 @@
 //! The whole state as octets, so that a restart need not fold the whole log.
 //!
 //! A snapshot is a cache: the logs alone are the truth, and a snapshot that cannot be read is
-//! skipped. Form 7, with the words of [`super::entry`]: u8 version; origin that this site appends
+//! skipped. Form 8, with the words of [`super::entry`]: u8 version; origin that this site appends
 //! to; list of logs (origin, text, u64 next index, u64 last time, option of u64 end and origin of
 //! the successor, option of the last map root (u64
 //! entries, u64 names, 32 octets, u64 time)); octets of the registry; list of
 //! endorsements (origin lost, origin endorser, origin successor, u32 round, u64 held, u64 index); list of
 //! withdrawals (two origins, u32 round); list of positions of leftovers; octets of the
 //! transactions under way; octets of the open reviews; list of removed zones (name, u32 incarnation); list of zones; u64 latest second until which forgotten requests were remembered; list of remembered
-//! requests (16 octets id, u64 until, position); list of sources. Form 6 ends before the sources, and is read
-//! too.
+//! requests (16 octets id, u64 until, position); list of sources; list of edges
+//! (8 octets tag, u64 lowest number that is not settled). Form 7 ends before the edges, form 6 before the
+//! sources; both are read too.
 //!
 //! Source: text name, origin home, u64 revision, octets head, list of its records (u64 revision, octets item).
 //!
@@ -19,6 +20,7 @@
 //! names (octets record). A record is as it lies in memory.
 
 use super::codec::{Malformed, Put, TOO_SHORT, Take};
+use super::edge::EdgeTag;
 use super::points::Point;
 use super::review::Reviews;
 use super::settings::Settings;
@@ -30,7 +32,9 @@ use super::{Effects, NameRecord, Origin, Registry, State, Zone};
 use crate::commit::bug::{Bug, has};
 use std::sync::Arc;
 
-const VERSION: u8 = 7;
+const VERSION: u8 = 8;
+/// The form without edges.
+const VERSION_WITHOUT_EDGES: u8 = 7;
 /// The form without sources.
 const VERSION_WITHOUT_SOURCES: u8 = 6;
 
@@ -52,6 +56,12 @@ pub fn encode(state: &State) -> Vec<u8> {
         put.position(at);
     }
     put_sources(&mut put, &state.sources);
+    let edges = state.requests.edges.lowest();
+    put.count(edges.len());
+    for (edge, lowest) in edges {
+        put.bytes(&edge.0);
+        put.u64(lowest);
+    }
     octets
 }
 
@@ -171,8 +181,8 @@ pub fn decode(octets: &[u8]) -> Result<State, Malformed> {
 pub struct Decoder {
     state: State,
     due: Due,
-    /// Whether the form has sources.
-    has_sources: bool,
+    /// The form.
+    version: u8,
     /// Octets of a thing that is not whole yet.
     rest: Vec<u8>,
     /// Why nothing more is read.
@@ -190,6 +200,9 @@ enum Due {
     SourcesHead,
     /// So many sources, of which the one with this name has so many more records.
     Sources(usize, Option<(String, usize)>),
+    EdgesHead,
+    /// So many edges.
+    Edges(usize),
     Nothing,
 }
 
@@ -201,7 +214,7 @@ impl Default for Decoder {
         Decoder {
             state: State::empty(Origin::NONE),
             due: Due::Head,
-            has_sources: true,
+            version: VERSION,
             rest: Vec::new(),
             problem: None,
         }
@@ -258,8 +271,8 @@ impl Decoder {
         self.skip_empty();
         match &mut self.due {
             Due::Head => {
-                let (zones, has_sources) = take_head(take, &mut self.state)?;
-                self.has_sources = has_sources;
+                let (zones, version) = take_head(take, &mut self.state)?;
+                self.version = version;
                 self.due = Due::Zones(zones, None);
             }
             Due::Zones(_, zone @ None) => *zone = Some(take_zone(take)?),
@@ -275,7 +288,7 @@ impl Decoder {
             Due::Requests(left) => {
                 let (id, until_seconds, at) = (take.array()?, take.u64()?, take.position()?);
                 if !has(Bug::DoneForgottenAtRestart) {
-                    self.state.requests.insert(id, until_seconds, at);
+                    self.state.requests.restore(id, until_seconds, at);
                 }
                 *left -= 1;
             }
@@ -291,6 +304,11 @@ impl Decoder {
                 let revision = take.u64()?;
                 let item = Item::take(&mut Take { rest: take_octets(take)? })?;
                 self.state.sources.insert_record(name, &item, revision);
+                *left -= 1;
+            }
+            Due::EdgesHead => self.due = Due::Edges(take.u32()? as usize),
+            Due::Edges(left) => {
+                self.state.requests.edges.raise(EdgeTag(take.array()?), take.u64()?);
                 *left -= 1;
             }
             Due::Nothing => return Err(Malformed("snapshot: octets after its end")),
@@ -310,7 +328,9 @@ impl Decoder {
         }
         match self.due {
             Due::Zones(0, None) => self.due = Due::RequestsHead,
-            Due::Requests(0) if self.has_sources => self.due = Due::SourcesHead,
+            Due::Requests(0) if self.version > VERSION_WITHOUT_SOURCES => {
+                self.due = Due::SourcesHead
+            }
             Due::Requests(0) => self.due = Due::Nothing,
             _ => {}
         }
@@ -319,8 +339,12 @@ impl Decoder {
                 *left -= 1;
             }
             if (*left, source.is_none()) == (0, true) {
-                self.due = Due::Nothing;
+                let has_edges = self.version > VERSION_WITHOUT_EDGES;
+                self.due = if has_edges { Due::EdgesHead } else { Due::Nothing };
             }
+        }
+        if matches!(self.due, Due::Edges(0)) {
+            self.due = Due::Nothing;
         }
     }
 }
@@ -379,13 +403,12 @@ fn take_zone(take: &mut Take<'_>) -> Result<(Zone, usize, AtSerial), Malformed> 
     Ok((zone, take.u32()? as usize, at_serial))
 }
 
-/// Reads up to the number of zones, which it returns, and whether there are sources.
-fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<(usize, bool), Malformed> {
-    let has_sources = match take.u8()? {
-        VERSION => true,
-        VERSION_WITHOUT_SOURCES => false,
-        _ => return Err(Malformed("snapshot: of another version")),
-    };
+/// Reads up to the number of zones, which it returns, and the form.
+fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<(usize, u8), Malformed> {
+    let version = take.u8()?;
+    if !(VERSION_WITHOUT_SOURCES..=VERSION).contains(&version) {
+        return Err(Malformed("snapshot: of another version"));
+    }
     state.origin = take.origin()?;
     let logs = take_list(take, |take| {
         let (origin, name) = (take.origin()?, take_text(take)?);
@@ -416,7 +439,7 @@ fn take_head(take: &mut Take<'_>, state: &mut State) -> Result<(usize, bool), Ma
     state.reviews = Reviews::take(&mut reviews)?;
     reviews.end()?;
     state.removed = take_list(take, |take| Ok((take.name()?, take.u32()?)))?.into_iter().collect();
-    Ok((take.u32()? as usize, has_sources))
+    Ok((take.u32()? as usize, version))
 }
 
 fn take_text(take: &mut Take<'_>) -> Result<String, Malformed> {

@@ -6,6 +6,7 @@
 //! they come. What comes out does not depend on the mixture: a name takes an after-image only if it
 //! ranks higher than what it has, zones have incarnations, the sites a version.
 
+use super::edge::EdgeRequest;
 use super::entry::{Body, Cause, Change, Entry, SourceChange};
 use super::fold_error::FoldError;
 use super::points::Point;
@@ -226,6 +227,11 @@ impl State {
         until_seconds > self.requests.forgotten_until_seconds
     }
 
+    /// Whether it is a late copy of what its edge will not send again.
+    pub fn is_settled(&self, id: &RequestId) -> bool {
+        EdgeRequest::of(id).is_some_and(|request| self.requests.edges.is_settled(&request))
+    }
+
     /// Number of requests remembered.
     pub fn remembered(&self) -> usize {
         self.requests.len()
@@ -344,11 +350,7 @@ impl State {
                 if sites.registry.version > self.registry.version {
                     self.registry = Arc::new(sites.registry.clone());
                 }
-                self.requests.insert(
-                    Requests::short(&sites.request),
-                    sites.remember_until_seconds,
-                    at,
-                );
+                self.requests.note(&sites.request, sites.remember_until_seconds, at);
             }
             Body::Endorsement { lost, successor, round, held } => {
                 let (successor, round, held) = (*successor, *round, *held);
@@ -380,8 +382,7 @@ impl State {
         at: Position,
         effects: &mut Effects,
     ) -> Result<(), FoldError> {
-        let short = Requests::short(&source.request);
-        self.requests.insert(short, source.remember_until_seconds, at);
+        self.requests.note(&source.request, source.remember_until_seconds, at);
         self.sources.fold(at.origin, &source.advance, &mut self.reviews);
         let mut changes = source.changes.iter();
         changes.try_for_each(|change| self.fold_change(change, time_ms, at, effects))
@@ -413,11 +414,10 @@ impl State {
         effects: &mut Effects,
     ) -> Result<(), FoldError> {
         if at.origin == self.origin || !has(Bug::DoneElsewhereForgotten) {
-            let short = Requests::short(&change.request);
-            self.requests.insert(short, change.remember_until_seconds, at);
+            self.requests.note(&change.request, change.remember_until_seconds, at);
         }
         for (request, until_seconds) in &change.stands_for {
-            self.requests.insert(Requests::short(request), *until_seconds, at);
+            self.requests.note(request, *until_seconds, at);
         }
         if let Some(decided) = self.reviews.fold_cause(&change.cause) {
             self.sources.settle(&decided);

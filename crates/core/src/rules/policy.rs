@@ -86,9 +86,13 @@ impl Grant {
     }
 }
 
-/// All grants, by key and zone.
+/// All grants, by key and zone, and which keys are of daemons beside devices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Policy(HashMap<Name, Vec<Grant>>);
+pub struct Policy {
+    grants: HashMap<Name, Vec<Grant>>,
+    /// The devices that each edge speaks for.
+    edges: HashMap<Name, Vec<NamePattern>>,
+}
 
 impl Policy {
     /// A policy of these grants.
@@ -97,11 +101,35 @@ impl Policy {
         for grant in grants {
             by_key.entry(grant.key.clone()).or_default().push(grant);
         }
-        Policy(by_key)
+        Policy { grants: by_key, edges: HashMap::new() }
+    }
+
+    /// The same, where the key `edge` speaks for devices whose keys have such names.
+    pub fn with_edge(mut self, edge: Name, devices: Vec<NamePattern>) -> Policy {
+        self.edges.insert(edge, devices);
+        self
+    }
+
+    /// Whether this key is of a daemon beside devices.
+    pub fn is_edge(&self, key: &Name) -> bool {
+        self.edges.contains_key(key)
+    }
+
+    /// Whether the edge with this key may say that it speaks for `device`: for itself always.
+    ///
+    /// # Errors
+    /// REFUSED.
+    pub fn speaks_for(&self, edge: &Name, device: &Name) -> Result<(), Refusal> {
+        let covers = |pattern: &NamePattern| pattern.covers(edge, device);
+        if edge == device || self.edges.get(edge).is_some_and(|known| known.iter().any(covers)) {
+            return Ok(());
+        }
+        let reason = format!("edge {edge} may not speak for {device}");
+        Err(Refusal::new(Rcode::REFUSED, reason))
     }
 
     fn of<'p>(&'p self, key: &Name, zone: &'p Name) -> impl Iterator<Item = &'p Grant> {
-        self.0
+        self.grants
             .get(key)
             .into_iter()
             .flatten()
@@ -176,6 +204,17 @@ mod tests {
         assert!(may(&below, "a.b.lab.fleet.example.", RecordType::TXT));
         assert!(may(&below, "PRINTER.fleet.example.", RecordType::TXT));
         assert!(!may(&below, "lab.fleet.example.", RecordType::TXT));
+    }
+
+    #[test]
+    fn an_edge_speaks_for_the_devices_it_was_given() {
+        let edge = name("edge.fleet.example.");
+        let policy =
+            Policy::new([]).with_edge(edge.clone(), vec![NamePattern::Below(name("lab."))]);
+        let speaks = |edge: &Name, device: &str| policy.speaks_for(edge, &name(device)).is_ok();
+        assert!(policy.is_edge(&edge) && !policy.is_edge(&name("anna.lab.")));
+        assert!(speaks(&edge, "anna.lab.") && speaks(&edge, "edge.fleet.example."));
+        assert!(!speaks(&edge, "anna.example.") && !speaks(&name("ben.lab."), "anna.lab."));
     }
 
     #[test]

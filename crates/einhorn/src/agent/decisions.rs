@@ -42,10 +42,11 @@ fn text(agent: &AgentLine) -> String {
         Some(alarm) => format!("NOT TRUSTED: {alarm}; fixed rules speak until the node restarts"),
     };
     format!(
-        "model {}, {trust}\npaths advised: {}\nspoken by: {}\nunder way: {} requests\noutcomes known: {}, of which {} met another identity's change\nmeasured: forward {:.1} ms, multi-phase {:.1} ms\n",
+        "model {}, {trust}\npaths advised: {}\nspoken by: {}\nremembered: {} names\nunder way: {} requests\noutcomes known: {}, of which {} met another identity's change\nmeasured: forward {:.1} ms, multi-phase {:.1} ms\n",
         agent.model,
         counts(&agent.paths),
         counts(&agent.speakers),
+        agent.names,
         agent.pending,
         agent.settled,
         agent.met,
@@ -173,11 +174,20 @@ fn rows(name: &NameChange, change: &Change, window: Window, commit: &str, review
             "ledger,{},{},{},{rtype},{operation},{:016x},{commit},{review}",
             seconds(window.1),
             seconds(window.0),
-            name.owner,
+            field(&name.owner.to_string()),
             change.writer().0,
         ))?;
     }
     Ok(())
+}
+
+/// A text as one field of a row (RFC 4180 §2): names may have commas and quotes in them.
+fn field(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }
 
 /// `einhorn agent promote`: a challenger takes the model's place if it decides better on what has
@@ -244,4 +254,18 @@ fn entries(data: &Path) -> Result<Vec<(Position, Entry)>, Failure> {
     })?;
     entries.sort_by_key(|(at, entry)| (entry.time_ms, *at));
     Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::field;
+
+    #[test]
+    fn a_name_is_one_field_whatever_it_is_called() {
+        for name in ["anna.example.", "a,b.example.", "say \"a\", b.example."] {
+            let text = format!("ts,start,name,rtype,op,actor\n1,1,{},A,add,x\n", field(name));
+            let trace = einhorn_agent::trace::read(text.as_bytes()).expect("a trace");
+            assert_eq!(trace.names, [name.trim_end_matches('.')]);
+        }
+    }
 }

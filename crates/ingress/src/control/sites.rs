@@ -103,6 +103,9 @@ pub struct SiteStatus {
     /// The hostname server, if there is one.
     #[serde(default)]
     pub hostname_server: Option<HostnameLine>,
+    /// Devices whose records are frozen, since their secrets were used at two places at once.
+    #[serde(default)]
+    pub frozen_devices: Vec<String>,
     /// The site's agent, if it is not switched off.
     #[serde(default)]
     pub agent: Option<AgentLine>,
@@ -128,6 +131,8 @@ pub struct AgentLine {
     pub paths: Vec<(String, u64)>,
     /// How often who spoke.
     pub speakers: Vec<(String, u64)>,
+    /// Names that it remembers something of.
+    pub names: usize,
     /// Requests that entered here and are under way.
     pub pending: usize,
     /// Predictions whose outcome is known.

@@ -2,10 +2,16 @@
 
 use super::*;
 use crate::dispatch::tests::{ingress, query};
+use crate::now_ms;
 use crate::rate_limit::LimitSettings;
+use crate::session::set_length;
 use einhorn_wire::RecordType;
 use einhorn_wire::message::Opcode;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
 
 /// Serves on a free port.
 async fn start(limits: LimitSettings) -> (Arc<Ingress>, SocketAddr) {

@@ -71,6 +71,10 @@ pub(super) struct RawLimits {
     tcp_connections_per_source_max: Option<usize>,
     tcp_idle_seconds: Option<u16>,
     tcp_message_seconds: Option<u16>,
+    tls_connections_max: Option<usize>,
+    tls_handshakes_max: Option<usize>,
+    tls_handshake_seconds: Option<u16>,
+    https_streams_max: Option<u32>,
 }
 
 impl Checker<'_> {
@@ -111,6 +115,7 @@ impl Checker<'_> {
             authors: chaos("authors", raw.authors)?,
             cookie_secrets: Vec::new(),
             tcp_idle_seconds: default.tcp_idle_seconds,
+            designated: None,
         })
     }
 
@@ -159,12 +164,22 @@ impl Checker<'_> {
                 .unwrap_or(default.tcp_connections_per_source_max),
             tcp_idle_seconds: raw.tcp_idle_seconds.unwrap_or(default.tcp_idle_seconds),
             tcp_message_seconds: raw.tcp_message_seconds.unwrap_or(default.tcp_message_seconds),
+            tls_connections_max: raw.tls_connections_max.unwrap_or(default.tls_connections_max),
+            tls_handshakes_max: raw.tls_handshakes_max.unwrap_or(default.tls_handshakes_max),
+            tls_handshake_seconds: raw
+                .tls_handshake_seconds
+                .unwrap_or(default.tls_handshake_seconds),
+            https_streams_max: raw.https_streams_max.unwrap_or(default.https_streams_max),
         };
         for (key, value) in [
             ("tcp-connections-max", limits.tcp_connections_max),
             ("tcp-connections-per-source-max", limits.tcp_connections_per_source_max),
             ("tcp-idle-seconds", limits.tcp_idle_seconds.into()),
             ("tcp-message-seconds", limits.tcp_message_seconds.into()),
+            ("tls-connections-max", limits.tls_connections_max),
+            ("tls-handshakes-max", limits.tls_handshakes_max),
+            ("tls-handshake-seconds", limits.tls_handshake_seconds.into()),
+            ("https-streams-max", limits.https_streams_max as usize),
         ] {
             if value == 0 {
                 return Err(
@@ -210,7 +225,9 @@ mod tests {
              cookie-secrets = [\"e5e973e5a6b2a43f48e7dc849e37bfcf\", \"00000000000000000000000000000000\"]\n\
              [limits]\nresponses-per-second = 0\nslip = 3\nupdates-per-second = 7\n\
              exempt = [\"10.0.0.0/8\", \"2001:db8::1\"]\ntcp-connections-max = 5\n\
-             tcp-connections-per-source-max = 2\ntcp-idle-seconds = 9\ntcp-message-seconds = 4\n",
+             tcp-connections-per-source-max = 2\ntcp-idle-seconds = 9\ntcp-message-seconds = 4\n\
+             tls-connections-max = 11\ntls-handshakes-max = 12\ntls-handshake-seconds = 13\n\
+             https-streams-max = 14\n",
         )
         .expect("a good config");
         let (answer, limits) = (settings.answer, settings.limits);
@@ -226,6 +243,9 @@ mod tests {
         assert!(limits.is_exempt([10, 9, 8, 7].into()) && !limits.is_exempt([127, 0, 0, 1].into()));
         assert_eq!((limits.tcp_connections_max, limits.tcp_connections_per_source_max), (5, 2));
         assert_eq!(limits.tcp_message_seconds, 4);
+        let tls = (limits.tls_connections_max, limits.tls_handshakes_max);
+        assert_eq!((tls, limits.tls_handshake_seconds), ((11, 12), 13));
+        assert_eq!(limits.https_streams_max, 14);
         assert!(
             parse("[answer]\ncookies = false\n").expect("good").answer.cookie_secrets.is_empty()
         );
@@ -246,6 +266,7 @@ mod tests {
             ("[answer]\ncookies = false\ncookie-secrets = [\"a\"]\n", "of no use"),
             ("[limits]\nexempt = [\"10.0.0.1/8\"]\n", "10.0.0.1/8"),
             ("[limits]\ntcp-connections-max = 0\n", "use 1 or more"),
+            ("[limits]\nhttps-streams-max = 0\n", "use 1 or more"),
         ] {
             assert!(error(text).contains(part), "{text}: {}", error(text));
         }

@@ -14,7 +14,7 @@ use crate::recover::{self, log_id};
 use crate::sealing::{self, Sealing, SealingError, Task};
 use crate::sites::{self, Sites};
 use crate::witnessing::Asked;
-use einhorn_core::agent::Rules;
+use einhorn_core::agent::{Advisor, Rules};
 use einhorn_core::commit::{Begin, Commit, CopyStart, Setup};
 use einhorn_core::ledger::leaf_hash;
 use einhorn_core::model::{Origin, State};
@@ -132,9 +132,21 @@ fn setup(config: &Config, sites: Option<&Sites>, opened: &Opened) -> Result<Setu
         mirror: sites.map(|sites| sites.mirror.clone()),
         must_prove: opened.state.registry.sites.len() > 1,
         take_over: before.map(|previous| previous.origin).filter(is_open),
-        advisor: if config.agent { Some(agent::advisor(&config.data)?) } else { None },
+        advisor: if config.agent { Some(advisor(config, opened)?) } else { None },
         ..Setup::default()
     })
+}
+
+/// The agent, which is shown what was before; a start does not fail for want of advice.
+fn advisor(config: &Config, opened: &Opened) -> Result<Box<Advisor>, StartError> {
+    let mut advisor = agent::advisor(&config.data)?;
+    if let Some(engine) = &opened.engine {
+        let shown = agent::remind(&mut advisor, &opened.state, &mut *engine.reader()?);
+        if let Err(error) = shown {
+            tracing::warn!(%error, "the agent is not told what was before");
+        }
+    }
+    Ok(advisor)
 }
 
 /// What the commit needs to go on with each copy.

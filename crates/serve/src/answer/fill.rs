@@ -135,14 +135,14 @@ impl<'z, 'w, 'b> Filler<'z, 'w, 'b> {
     ) -> Result<Outcome, NoRoom> {
         let set = match (self.qtype, self.transport) {
             // Everything for those who have shown that they are where they say.
-            (RecordType::ANY, Transport::Tcp) => {
+            (RecordType::ANY, transport) if transport.is_stream() => {
                 for set in node.rrsets() {
                     self.set(Section::Answer, owner, set)?;
                 }
                 return Ok(Outcome::of(Rcode::NOERROR));
             }
             // One RRset, always the same (RFC 8482 §4.1): the one of the lowest type.
-            (RecordType::ANY, Transport::Udp) => node.rrsets().min_by_key(|set| set.rtype),
+            (RecordType::ANY, _) => node.rrsets().min_by_key(|set| set.rtype),
             _ => node.rrset(self.qtype),
         };
         match set {

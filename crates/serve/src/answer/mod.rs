@@ -3,16 +3,18 @@
 //! A pure function: no clock, no socket, no lock, and no memory of its own on the way.
 
 mod chaos;
+mod designated;
 mod fill;
 mod lookup;
 mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use designated::{Designated, Designation};
 pub use settings::{AnswerSettings, CHAOS_OCTETS_MAX, NSID_OCTETS_MAX};
 
 use einhorn_core::model::Zones;
-use einhorn_wire::edns::{Edns, ExtendedError, OptReply, UDP_PAYLOAD_MIN};
+use einhorn_wire::edns::{Edns, ExtendedError, OptReply, Padding, UDP_PAYLOAD_MIN};
 use einhorn_wire::message::{Message, QuestionRef, Rcode};
 use einhorn_wire::writer::{NoRoom, Writer};
 use einhorn_wire::{Class, Name, NameRef, RecordType};
@@ -30,6 +32,38 @@ pub enum Transport {
     Udp,
     /// In a stream.
     Tcp,
+    /// In a stream that nobody else can read (RFC 7858).
+    Tls,
+    /// As the body of an HTTP response that nobody else can read (RFC 8484).
+    Https,
+}
+
+impl Transport {
+    /// Whether messages have any length, and come from where they say.
+    pub fn is_stream(self) -> bool {
+        self != Transport::Udp
+    }
+
+    /// Whether messages follow each other on a connection of their own, with nothing but their
+    /// lengths between them: only there an idle time is told, and zones are transferred.
+    pub fn is_session(self) -> bool {
+        matches!(self, Transport::Tcp | Transport::Tls)
+    }
+
+    /// Whether the length is all that somebody else sees of a message.
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Https)
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+            Transport::Https => "https",
+        }
+    }
 }
 
 /// What an answer depends on besides the query and the zones.
@@ -52,7 +86,7 @@ impl<'a> Context<'a> {
     /// Octets that a response may have (RFC 6891 §6.2.5).
     pub fn limit(&self, edns: Option<&Edns>) -> usize {
         match (self.transport, edns) {
-            (Transport::Tcp, _) => TCP_OCTETS_MAX,
+            (Transport::Tcp | Transport::Tls | Transport::Https, _) => TCP_OCTETS_MAX,
             (Transport::Udp, None) => UDP_PAYLOAD_MIN.into(),
             (Transport::Udp, Some(edns)) => {
                 edns.udp_payload.min(self.settings.udp_payload_octets_max).into()
@@ -65,7 +99,7 @@ impl<'a> Context<'a> {
         let cookie = edns.cookie.and_then(|cookie| {
             cookie.answer(&self.settings.cookie_secrets, self.peer, self.now_seconds)
         });
-        let tells_idle = edns.keepalive && self.transport == Transport::Tcp;
+        let tells_idle = edns.keepalive && self.transport.is_session();
         let idle = self.settings.tcp_idle_seconds.saturating_mul(10);
         let opt = OptReply {
             udp_payload: self.settings.udp_payload_octets_max,
@@ -74,6 +108,7 @@ impl<'a> Context<'a> {
             cookie: cookie.map(|(data, _)| data),
             keepalive_deciseconds: tells_idle.then_some(idle),
             lease: None,
+            padding: (edns.padding && self.transport.is_encrypted()).then(Padding::default),
         };
         (opt, cookie.is_some_and(|(_, is_ours)| is_ours))
     }
@@ -152,7 +187,8 @@ fn respond(
     let edns = parsed.unwrap_or(Some(Edns { udp_payload: UDP_PAYLOAD_MIN, ..Edns::default() }));
     let (opt, has_cookie) = match &edns {
         Some(edns) => {
-            let (opt, has_cookie) = context.opt(edns);
+            let (mut opt, has_cookie) = context.opt(edns);
+            opt.set_octets_behind(reserve_octets);
             (Some(opt), has_cookie)
         }
         None => (None, false),
@@ -198,6 +234,11 @@ fn fill(
         _ => return Ok(Outcome::error(Rcode::REFUSED, ExtendedError::NOT_SUPPORTED)),
     }
     if let Some(outcome) = unanswerable(question.rtype) {
+        return Ok(outcome);
+    }
+    if let Some(designated) = &context.settings.designated
+        && let Some(outcome) = designated.answer(question, writer)?
+    {
         return Ok(outcome);
     }
     let key = NameRef::from_valid_wire(question.name).canonical_key();

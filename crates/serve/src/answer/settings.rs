@@ -1,5 +1,6 @@
 //! What an operator decides about answers.
 
+use super::designated::Designated;
 use einhorn_wire::cookie::Secret;
 use einhorn_wire::edns::UDP_PAYLOAD_USUAL;
 
@@ -22,6 +23,8 @@ pub struct AnswerSettings {
     pub cookie_secrets: Vec<Secret>,
     /// What clients that ask are told about idle TCP connections (RFC 7828), in seconds.
     pub tcp_idle_seconds: u16,
+    /// Answer to clients that ask where they may come encrypted (RFC 9462); none: as for any name.
+    pub designated: Option<Designated>,
 }
 
 /// Octets of the longest NSID, so that it fits beside the longest question.
@@ -39,6 +42,7 @@ impl Default for AnswerSettings {
             authors: None,
             cookie_secrets: Vec::new(),
             tcp_idle_seconds: 30,
+            designated: None,
         }
     }
 }
