@@ -36,9 +36,9 @@ pub fn build(given: Option<&Path>, binary: &Path, output: &Path) -> Result<Built
     let program = std::fs::read(binary).map_err(system("read", binary))?;
     if !is_static(&program) {
         return Err(Error::Missing(format!(
-            "{} is not a static program for x86-64: build one with `rustup target add \
-             x86_64-unknown-linux-musl`, `apt-get install musl-tools` and `cargo build --release \
-             --target x86_64-unknown-linux-musl`, and name it with --binary",
+            "{} is not a static program for x86-64: build one with `cargo rustc --release -p \
+             einhorn --bin einhorn -- -C target-feature=+crt-static -C strip=symbols`, and name \
+             it with --binary",
             binary.display()
         )));
     }

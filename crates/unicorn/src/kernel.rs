@@ -3,7 +3,7 @@
 //!
 //! It never installs a package and never needs root.
 
-use crate::{Error, system};
+use crate::{Error, lz4, system};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -114,7 +114,7 @@ fn fetch(scratch: &Path, unpacked: &Path) -> Result<(), Error> {
 /// The ELF file in a bzImage, or the file itself if it is one.
 ///
 /// # Errors
-/// What is wrong with it, or that its compression is not known (xz and gzip are).
+/// What is wrong with it, or that its compression is not known (xz, gzip and lz4 are).
 pub fn vmlinux(image: &[u8]) -> Result<Vec<u8>, String> {
     if image.starts_with(ELF_MAGIC) {
         return Ok(image.to_vec());
@@ -140,8 +140,10 @@ pub fn vmlinux(image: &[u8]) -> Result<Vec<u8>, String> {
         unpack_xz(payload)?
     } else if payload.starts_with(GZIP_MAGIC) {
         unpack(flate2::read::GzDecoder::new(payload))?
+    } else if payload.starts_with(lz4::MAGIC) {
+        lz4::unpack(payload, UNPACKED_MAX as usize)?
     } else {
-        return Err("a kernel that is compressed with neither xz nor gzip".to_owned());
+        return Err("a kernel that is compressed with none of xz, gzip and lz4".to_owned());
     };
     if unpacked.starts_with(ELF_MAGIC) {
         Ok(unpacked)

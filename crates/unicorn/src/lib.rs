@@ -6,9 +6,11 @@
 pub mod cluster;
 pub mod control;
 pub mod cpio;
+pub mod gateway;
 pub mod guest;
 pub mod image;
 pub mod kernel;
+pub mod lz4;
 pub mod machine;
 pub mod modules;
 pub mod supervisor;

@@ -140,12 +140,11 @@ impl Machine {
         let (outer, inner) =
             (format!("02:00:00:00:00:{number:02x}"), format!("02:00:00:00:01:{number:02x}"));
         let forwards: String = [
-            ("udp", self.site.dns, cluster::DNS_PORT),
-            ("tcp", self.site.dns, cluster::DNS_PORT),
-            ("tcp", self.site.http, cluster::HTTP_PORT),
+            (self.site.dns, cluster::DNS_PORT),
+            (self.site.http, cluster::HTTP_PORT),
         ]
         .iter()
-        .map(|(kind, host, port)| format!(",hostfwd={kind}:{}:{}-:{port}", host.ip(), host.port()))
+        .map(|(host, port)| format!(",hostfwd=tcp:{}:{}-:{port}", host.ip(), host.port()))
         .collect();
         let (accelerator, processor, clock) = match self.acceleration {
             Acceleration::Kvm => ("kvm", "host", String::new()),

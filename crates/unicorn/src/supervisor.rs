@@ -7,7 +7,7 @@
 use crate::cluster::Cluster;
 use crate::control::{Port, Reply, Request, read_line, write_line};
 use crate::machine::{Acceleration, Machine, resident_kib};
-use crate::switch::{self, Rules};
+use crate::switch::{self, Rules, Station};
 use crate::{Error, system};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
@@ -135,8 +135,9 @@ pub fn run(folder: &Path, cluster: Cluster) -> Result<(), Error> {
         })
         .collect();
     let rules = Arc::new(Mutex::new(Rules::default()));
-    let ends = machines.iter().map(Machine::network).collect();
-    switch::run(&switch, ends, Arc::clone(&rules)).map_err(system("make", &switch))?;
+    let station = |machine: &Machine| Station { end: machine.network(), dns: machine.site.dns };
+    let stations = machines.iter().map(station).collect();
+    switch::run(&switch, stations, Arc::clone(&rules)).map_err(system("make", &switch))?;
     let running = machines.iter().map(|_| Mutex::default()).collect();
     let supervisor = Arc::new(Supervisor { cluster, machines, running, rules });
     for place in 0..supervisor.machines.len() {

@@ -1,13 +1,16 @@
 //! The network between machines: a switch of Ethernet frames that come as datagrams, which can
-//! lose, delay and keep apart what passes.
+//! lose, delay and keep apart what passes; and the sockets of its [`crate::gateway`].
 //!
 //! It never looks beyond the addresses of a frame, and a machine that does not take its frames
 //! loses them.
 
+use crate::cluster::{DNS_PORT, link_address};
+use crate::gateway::{Gateway, Outward};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,36 +55,97 @@ impl Rules {
     }
 }
 
-/// Runs the switch at `socket` in a thread, between machines whose ends are `ends`.
+/// One machine of the network.
+pub struct Station {
+    /// Its socket.
+    pub end: PathBuf,
+    /// Where its DNS over UDP is on the host.
+    pub dns: SocketAddr,
+}
+
+/// Runs the switch at `socket` in threads.
 ///
 /// # Errors
-/// The socket cannot be made.
-pub fn run(socket: &PathBuf, ends: Vec<PathBuf>, rules: Arc<Mutex<Rules>>) -> io::Result<()> {
+/// A socket cannot be made.
+pub fn run(socket: &Path, stations: Vec<Station>, rules: Arc<Mutex<Rules>>) -> io::Result<()> {
     // One that is left over from an earlier run.
     let _ = std::fs::remove_file(socket);
     let socket = UnixDatagram::bind(socket)?;
-    socket.set_read_timeout(Some(LOOK_INTERVAL))?;
+    let sockets = stations.iter().map(|station| {
+        UdpSocket::bind(station.dns).map_err(|error| {
+            io::Error::new(error.kind(), format!("no queries at {}: {error}", station.dns))
+        })
+    });
+    let sockets: Vec<UdpSocket> = sockets.collect::<io::Result<_>>()?;
+    let gateway = Arc::new(Mutex::new(Gateway::default()));
+    for (place, station) in stations.iter().enumerate() {
+        let queries = Queries {
+            place,
+            queries: sockets[place].try_clone()?,
+            sender: socket.try_clone()?,
+            end: station.end.clone(),
+            gateway: Arc::clone(&gateway),
+        };
+        let thread = std::thread::Builder::new().name("queries".to_owned());
+        thread.spawn(move || queries.hand_in())?;
+    }
     let sender = socket.try_clone()?;
     std::thread::Builder::new().name("switch".to_owned()).spawn(move || {
-        let mut switch = Switch { socket, sender, ends, waiting: VecDeque::new(), chance: 1 };
+        let mut switch = Switch {
+            socket,
+            sender,
+            stations,
+            sockets,
+            gateway,
+            waiting: VecDeque::new(),
+            chance: 1,
+        };
+        let mut frame = vec![0; FRAME_OCTETS_MAX];
         loop {
-            switch.step(&rules);
+            switch.step(&rules, &mut frame);
         }
     })?;
     Ok(())
 }
 
+/// What clients ask one machine.
+struct Queries {
+    place: usize,
+    queries: UdpSocket,
+    sender: UnixDatagram,
+    end: PathBuf,
+    gateway: Arc<Mutex<Gateway>>,
+}
+
+impl Queries {
+    fn hand_in(self) {
+        let to = SocketAddr::new(link_address(self.place).ip(), DNS_PORT);
+        let mut message = vec![0; FRAME_OCTETS_MAX];
+        loop {
+            // An answer that a client did not take is reported here; it is no end.
+            let Ok((length, client)) = self.queries.recv_from(&mut message) else { continue };
+            let mut gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
+            let frame = gateway.inward(self.place, client, to, &message[..length]);
+            drop(gateway);
+            if let Some(frame) = frame {
+                send(&self.sender, &self.end, &frame);
+            }
+        }
+    }
+}
+
 struct Switch {
     socket: UnixDatagram,
     sender: UnixDatagram,
-    ends: Vec<PathBuf>,
+    stations: Vec<Station>,
+    sockets: Vec<UdpSocket>,
+    gateway: Arc<Mutex<Gateway>>,
     waiting: VecDeque<(Instant, usize, Vec<u8>)>,
     chance: u64,
 }
 
 impl Switch {
-    fn step(&mut self, rules: &Mutex<Rules>) {
-        let mut frame = vec![0; FRAME_OCTETS_MAX];
+    fn step(&mut self, rules: &Mutex<Rules>, buffer: &mut [u8]) {
         let wait = match self.waiting.front() {
             Some((due, ..)) => due.saturating_duration_since(Instant::now()),
             None => LOOK_INTERVAL,
@@ -89,35 +153,47 @@ impl Switch {
         let wait = wait.clamp(Duration::from_millis(1), LOOK_INTERVAL);
         // A wait that cannot be set keeps its last value.
         let _ = self.socket.set_read_timeout(Some(wait));
-        let came = self.socket.recv_from(&mut frame);
+        let came = self.socket.recv_from(buffer);
         while self.waiting.front().is_some_and(|(due, ..)| *due <= Instant::now()) {
             if let Some((_, to, frame)) = self.waiting.pop_front() {
-                self.send(to, &frame);
+                send(&self.sender, &self.stations[to].end, &frame);
             }
         }
         // Nothing came in time, or a machine is gone.
         let Ok((length, address)) = came else { return };
-        frame.truncate(length);
-        let from = self.ends.iter().position(|end| address.as_pathname() == Some(end));
-        let Some(from) = from else { return };
+        let frame = &buffer[..length];
+        let is_end = |station: &Station| address.as_pathname() == Some(&station.end);
+        let Some(from) = self.stations.iter().position(is_end) else { return };
+        let gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
+        match gateway.outward(from, frame) {
+            Some(Outward::Frame(reply)) => {
+                return send(&self.sender, &self.stations[from].end, &reply);
+            }
+            Some(Outward::Message(client, message)) => {
+                // A client that is gone needs no answer.
+                let _ = self.sockets[from].send_to(message, client);
+                return;
+            }
+            None => drop(gateway),
+        }
         let rules = rules.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.chance = next_number(self.chance);
-        for to in rules.route(from, &frame, self.ends.len(), self.chance >> 33) {
+        for to in rules.route(from, frame, self.stations.len(), self.chance >> 33) {
             if rules.delay_ms == 0 {
-                self.send(to, &frame);
+                send(&self.sender, &self.stations[to].end, frame);
             } else if self.waiting.len() < WAITING_MAX {
                 let due = Instant::now() + Duration::from_millis(rules.delay_ms);
-                self.waiting.push_back((due, to, frame.clone()));
+                self.waiting.push_back((due, to, frame.to_vec()));
             }
         }
     }
+}
 
-    fn send(&self, to: usize, frame: &[u8]) {
-        // A machine that is gone or paused loses its frames, as with any network.
-        let flags = rustix::net::SendFlags::DONTWAIT;
-        if let Ok(address) = rustix::net::SocketAddrUnix::new(&self.ends[to]) {
-            let _ = rustix::net::sendto(&self.sender, frame, flags, &address);
-        }
+fn send(sender: &UnixDatagram, end: &Path, frame: &[u8]) {
+    // A machine that is gone or paused loses its frames, as with any network.
+    let flags = rustix::net::SendFlags::DONTWAIT;
+    if let Ok(address) = rustix::net::SocketAddrUnix::new(end) {
+        let _ = rustix::net::sendto(sender, frame, flags, &address);
     }
 }
 
