@@ -1,11 +1,14 @@
 //! `einhorn unicorn`: images, and clusters of micro-VMs.
 
+mod status;
+
 use crate::init::{card_file, make_local};
 use crate::{Failure, Outcome, print};
 use einhorn_ingress::control::{Command as Ask, SiteCommand};
 use einhorn_unicorn::cluster::{CLUSTER_FILE, Cluster, DNS_PORT, HTTP_PORT, link_address};
-use einhorn_unicorn::supervisor::{self, Answer, Command as Order, MachineStatus};
+use einhorn_unicorn::supervisor::{self, Answer, Command as Order};
 use einhorn_unicorn::{Error, image};
+use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +17,8 @@ use std::process::Stdio;
 /// What the supervisor says, in the cluster's folder.
 const LOG_FILE: &str = "unicorn.log";
 const CONFIG_FILE: &str = "einhorn.toml";
+/// What a machine says on its console, in its site's folder.
+const CONSOLE_FILE: &str = "vm/serial.log";
 /// Pause between two looks whether the machines run.
 const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -38,9 +43,18 @@ enum Command {
         file: PathBuf,
     },
     /// How the machines are.
-    Status,
+    Status {
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
     /// What a machine said on its console.
-    Logs { machine: String },
+    Logs {
+        machine: String,
+        /// Go on with what it says, until Ctrl-C.
+        #[arg(long, short)]
+        follow: bool,
+    },
     /// End a machine at once, as a power failure does.
     Kill { machine: String },
     /// Start a machine again.
@@ -51,8 +65,17 @@ enum Command {
     Resume { machine: String },
     /// Keep two machines apart.
     Partition { one: String, other: String },
-    /// End all partitions.
+    /// End all partitions, delays and losses.
     Heal,
+    /// What happens to every frame between machines from now on.
+    Network {
+        /// How long it takes, in milliseconds.
+        #[arg(long, value_name = "MS", default_value_t = 0)]
+        delay_ms: u64,
+        /// Of 1000 frames so many are lost.
+        #[arg(long, value_name = "COUNT", default_value_t = 0)]
+        lost_per_mille: u64,
+    },
     /// End all machines in order.
     Down,
     /// Keep the machines; `up` starts this.
@@ -67,7 +90,7 @@ enum ImageCommand {
         /// The kernel [default: this machine's, or the one in Debian's package].
         #[arg(long, value_name = "PATH")]
         kernel: Option<PathBuf>,
-        /// The static program [default: this one].
+        /// The program, best a static one [default: this one].
         #[arg(long, value_name = "PATH")]
         binary: Option<PathBuf>,
         /// Folder of the image.
@@ -87,27 +110,25 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     let folder = std::path::absolute(&arguments.dir).map_err(Failure::finding)?;
     let order = |order| match supervisor::ask(&folder, &order).map_err(failure)? {
         Answer::Done(text) => print(text),
-        Answer::Status(machines) => print(table(&machines)),
         Answer::Failed(reason) => Err(Failure::finding(reason)),
+        answer @ Answer::Status { .. } => Err(Failure::finding(format!("{answer:?}"))),
     };
     match arguments.command {
         Command::Image(ImageCommand::Build { kernel, binary, output }) => {
             build(kernel.as_deref(), binary, &output)
         }
         Command::Up { file } => up(&folder, &file),
-        Command::Status => order(Order::Status),
-        Command::Logs { machine } => {
-            let console = folder.join(machine).join("vm/serial.log");
-            let text = std::fs::read(&console)
-                .map_err(|error| Failure::unreachable(format!("{}: {error}", console.display())))?;
-            print(String::from_utf8_lossy(&text))
-        }
+        Command::Status { json } => status::show(&folder, json),
+        Command::Logs { machine, follow } => logs(&folder, &machine, follow),
         Command::Kill { machine } => order(Order::Kill(machine)),
         Command::Restart { machine } => order(Order::Restart(machine)),
         Command::Pause { machine } => order(Order::Pause(machine)),
         Command::Resume { machine } => order(Order::Resume(machine)),
         Command::Partition { one, other } => order(Order::Partition(one, other)),
         Command::Heal => order(Order::Heal),
+        Command::Network { delay_ms, lost_per_mille } => {
+            order(Order::Network { delay_ms, lost_per_mille })
+        }
         Command::Down => order(Order::Down),
         Command::Supervise => {
             let cluster = Cluster::load(&folder.join(CLUSTER_FILE)).map_err(failure)?;
@@ -126,7 +147,12 @@ fn build(kernel: Option<&Path>, binary: Option<PathBuf>, output: &Path) -> Outco
         built.kernel_octets >> 20,
         built.initrd_octets >> 20,
         built.modules.join(" "),
-    ))
+    ))?;
+    if built.libraries.is_empty() {
+        return Ok(());
+    }
+    let libraries: Vec<_> = built.libraries.iter().map(|path| path.display().to_string()).collect();
+    print(format_args!("the program is not static; with it {}", libraries.join(" ")))
 }
 
 /// Makes the sites that are new, starts the machines, and makes one cluster of them.
@@ -138,7 +164,6 @@ fn up(folder: &Path, file: &Path) -> Outcome {
     let cluster = Cluster::load(&file).map_err(failure)?;
     std::fs::create_dir_all(folder).map_err(Failure::finding)?;
     cluster.save(folder).map_err(failure)?;
-    let mut joining = Vec::new();
     for (place, site) in cluster.site.iter().enumerate() {
         let data = folder.join(&site.name);
         if data.join(CONFIG_FILE).is_file() {
@@ -157,19 +182,37 @@ fn up(folder: &Path, file: &Path) -> Outcome {
                 Failure::finding(format!("cannot copy {}: {error}", path.display()))
             })?;
         }
-        if place > 0 {
-            joining.push(data.join(card_file(&site.name)));
-        }
     }
     start_supervisor(folder)?;
-    for card in joining {
+    let first = folder.join(&cluster.site[0].name);
+    for site in &cluster.site[1..] {
+        let card = folder.join(&site.name).join(card_file(&site.name));
         let card = std::fs::read_to_string(&card).map_err(Failure::finding)?;
-        let first = folder.join(&cluster.site[0].name);
+        // A site that is known already stays as it is.
         crate::source::ask(&first, &Ask::Site(SiteCommand::Add { card }))?;
     }
-    match supervisor::ask(folder, &Order::Status).map_err(failure)? {
-        Answer::Status(machines) => print(table(&machines)),
-        other => Err(Failure::finding(format!("{other:?}"))),
+    status::await_together(folder, &cluster)?;
+    status::show(folder, false)
+}
+
+/// What a machine has said, and what it says from now on if that is wanted.
+fn logs(folder: &Path, machine: &str, follow: bool) -> Outcome {
+    let console = folder.join(machine).join(CONSOLE_FILE);
+    let trouble =
+        |error: std::io::Error| Failure::unreachable(format!("{}: {error}", console.display()));
+    let mut console = BufReader::new(std::fs::File::open(&console).map_err(trouble)?);
+    let mut line = Vec::new();
+    loop {
+        let length = console.read_until(b'\n', &mut line).map_err(trouble)?;
+        let is_whole = line.ends_with(b"\n");
+        if is_whole || length == 0 && !follow && !line.is_empty() {
+            print(String::from_utf8_lossy(&line).trim_end())?;
+            line.clear();
+        } else if length == 0 && !follow {
+            return Ok(());
+        } else if length == 0 {
+            std::thread::sleep(LOOK_INTERVAL);
+        }
     }
 }
 
@@ -198,25 +241,4 @@ fn start_supervisor(folder: &Path) -> Outcome {
         }
         std::thread::sleep(LOOK_INTERVAL);
     }
-}
-
-fn table(machines: &[MachineStatus]) -> String {
-    let line = |machine: &MachineStatus| {
-        let number = |value: Option<u64>| value.map_or("-".to_owned(), |value| value.to_string());
-        let state = match (machine.pid, machine.is_paused) {
-            (None, _) => "gone",
-            (Some(_), true) => "paused",
-            (Some(_), false) => "runs",
-        };
-        format!(
-            "{:<16} {state:<7} pid {:<8} ready after {:>6} ms  memory {:>7} KiB, free inside {:>7} KiB",
-            machine.name,
-            number(machine.pid.map(u64::from)),
-            number(machine.boot_ms),
-            number(machine.resident_kib),
-            number(machine.available_kib),
-        )
-    };
-    let lines: Vec<String> = machines.iter().map(line).collect();
-    format!("QEMU without hardware acceleration (TCG)\n{}", lines.join("\n"))
 }

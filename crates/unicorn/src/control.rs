@@ -49,6 +49,8 @@ pub enum Reply {
         available_kib: u64,
         /// Milliseconds since the kernel started.
         uptime_ms: u64,
+        /// Its clock: milliseconds since 1970 (UTC).
+        now_ms: u64,
     },
     /// What the node answered.
     Answer(String),

@@ -127,18 +127,29 @@ impl Gateway {
 
 fn reply_to_arp(request: &[u8]) -> Option<Vec<u8>> {
     let request = request.get(..ARP_OCTETS)?;
-    let asks =
-        request[..6] == ARP_KIND && request[6..8] == ARP_REQUEST && request[24..] == ADDRESS.octets();
+    let asks = request[..6] == ARP_KIND
+        && request[6..8] == ARP_REQUEST
+        && request[24..] == ADDRESS.octets();
     asks.then(|| {
         let sender = &request[8..18];
-        [&sender[..6], &HARDWARE, &TYPE_ARP, &ARP_KIND, &ARP_REPLY, &HARDWARE, &ADDRESS.octets(), sender]
-            .concat()
+        [
+            &sender[..6],
+            &HARDWARE,
+            &TYPE_ARP,
+            &ARP_KIND,
+            &ARP_REPLY,
+            &HARDWARE,
+            &ADDRESS.octets(),
+            sender,
+        ]
+        .concat()
     })
 }
 
 /// The sum over a header of IP (RFC 1071), whose own field is zero.
 fn checksum(header: &[u8]) -> u16 {
-    let words = header.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+    let words =
+        header.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
     let mut sum: u32 = words.sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);

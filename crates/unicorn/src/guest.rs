@@ -6,6 +6,7 @@
 mod network;
 mod port;
 
+use crate::acceleration::{PROBE_MARK, PROBE_PARAMETER};
 use crate::image::MODULES_FOLDER;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::system::{RebootCommand, reboot};
@@ -38,7 +39,9 @@ pub(crate) fn network_parameter(mac: &str, address: &str) -> String {
 /// It does not come back: the machine ends.
 pub fn run(serve: impl FnOnce(PathBuf) -> Result<(), String>) {
     let port = match prepare() {
-        Ok(port) => port,
+        Ok(Some(port)) => port,
+        // A trial.
+        Ok(None) => return end(),
         Err(reason) => {
             eprintln!("einhorn: this machine cannot start: {reason}");
             return end();
@@ -64,8 +67,8 @@ fn end() {
     }
 }
 
-/// Everything before the node.
-fn prepare() -> Result<port::Port, String> {
+/// Everything before the node; no port for a machine that only shows that it runs.
+fn prepare() -> Result<Option<port::Port>, String> {
     let trouble = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     let attach = |kind: &'static str, place: &'static str| {
         let mounted = mount(kind, place, kind, MountFlags::NOSUID, None);
@@ -74,10 +77,14 @@ fn prepare() -> Result<port::Port, String> {
     attach("devtmpfs", "/dev")?;
     attach("proc", "/proc")?;
     attach("sysfs", "/sys")?;
+    let line = fs::read_to_string("/proc/cmdline").map_err(trouble("the command line"))?;
+    if line.split_whitespace().any(|word| word == PROBE_PARAMETER) {
+        eprintln!("{PROBE_MARK}");
+        return Ok(None);
+    }
     load_modules().map_err(trouble("modules"))?;
     let port = port::Port::open().map_err(trouble("the control port"))?;
     let rest = || -> Result<(), String> {
-        let line = fs::read_to_string("/proc/cmdline").map_err(trouble("the command line"))?;
         network::set_up(&line).map_err(trouble("the network"))?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         let mounted = mount(DISK, DATA_FOLDER, "ext4", flags, None);
@@ -87,7 +94,7 @@ fn prepare() -> Result<port::Port, String> {
             .map_err(trouble("the data disk takes no configuration"))
     };
     match rest() {
-        Ok(()) => Ok(port),
+        Ok(()) => Ok(Some(port)),
         Err(reason) => {
             port.fail(&reason);
             Err(reason)

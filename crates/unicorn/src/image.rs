@@ -1,10 +1,11 @@
 //! Builds a bootable image: the kernel as an ELF file, and an archive with this program as `/init`
-//! and the few modules that it loads.
+//! and the few modules that it loads. A program that is not static brings its libraries along.
 //!
 //! It never needs root, and puts nothing about a site into the image.
 
 use crate::cpio::Archive;
-use crate::{Error, kernel, modules, system};
+use crate::{Error, kernel, libraries, modules, system};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The kernel in an image's folder.
@@ -25,23 +26,21 @@ pub struct Built {
     pub initrd_octets: u64,
     /// Modules in it, in their order.
     pub modules: Vec<String>,
+    /// What a program that is not static needs, which is in it too.
+    pub libraries: Vec<PathBuf>,
 }
 
 /// Builds an image in `output` of the program `binary`.
 ///
 /// # Errors
-/// No kernel, a program that is not linked statically, files that cannot be read or written.
+/// No kernel, a program whose libraries are not there, files that cannot be read or written.
 pub fn build(given: Option<&Path>, binary: &Path, output: &Path) -> Result<Built, Error> {
     std::fs::create_dir_all(output).map_err(system("make", output))?;
     let program = std::fs::read(binary).map_err(system("read", binary))?;
-    if !is_static(&program) {
-        return Err(Error::Missing(format!(
-            "{} is not a static program for x86-64: build one with `cargo rustc --release -p \
-             einhorn --bin einhorn -- -C target-feature=+crt-static -C strip=symbols`, and name \
-             it with --binary",
-            binary.display()
-        )));
-    }
+    let libraries = match is_static(&program) {
+        true => Vec::new(),
+        false => libraries::of(binary)?,
+    };
     let found = kernel::find(given, output)?;
     let packed = std::fs::read(&found.image).map_err(system("read", &found.image))?;
     let vmlinux = kernel::vmlinux(&packed)
@@ -61,6 +60,7 @@ pub fn build(given: Option<&Path>, binary: &Path, output: &Path) -> Result<Built
         archive.file(&format!("{MODULES_FOLDER}/{place:03}-{}.ko", module.name), &module.content);
     }
     archive.program("init", &program);
+    add_libraries(&mut archive, &libraries)?;
     let initrd = archive.finish();
     write(&output.join(KERNEL_FILE), &vmlinux)?;
     write(&output.join(INITRD_FILE), &initrd)?;
@@ -69,7 +69,31 @@ pub fn build(given: Option<&Path>, binary: &Path, output: &Path) -> Result<Built
         kernel_octets: vmlinux.len() as u64,
         initrd_octets: initrd.len() as u64,
         modules: loaded.into_iter().map(|module| module.name).collect(),
+        libraries,
     })
+}
+
+/// Each at its path on this host, where the linker in the machine looks for it too.
+fn add_libraries(archive: &mut Archive, libraries: &[PathBuf]) -> Result<(), Error> {
+    let mut folders = BTreeSet::new();
+    for library in libraries {
+        let above = library.ancestors().skip(1).filter(|folder| *folder != Path::new("/"));
+        folders.extend(above);
+    }
+    // A folder comes before those in it.
+    for folder in folders {
+        archive.folder(&name_of(folder));
+    }
+    for library in libraries {
+        let content = std::fs::read(library).map_err(system("read", library))?;
+        archive.program(&name_of(library), &content);
+    }
+    Ok(())
+}
+
+/// Names in an archive begin at its root.
+fn name_of(path: &Path) -> String {
+    path.display().to_string().trim_start_matches('/').to_owned()
 }
 
 /// Replaces a file as a whole, so that a machine that starts sees the old one or the new one.
@@ -104,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_needs_a_linker_is_refused() {
+    fn a_program_that_needs_a_linker_is_known() {
         // This test itself is one on the systems on which it runs.
         let this = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(!is_static(&this));

@@ -3,6 +3,7 @@
 //!
 //! It never knows DNS: what the node serves, and what is asked of it, passes through as octets.
 
+pub mod acceleration;
 pub mod cluster;
 pub mod control;
 pub mod cpio;
@@ -10,6 +11,7 @@ pub mod gateway;
 pub mod guest;
 pub mod image;
 pub mod kernel;
+mod libraries;
 pub mod lz4;
 pub mod machine;
 pub mod modules;
@@ -19,6 +21,7 @@ pub mod template;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Why something about a micro-VM was not possible.
 #[derive(Debug, thiserror::Error)]
@@ -53,4 +56,10 @@ pub enum Error {
 pub(crate) fn system(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::System { what, path, source }
+}
+
+/// Milliseconds since 1970 (UTC).
+pub(crate) fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_millis() as u64
 }

@@ -6,17 +6,26 @@ use crate::cpio::Archive;
 use crate::guest::network_parameter;
 use crate::image::{INITRD_FILE, KERNEL_FILE};
 use crate::{Error, cluster, system, template};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The emulator.
 pub const QEMU: &str = "qemu-system-x86_64";
+/// What to do where it is not there.
+pub(crate) const QEMU_MISSING: &str =
+    "`apt-get install --no-install-recommends qemu-system-x86` brings it";
 /// Where a machine's things are in its site's folder.
 const FOLDER: &str = "vm";
 /// What the processor's clock runs at if nobody says, in kHz.
 const TSC_KHZ_DEFAULT: u64 = 2_000_000;
+
+/// How long the system may take to end a process.
+const END_MAX: Duration = Duration::from_secs(5);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How a machine's processor is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -78,6 +87,7 @@ impl Machine {
     pub fn start(&self) -> Result<Child, Error> {
         let folder = self.folder.join(FOLDER);
         std::fs::create_dir_all(&folder).map_err(system("make", &folder))?;
+        self.end_orphan()?;
         let disk = self.path("data.img");
         if !disk.exists() {
             template::write(&disk)?;
@@ -96,14 +106,31 @@ impl Machine {
             .stderr(said)
             .spawn()
             .map_err(|error| {
-                Error::Missing(format!(
-                    "cannot start {QEMU}: {error}. `apt-get install --no-install-recommends \
-                     qemu-system-x86` brings it"
-                ))
+                Error::Missing(format!("cannot start {QEMU}: {error}. {QEMU_MISSING}"))
             })?;
         let pid = self.pid_file();
         std::fs::write(&pid, child.id().to_string()).map_err(system("write", &pid))?;
         Ok(child)
+    }
+
+    /// Ends what an earlier supervisor started and could not end: the disk is only for one machine.
+    fn end_orphan(&self) -> Result<(), Error> {
+        let path = self.pid_file();
+        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
+        let proc = Path::new("/proc").join(text.trim());
+        let command = std::fs::read(proc.join("cmdline")).unwrap_or_default();
+        let disk = self.path("data.img").display().to_string();
+        let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid
+            && String::from_utf8_lossy(&command).contains(&disk)
+        {
+            kill_process(pid, Signal::KILL).map_err(|error| system("end", &path)(error.into()))?;
+            let begun = Instant::now();
+            while proc.join("exe").exists() && begun.elapsed() < END_MAX {
+                std::thread::sleep(LOOK_INTERVAL);
+            }
+        }
+        Ok(())
     }
 
     /// The image's archive, and after it one with the site's files.
@@ -139,13 +166,11 @@ impl Machine {
         let number = self.place + 1;
         let (outer, inner) =
             (format!("02:00:00:00:00:{number:02x}"), format!("02:00:00:00:01:{number:02x}"));
-        let forwards: String = [
-            (self.site.dns, cluster::DNS_PORT),
-            (self.site.http, cluster::HTTP_PORT),
-        ]
-        .iter()
-        .map(|(host, port)| format!(",hostfwd=tcp:{}:{}-:{port}", host.ip(), host.port()))
-        .collect();
+        let forwards: String =
+            [(self.site.dns, cluster::DNS_PORT), (self.site.http, cluster::HTTP_PORT)]
+                .iter()
+                .map(|(host, port)| format!(",hostfwd=tcp:{}:{}-:{port}", host.ip(), host.port()))
+                .collect();
         let (accelerator, processor, clock) = match self.acceleration {
             Acceleration::Kvm => ("kvm", "host", String::new()),
             Acceleration::Tcg => (
@@ -169,7 +194,9 @@ impl Machine {
             format!("-m {}", self.memory_mib),
             "-serial chardev:ser -device virtio-serial-device,max_ports=2".to_owned(),
             "-device virtserialport,chardev=ctl,name=unicorn.ctl".to_owned(),
-            "-device virtio-rng-device -device virtio-blk-device,drive=d0".to_owned(),
+            "-device virtio-rng-device".to_owned(),
+            // A full disk of the host is an error inside, and does not stop the machine.
+            "-device virtio-blk-device,drive=d0,werror=report,rerror=report".to_owned(),
             format!("-netdev user,id=n0,restrict=on{forwards}"),
             format!("-device virtio-net-device,netdev=n0,mac={outer}"),
             format!("-device virtio-net-device,netdev=n1,mac={inner}"),

@@ -4,11 +4,12 @@
 //! It never looks into what is asked of a node: it hands that on, so that each site's folder on the
 //! host has a `control.sock` as if the node ran there.
 
+use crate::acceleration::{self, Chosen};
 use crate::cluster::Cluster;
 use crate::control::{Port, Reply, Request, read_line, write_line};
-use crate::machine::{Acceleration, Machine, resident_kib};
+use crate::machine::{Machine, resident_kib};
 use crate::switch::{self, Rules, Station};
-use crate::{Error, system};
+use crate::{Error, now_ms, system};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -16,7 +17,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// Where the supervisor listens, in the cluster's folder.
 pub const SOCKET_FILE: &str = "unicorn.sock";
@@ -28,6 +29,10 @@ const BOOT_MAX: Duration = Duration::from_secs(90);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Octets of the longest question to a node.
 const ASKED_OCTETS_MAX: u64 = 1 << 20;
+/// How long a command may take to come.
+const COMMAND_MAX: Duration = Duration::from_secs(5);
+/// The longest delay between machines, in milliseconds.
+const DELAY_MS_MAX: u64 = 60_000;
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +50,15 @@ pub enum Command {
     Resume(String),
     /// Keeps two machines apart.
     Partition(String, String),
-    /// Ends all partitions.
+    /// Ends all partitions, delays and losses.
     Heal,
+    /// What happens to every frame between machines from now on.
+    Network {
+        /// How long it takes, in milliseconds.
+        delay_ms: u64,
+        /// Of 1000 frames so many are lost.
+        lost_per_mille: u64,
+    },
     /// Ends all machines in order, and the supervisor.
     Down,
 }
@@ -58,13 +70,19 @@ pub enum Answer {
     /// It was done.
     Done(String),
     /// See [`Command::Status`].
-    Status(Vec<MachineStatus>),
+    Status {
+        /// How their processors are run, and why so.
+        acceleration: Chosen,
+        /// Each of them.
+        machines: Vec<MachineStatus>,
+    },
     /// It was not; the reason.
     Failed(String),
 }
 
 /// How a machine is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct MachineStatus {
     /// Its site's name.
     pub name: String,
@@ -78,6 +96,8 @@ pub struct MachineStatus {
     pub resident_kib: Option<u64>,
     /// Memory that its programs could still have, in KiB.
     pub available_kib: Option<u64>,
+    /// Its clock minus the host's, in milliseconds.
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// What runs in a place.
@@ -94,6 +114,7 @@ struct Supervisor {
     machines: Vec<Machine>,
     running: Vec<Mutex<Running>>,
     rules: Arc<Mutex<Rules>>,
+    acceleration: Chosen,
 }
 
 /// Asks the supervisor of the cluster in `folder`.
@@ -120,6 +141,7 @@ pub fn ask(folder: &Path, command: &Command) -> Result<Answer, Error> {
 /// What keeps it from starting all machines.
 pub fn run(folder: &Path, cluster: Cluster) -> Result<(), Error> {
     let switch = folder.join(SWITCH_FILE);
+    let acceleration = acceleration::choose(&cluster.image)?;
     let machines: Vec<Machine> = cluster
         .site
         .iter()
@@ -131,7 +153,7 @@ pub fn run(folder: &Path, cluster: Cluster) -> Result<(), Error> {
             memory_mib: cluster.memory_mib,
             site: site.clone(),
             switch: switch.clone(),
-            acceleration: Acceleration::Tcg,
+            acceleration: acceleration.acceleration,
         })
         .collect();
     let rules = Arc::new(Mutex::new(Rules::default()));
@@ -139,7 +161,7 @@ pub fn run(folder: &Path, cluster: Cluster) -> Result<(), Error> {
     let stations = machines.iter().map(station).collect();
     switch::run(&switch, stations, Arc::clone(&rules)).map_err(system("make", &switch))?;
     let running = machines.iter().map(|_| Mutex::default()).collect();
-    let supervisor = Arc::new(Supervisor { cluster, machines, running, rules });
+    let supervisor = Arc::new(Supervisor { cluster, machines, running, rules, acceleration });
     for place in 0..supervisor.machines.len() {
         supervisor.hand_on(place)?;
     }
@@ -245,29 +267,37 @@ impl Supervisor {
         }
     }
 
+    /// Does what comes, one machine's start beside another's, until the end of all is wanted.
     fn obey(&self, listener: &UnixListener) {
-        for mut stream in listener.incoming().flatten() {
-            let Ok(Some(command)) = read_line::<Command>(&mut BufReader::new(&stream)) else {
-                continue;
-            };
-            let is_end = command == Command::Down;
-            let answer =
-                self.act(command).unwrap_or_else(|error| Answer::Failed(error.to_string()));
-            // Who asked may have gone.
-            let _ = write_line(&mut stream, &answer);
-            if is_end {
-                return;
+        std::thread::scope(|scope| {
+            for stream in listener.incoming().flatten() {
+                // Without it one that says nothing would keep out the others.
+                let _ = stream.set_read_timeout(Some(COMMAND_MAX));
+                let Ok(Some(command)) = read_line::<Command>(&mut BufReader::new(&stream)) else {
+                    continue;
+                };
+                if command == Command::Down {
+                    return self.act_and_tell(command, stream);
+                }
+                scope.spawn(move || self.act_and_tell(command, stream));
             }
-        }
+        });
+    }
+
+    fn act_and_tell(&self, command: Command, mut stream: UnixStream) {
+        let answer = self.act(command).unwrap_or_else(|error| Answer::Failed(error.to_string()));
+        // Who asked may have gone.
+        let _ = write_line(&mut stream, &answer);
     }
 
     fn act(&self, command: Command) -> Result<Answer, Error> {
         let done = |text: String| Ok(Answer::Done(text));
         let rules = || self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         match command {
-            Command::Status => Ok(Answer::Status(
-                (0..self.machines.len()).map(|place| self.status(place)).collect(),
-            )),
+            Command::Status => Ok(Answer::Status {
+                acceleration: self.acceleration.clone(),
+                machines: (0..self.machines.len()).map(|place| self.status(place)).collect(),
+            }),
             Command::Kill(name) => {
                 let mut running = std::mem::take(&mut *self.place(self.cluster.place(&name)?));
                 if let Some(child) = &mut running.child {
@@ -291,8 +321,18 @@ impl Supervisor {
                 done(format!("{one} and {other} do not reach each other"))
             }
             Command::Heal => {
-                rules().cut.clear();
+                *rules() = Rules::default();
                 done("all reach each other".to_owned())
+            }
+            Command::Network { delay_ms, lost_per_mille } => {
+                if delay_ms > DELAY_MS_MAX || lost_per_mille > 1000 {
+                    return Err(Error::Refused(format!(
+                        "at most {DELAY_MS_MAX} ms, and 1000 of 1000 frames"
+                    )));
+                }
+                let mut rules = rules();
+                (rules.delay_ms, rules.lost_per_mille) = (delay_ms, lost_per_mille);
+                done(format!("frames take {delay_ms} ms, {lost_per_mille} of 1000 are lost"))
             }
             Command::Down => {
                 let in_order = (0..self.machines.len()).filter(|place| self.end(*place)).count();
@@ -322,9 +362,11 @@ impl Supervisor {
         });
         let port = running.port.clone().filter(|_| pid.is_some() && !running.is_paused);
         let inside = port.and_then(|port| port.ask(Request::Status).ok());
-        let available_kib = match inside {
-            Some(Reply::Status { available_kib, .. }) => Some(available_kib),
-            _ => None,
+        let (available_kib, clock_ahead_ms) = match inside {
+            Some(Reply::Status { available_kib, now_ms: inside_ms, .. }) => {
+                (Some(available_kib), Some(inside_ms.wrapping_sub(now_ms()) as i64))
+            }
+            _ => (None, None),
         };
         MachineStatus {
             name: self.machines[place].site.name.clone(),
@@ -333,11 +375,7 @@ impl Supervisor {
             boot_ms: running.boot_ms,
             resident_kib: pid.and_then(resident_kib),
             available_kib,
+            clock_ahead_ms,
         }
     }
-}
-
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.as_millis() as u64
 }

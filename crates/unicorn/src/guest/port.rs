@@ -152,5 +152,6 @@ fn status() -> io::Result<Reply> {
     Ok(Reply::Status {
         available_kib: available_kib.unwrap_or_default(),
         uptime_ms: (uptime_s.unwrap_or_default() * 1000.0) as u64,
+        now_ms: crate::now_ms(),
     })
 }

@@ -1,0 +1,4 @@
+//! Clusters of micro-VMs, from their image to their end, with real machines.
+
+mod cluster;
+mod smoke;
