@@ -6,13 +6,14 @@ use einhorn_harness::{
     update_message,
 };
 use einhorn_wire::message::Rcode;
-use einhorn_wire::{Class, RecordType};
+use einhorn_wire::{Class, Record, RecordType};
 use serde_json::Value;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -25,24 +26,30 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(6);
 const INSIST_MAX: Duration = Duration::from_secs(60);
 /// How long it waits after an answer that says to try again.
 const INSIST_PAUSE: Duration = Duration::from_millis(50);
+/// Clusters run one after the other, and build their image one after the other.
+static TURN: Mutex<()> = Mutex::new(());
 static NEXT_ID: AtomicU16 = AtomicU16::new(1);
 
-/// Three sites, each in a machine. They end when this is dropped.
+/// Sites, each in a machine. They end when this is dropped.
 pub(crate) struct Cluster {
     folder: TempDir,
+    image: PathBuf,
     dns: Vec<SocketAddr>,
     http: Vec<SocketAddr>,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Cluster {
-    /// Builds the image, and a description of three sites whose zone has this acknowledgement
-    /// level; `None`, said loudly, where there is no QEMU or no program for it.
-    pub(crate) fn describe(ack: &str, more: &str) -> Option<Cluster> {
+    /// Builds the image, and a description of as many sites as there are faults, whose zone has this acknowledgement
+    /// level, and whose machines have these faults; `None`, said loudly, where there is no QEMU or no program for it.
+    pub(crate) fn describe(ack: &str, faults: &[&str]) -> Option<Cluster> {
         optional_peer("qemu-system-x86_64")?;
         let Some(program) = std::env::var_os(PROGRAM).map(PathBuf::from) else {
             eprintln!("SKIPPED: {PROGRAM} names no program; run `cargo xtask test unicorn`");
             return None;
         };
+        // A failed test leaves nothing half done.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         // The kernel's package stays beside the program, and is fetched once.
         let image = program.parent().expect("a folder").join("image");
         run(Command::new(EINHORN)
@@ -53,13 +60,13 @@ impl Cluster {
         .good();
         // The paths of sockets are short.
         let folder = tempfile::Builder::new().prefix("eu-").tempdir_in("/tmp").expect("a folder");
-        let addresses = || SITES.iter().map(|_| free_address()).collect();
-        let cluster = Cluster { folder, dns: addresses(), http: addresses() };
-        cluster.write_files(&image, ack, more);
+        let addresses = || faults.iter().map(|_| free_address()).collect();
+        let cluster = Cluster { folder, image, dns: addresses(), http: addresses(), _turn: turn };
+        cluster.write_files(&cluster.image, ack, faults);
         Some(cluster)
     }
 
-    fn write_files(&self, image: &Path, ack: &str, more: &str) {
+    fn write_files(&self, image: &Path, ack: &str, faults: &[&str]) {
         let write = |name: &str, text: &str| {
             fs::write(self.folder.path().join(name), text).expect("a file");
         };
@@ -71,15 +78,16 @@ impl Cluster {
         write("others.toml", &keys);
         write("first.toml", &(keys + &zone));
         write("fleet.zone", ZONE_FILE);
-        let mut text = format!("image = \"{}\"\n{more}", image.display());
-        for (place, name) in SITES.iter().enumerate() {
+        let mut text = format!("image = \"{}\"\n", image.display());
+        for (place, name) in SITES.iter().take(faults.len()).enumerate() {
             let (dns, http) = (self.dns[place], self.http[place]);
             let (config, files) = match place {
                 0 => ("first.toml", "files = [\"fleet.zone\"]\n"),
                 _ => ("others.toml", ""),
             };
             text += &format!(
-                "[[site]]\nname = \"{name}\"\ndns = \"{dns}\"\nhttp = \"{http}\"\nconfig = \"{config}\"\n{files}"
+                "[[site]]\nname = \"{name}\"\ndns = \"{dns}\"\nhttp = \"{http}\"\nconfig = \"{config}\"\n{files}[site.faults]\n{}\n",
+                faults[place]
             );
         }
         write("cluster.toml", &text);
@@ -108,6 +116,11 @@ impl Cluster {
         self.folder.path().join("c").join(SITES[site])
     }
 
+    /// The folder of the image.
+    pub(crate) fn image(&self) -> &Path {
+        &self.image
+    }
+
     /// What `einhorn unicorn status --json` says of the machine of a site.
     pub(crate) fn machine(&self, site: usize) -> Value {
         let ran = self.order(&["status", "--json"]).good();
@@ -115,10 +128,14 @@ impl Cluster {
         status["machines"][site].clone()
     }
 
+    /// Runs `einhorn ARGUMENTS --data` on a site.
+    pub(crate) fn operate(&self, site: usize, arguments: &[&str]) -> Ran {
+        run(Command::new(EINHORN).args(arguments).arg("--data").arg(self.data(site)))
+    }
+
     /// What a site says of itself and the others (`einhorn status --json`).
     pub(crate) fn status(&self, site: usize) -> Result<Value, String> {
-        let ran =
-            run(Command::new(EINHORN).args(["status", "--json", "--data"]).arg(self.data(site)));
+        let ran = self.operate(site, &["status", "--json"]);
         serde_json::from_str(&ran.stdout).map_err(|error| format!("{error}: {}", ran.stderr))
     }
 
@@ -126,7 +143,7 @@ impl Cluster {
     pub(crate) fn settle(&self) {
         await_that("sites that have everything of each other", || {
             let mut serials = Vec::new();
-            for (site, name) in SITES.iter().enumerate() {
+            for (site, name) in SITES.iter().take(self.dns.len()).enumerate() {
                 let status = self.status(site)?;
                 let list = |of: &str| status[of].as_array().cloned().unwrap_or_default();
                 let away = list("sites").iter().any(|site| site["state"] == "away");
@@ -156,7 +173,7 @@ impl Cluster {
         }
         let changes = await_that("a whole history", || {
             let log = |site: usize| Ok((SITES[site].to_owned(), self.entries(site)?));
-            let logs: Vec<_> = (0..SITES.len()).map(log).collect::<Result<_, String>>()?;
+            let logs: Vec<_> = (0..self.dns.len()).map(log).collect::<Result<_, String>>()?;
             changes_of_names(&logs)
         });
         eprintln!("{changes} changes of names in the ledgers, each once");
@@ -187,7 +204,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for site in SITES {
+            for site in &SITES[..self.dns.len()] {
                 eprintln!("---- {site} has said\n{}", self.order(&["logs", site]).stdout);
             }
         }
@@ -200,10 +217,16 @@ impl Drop for Cluster {
 /// A signed update that replaces the addresses of `label`.
 pub(crate) fn set(label: &str, value: u32) -> Vec<u8> {
     let owner = format!("{label}.{ZONE}");
-    let updates =
-        [record(&owner, RecordType::A, Class::ANY, 0, &[]), address(&owner, value.to_be_bytes())];
+    signed(&[
+        record(&owner, RecordType::A, Class::ANY, 0, &[]),
+        address(&owner, value.to_be_bytes()),
+    ])
+}
+
+/// A signed update.
+pub(crate) fn signed(updates: &[Record]) -> Vec<u8> {
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-    SignedRequest::new(update_message(id, ZONE, &[], &updates, None), &key(), now_seconds()).octets
+    SignedRequest::new(update_message(id, ZONE, &[], updates, None), &key(), now_seconds()).octets
 }
 
 /// Sends a message once; `None` when no answer comes.

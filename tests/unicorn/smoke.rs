@@ -4,10 +4,14 @@ use crate::cluster::{Cluster, change, send, set, values};
 use einhorn_harness::{Client, Reply, SITES, ZONE, await_that, question_message};
 use einhorn_wire::message::{Opcode, Rcode};
 use einhorn_wire::{Class, RecordType};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 const BERLIN: usize = 0;
 const FRANKFURT: usize = 1;
 const MUENCHEN: usize = 2;
+/// How long a resolver waits before it asks the next server.
+const RESOLVER_PATIENCE: Duration = Duration::from_secs(1);
 /// Updates at each site between two faults.
 const BETWEEN: u32 = 5;
 
@@ -31,8 +35,13 @@ impl Acknowledged {
 
 #[test]
 fn nothing_acknowledged_is_lost() {
-    let Some(cluster) = Cluster::describe("majority", "") else { return };
+    let wrong_clock = "clock = \"2001-01-01T00:00:00\"";
+    let faults = ["", "", wrong_clock];
+    let Some(cluster) = Cluster::describe("majority", &faults) else { return };
     cluster.up();
+    // Signed updates prove that it is right from the begin.
+    let logs = cluster.order(&["logs", SITES[MUENCHEN]]).good();
+    assert!(logs.contains("the clock was wrong by "), "{logs}");
     questions(&cluster);
     let mut acknowledged = Acknowledged::default();
     acknowledged.more(&cluster, &[BERLIN, FRANKFURT, MUENCHEN]);
@@ -41,6 +50,7 @@ fn nothing_acknowledged_is_lost() {
     partition(&cluster, &mut acknowledged);
     pause(&cluster);
     cluster.check(&acknowledged.0);
+    upgrade(&cluster, &mut acknowledged);
     let ended = cluster.order(&["down"]).good();
     assert_eq!(ended.trim(), "3 of 3 ended in order");
     // Everything comes back from the disks.
@@ -114,4 +124,45 @@ fn pause(cluster: &Cluster) {
     assert!(machine["clock-ahead-ms"].as_i64().is_some_and(|ms| ms.abs() < 2000), "{machine}");
     let logs = cluster.order(&["logs", SITES[FRANKFURT]]).good();
     assert!(logs.contains("einhorn: ready, frankfurt serves DNS"), "{logs}");
+}
+
+/// One machine after the other gets another image, while clients ask and change names: who asks the
+/// next site when one is silent is always answered, and nothing is lost.
+fn upgrade(cluster: &Cluster, acknowledged: &mut Acknowledged) {
+    let other = tempfile::tempdir().expect("a folder");
+    for file in ["vmlinux", "image.cpio"] {
+        std::fs::copy(cluster.image().join(file), other.path().join(file)).expect("a copy");
+    }
+    let missing = other.path().join("missing");
+    let refused = cluster.order(&["upgrade", &missing.display().to_string()]);
+    assert_ne!(refused.code, Some(0), "no image is there: {refused:?}");
+    cluster.check(&acknowledged.0);
+    let is_over = AtomicBool::new(false);
+    let asked = std::thread::scope(|scope| {
+        let asker = scope.spawn(|| {
+            let mut asked = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                ask_somebody(cluster);
+                asked += 1;
+            }
+            asked
+        });
+        let upgraded = cluster.order(&["upgrade", &other.path().display().to_string()]);
+        is_over.store(true, Ordering::Relaxed);
+        let said = upgraded.good();
+        assert_eq!(said.matches("with the new image").count(), SITES.len(), "{said}");
+        asker.join().expect("every question was answered")
+    });
+    eprintln!("{asked} questions during the upgrade, all answered");
+    cluster.check(&acknowledged.0);
+    acknowledged.more(cluster, &[FRANKFURT]);
+}
+
+/// As a resolver does it: who does not answer soon is followed by the next.
+fn ask_somebody(cluster: &Cluster) {
+    let name = format!("host.{ZONE}");
+    let question = question_message(1, Opcode::QUERY, &[(&name, RecordType::A, Class::IN)]);
+    let answer = (0..SITES.len())
+        .find_map(|site| Client::new(cluster.dns(site)).udp_within(&question, RESOLVER_PATIENCE));
+    assert_eq!(answer.map(|answer| Reply::parse(answer).rcode), Some(Rcode::NOERROR));
 }

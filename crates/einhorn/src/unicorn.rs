@@ -6,10 +6,11 @@ use crate::init::{card_file, make_local};
 use crate::{Failure, Outcome, print};
 use einhorn_ingress::control::{Command as Ask, SiteCommand};
 use einhorn_unicorn::cluster::{CLUSTER_FILE, Cluster, DNS_PORT, HTTP_PORT, link_address};
+use einhorn_unicorn::machine::USER_NETWORK_HOST;
 use einhorn_unicorn::supervisor::{self, Answer, Command as Order};
-use einhorn_unicorn::{Error, image};
+use einhorn_unicorn::{Error, gateway, image};
 use std::io::{BufRead, BufReader};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -59,6 +60,12 @@ enum Command {
     Kill { machine: String },
     /// Start a machine again.
     Restart { machine: String },
+    /// Start all machines with another image, one after the other: each ends in order, and the next
+    /// one waits until its site has everything of the others.
+    Upgrade {
+        /// Folder of the image.
+        image: PathBuf,
+    },
     /// Stop a machine's processor.
     Pause { machine: String },
     /// Let a paused machine go on.
@@ -122,6 +129,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Logs { machine, follow } => logs(&folder, &machine, follow),
         Command::Kill { machine } => order(Order::Kill(machine)),
         Command::Restart { machine } => order(Order::Restart(machine)),
+        Command::Upgrade { image } => upgrade(&folder, &image),
         Command::Pause { machine } => order(Order::Pause(machine)),
         Command::Resume { machine } => order(Order::Resume(machine)),
         Command::Partition { one, other } => order(Order::Partition(one, other)),
@@ -170,7 +178,7 @@ fn up(folder: &Path, file: &Path) -> Outcome {
             continue;
         }
         let more = site.config.as_ref().map_or(Ok(String::new()), std::fs::read_to_string);
-        let more = more.map_err(Failure::finding)?;
+        let more = with_limits(more.map_err(Failure::finding)?, site.dns);
         let everywhere = |port| (Ipv4Addr::UNSPECIFIED, port).into();
         let first = &cluster.site[0].name;
         let join = (place > 0).then(|| folder.join(first).join(card_file(first)));
@@ -193,6 +201,38 @@ fn up(folder: &Path, file: &Path) -> Outcome {
     }
     status::await_together(folder, &cluster)?;
     status::show(folder, false)
+}
+
+/// All clients of a machine have one address there. Who is on this host is not limited, as where no
+/// machine is in between; else the limits stay, and hold for all clients together.
+fn with_limits(more: String, dns: SocketAddr) -> String {
+    let has_limits = more.lines().any(|line| line.trim() == "[limits]");
+    if has_limits || !dns.ip().is_loopback() {
+        return more;
+    }
+    format!(
+        "{more}\n# Clients on the host.\n[limits]\nexempt = [\"127.0.0.0/8\", \"{}/32\", \"{USER_NETWORK_HOST}/32\"]\n",
+        gateway::ADDRESS
+    )
+}
+
+/// Gives all machines another image, one at a time.
+fn upgrade(folder: &Path, image: &Path) -> Outcome {
+    let mut cluster = Cluster::load(&folder.join(CLUSTER_FILE)).map_err(failure)?;
+    let image = std::path::absolute(image).map_err(Failure::finding)?;
+    for site in &cluster.site {
+        status::await_together(folder, &cluster)?;
+        let order = Order::Upgrade(site.name.clone(), image.clone());
+        match supervisor::ask(folder, &order).map_err(failure)? {
+            Answer::Done(text) => print(text)?,
+            Answer::Failed(reason) => return Err(Failure::finding(reason)),
+            other => return Err(Failure::finding(format!("{other:?}"))),
+        }
+    }
+    status::await_together(folder, &cluster)?;
+    // From the next `up` on.
+    cluster.image = image;
+    cluster.save(folder).map_err(failure)
 }
 
 /// What a machine has said, and what it says from now on if that is wanted.
@@ -240,5 +280,19 @@ fn start_supervisor(folder: &Path) -> Outcome {
             return Err(Failure::finding(format!("not started ({status}): {}", said.trim())));
         }
         std::thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_of_the_host_are_not_limited_and_others_are() {
+        let dns = |text: &str| text.parse().expect("an address");
+        let text = with_limits("[[zone]]".to_owned(), dns("127.0.0.1:5300"));
+        assert!(text.contains("exempt = [\"127.0.0.0/8\", \"10.77.0.254/32\", \"10.0.2.2/32\"]"));
+        assert_eq!(with_limits("x".to_owned(), dns("192.0.2.1:53")), "x");
+        assert_eq!(with_limits("[limits]".to_owned(), dns("127.0.0.1:53")), "[limits]");
     }
 }

@@ -54,6 +54,21 @@ pub struct Site {
     /// Files that the configuration names.
     #[serde(default)]
     pub files: Vec<PathBuf>,
+    /// What is wrong with its machine, to try out what happens then.
+    #[serde(default)]
+    pub faults: Faults,
+}
+
+/// What is wrong with a machine.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Faults {
+    /// What its clock shows when it starts, such as `2001-01-01T00:00:00`, instead of the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<String>,
+    /// So much of its disk is free when it starts, in MiB, instead of nearly all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_mib: Option<u64>,
 }
 
 fn default_memory() -> u32 {
@@ -91,6 +106,13 @@ impl Cluster {
         for (place, site) in self.site.iter().enumerate() {
             if self.site[..place].iter().any(|other| other.name == site.name) {
                 return Err(format!("two sites are called {}", site.name));
+            }
+            // It becomes one word of a command line.
+            let is_word = |clock: &String| {
+                clock.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | ':' | 'T'))
+            };
+            if !site.faults.clock.iter().all(is_word) {
+                return Err("a clock shows a time such as 2001-01-01T00:00:00".to_owned());
             }
         }
         Ok(())
@@ -152,6 +174,7 @@ mod tests {
         for wrong in [
             "image = \"i\"\nsite = []\n".to_owned(),
             format!("image = \"i\"\n{}{}", site("a"), site("a")),
+            format!("image = \"i\"\n{}[site.faults]\nclock = \"0,x=y\"\n", site("a")),
         ] {
             std::fs::write(&path, wrong).unwrap();
             assert!(Cluster::load(&path).is_err());

@@ -25,6 +25,11 @@ const SEED_FOLDER: &str = "/seed";
 /// The node's configuration in its folder.
 const CONFIG_FILE: &str = "einhorn.toml";
 
+/// On the kernel's command line: so many MiB of the disk are to be free.
+pub(crate) const FREE_PARAMETER: &str = "unicorn.free=";
+/// What takes the rest.
+const BALLAST: &str = "/data/ballast";
+
 /// Whether this process is the first one of a machine that was made for it.
 pub fn is_first_process() -> bool {
     std::process::id() == 1 && Path::new("/init").exists() && Path::new(SEED_FOLDER).is_dir()
@@ -89,6 +94,7 @@ fn prepare() -> Result<Option<port::Port>, String> {
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         let mounted = mount(DISK, DATA_FOLDER, "ext4", flags, None);
         mounted.map_err(|error| format!("cannot mount the data disk {DISK}: {error}"))?;
+        fill(&line).map_err(trouble("the ballast"))?;
         port.take_clock().map_err(trouble("the clock"))?;
         seed(Path::new(SEED_FOLDER), Path::new(SITE_FOLDER))
             .map_err(trouble("the data disk takes no configuration"))
@@ -119,6 +125,22 @@ fn load_modules() -> io::Result<()> {
         fs::remove_file(&path)?;
     }
     Ok(())
+}
+
+/// Fills the disk, if that is wanted, as far as it is wanted; what was filled before is made anew.
+fn fill(line: &str) -> io::Result<()> {
+    match fs::remove_file(BALLAST) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut words = line.split_whitespace();
+    let Some(mib) = words.find_map(|word| word.strip_prefix(FREE_PARAMETER)) else { return Ok(()) };
+    let mib: u64 = mib.parse().map_err(io::Error::other)?;
+    let disk = rustix::fs::statvfs(DATA_FOLDER)?;
+    let free_octets = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let taken_octets = free_octets.saturating_sub(mib << 20);
+    let ballast = File::create(BALLAST)?;
+    Ok(rustix::fs::fallocate(ballast, rustix::fs::FallocateFlags::empty(), 0, taken_octets)?)
 }
 
 /// Copies what the host brought; of what is there already only the configuration is replaced,

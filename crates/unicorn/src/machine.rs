@@ -3,12 +3,13 @@
 //! It never looks into what runs inside.
 
 use crate::cpio::Archive;
-use crate::guest::network_parameter;
+use crate::guest::{FREE_PARAMETER, network_parameter};
 use crate::image::{INITRD_FILE, KERNEL_FILE};
 use crate::{Error, cluster, system, template};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ pub const QEMU: &str = "qemu-system-x86_64";
 /// What to do where it is not there.
 pub(crate) const QEMU_MISSING: &str =
     "`apt-get install --no-install-recommends qemu-system-x86` brings it";
+/// Whom a machine takes connections over TCP to come from (QEMU's user-mode network).
+pub const USER_NETWORK_HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 /// Where a machine's things are in its site's folder.
 const FOLDER: &str = "vm";
 /// What the processor's clock runs at if nobody says, in kHz.
@@ -43,8 +46,6 @@ pub struct Machine {
     pub place: usize,
     /// The site's folder on the host; what is a file there goes to the machine.
     pub folder: PathBuf,
-    /// The image's folder.
-    pub image: PathBuf,
     /// Memory in MiB.
     pub memory_mib: u32,
     /// Ports on the host.
@@ -80,11 +81,11 @@ impl Machine {
         self.path("pid")
     }
 
-    /// Starts it.
+    /// Starts it with the image in this folder.
     ///
     /// # Errors
     /// QEMU is not there, or a file cannot be made.
-    pub fn start(&self) -> Result<Child, Error> {
+    pub fn start(&self, image: &Path) -> Result<Child, Error> {
         let folder = self.folder.join(FOLDER);
         std::fs::create_dir_all(&folder).map_err(system("make", &folder))?;
         self.end_orphan()?;
@@ -92,7 +93,7 @@ impl Machine {
         if !disk.exists() {
             template::write(&disk)?;
         }
-        self.write_initrd()?;
+        self.write_initrd(image)?;
         // What an earlier machine left; QEMU makes them anew.
         for socket in [self.control(), self.network()] {
             let _ = std::fs::remove_file(socket);
@@ -100,7 +101,7 @@ impl Machine {
         let said = self.path("qemu.log");
         let said = File::create(&said).map_err(system("make", &said))?;
         let child = Command::new(QEMU)
-            .args(self.arguments())
+            .args(self.arguments(image))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(said)
@@ -134,8 +135,8 @@ impl Machine {
     }
 
     /// The image's archive, and after it one with the site's files.
-    fn write_initrd(&self) -> Result<(), Error> {
-        let image = self.image.join(INITRD_FILE);
+    fn write_initrd(&self, image: &Path) -> Result<(), Error> {
+        let image = image.join(INITRD_FILE);
         let mut octets = std::fs::read(&image).map_err(system("read", &image))?;
         let mut archive = Archive::default();
         let files = std::fs::read_dir(&self.folder).map_err(system("read", &self.folder))?;
@@ -161,7 +162,7 @@ impl Machine {
     }
 
     /// QEMU's arguments.
-    pub fn arguments(&self) -> Vec<String> {
+    pub fn arguments(&self, image: &Path) -> Vec<String> {
         let shown = |path: PathBuf| path.display().to_string();
         let number = self.place + 1;
         let (outer, inner) =
@@ -186,6 +187,10 @@ impl Machine {
             network_parameter(&outer, "10.0.2.15"),
             network_parameter(&inner, &link.to_string()),
         );
+        let line = match self.site.faults.free_mib {
+            Some(mib) => format!("{line} {FREE_PARAMETER}{mib}"),
+            None => line,
+        };
         let words = [
             "-nodefaults -no-user-config -nographic -no-reboot -smp 1".to_owned(),
             "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
@@ -203,9 +208,12 @@ impl Machine {
         ];
         let mut arguments: Vec<String> =
             words.iter().flat_map(|words| words.split(' ')).map(str::to_owned).collect();
+        if let Some(clock) = &self.site.faults.clock {
+            arguments.extend(["-rtc".to_owned(), format!("base={clock}")]);
+        }
         // Paths and texts may have spaces.
         let mut more = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
-        more("-kernel", shown(self.image.join(KERNEL_FILE)));
+        more("-kernel", shown(image.join(KERNEL_FILE)));
         more("-initrd", shown(self.path("initrd")));
         more("-append", line);
         more("-chardev", format!("file,id=ser,path={},append=on", shown(self.console())));
@@ -240,4 +248,33 @@ pub fn resident_kib(pid: u32) -> Option<u64> {
     let status = status.ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_told_of_nothing_but_its_ports_and_may_start_nothing() {
+        let site = "name = \"a\"\ndns = \"127.0.0.1:5300\"\nhttp = \"127.0.0.1:8053\"\n\
+                    [faults]\nclock = \"2001-01-01T00:00:00\"\nfree-mib = 8\n";
+        let machine = Machine {
+            place: 1,
+            folder: PathBuf::from("/c/a"),
+            memory_mib: 160,
+            site: toml::from_str(site).unwrap(),
+            switch: PathBuf::from("/c/switch"),
+            acceleration: Acceleration::Tcg,
+        };
+        let arguments = machine.arguments(Path::new("/i")).join(" ");
+        let user = "-netdev user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:5300-:53,\
+                    hostfwd=tcp:127.0.0.1:8053-:8053 ";
+        for part in
+            [user, "spawn=deny", "-rtc base=2001-01-01T00:00:00", "unicorn.free=8", " -nodefaults"]
+        {
+            assert!(format!(" {arguments}").contains(part), "{part} in {arguments}");
+        }
+        assert_eq!(arguments.matches("-netdev").count(), 2);
+        assert!(!arguments.contains("virtfs") && !arguments.contains("fsdev"));
+    }
 }

@@ -93,7 +93,7 @@ fn visit(
 }
 
 /// What a module says that it depends on.
-fn depends(module: &[u8]) -> Vec<String> {
+pub fn depends(module: &[u8]) -> Vec<String> {
     const KEY: &[u8] = b"\0depends=";
     let Some(at) = module.windows(KEY.len()).position(|window| window == KEY) else {
         return Vec::new();

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -44,6 +44,9 @@ pub enum Command {
     Kill(String),
     /// Starts a machine again, after it was ended in order if it runs.
     Restart(String),
+    /// Ends a machine in order, and starts it with the image in another folder. If that one does
+    /// not become ready, the machine starts with its old image again.
+    Upgrade(String, PathBuf),
     /// Stops a machine's processor.
     Pause(String),
     /// Lets it go on.
@@ -113,6 +116,8 @@ struct Supervisor {
     cluster: Cluster,
     machines: Vec<Machine>,
     running: Vec<Mutex<Running>>,
+    /// The image of each machine; [`Supervisor::upgrade`] changes it.
+    images: Vec<Mutex<PathBuf>>,
     rules: Arc<Mutex<Rules>>,
     acceleration: Chosen,
 }
@@ -149,7 +154,6 @@ pub fn run(folder: &Path, cluster: Cluster) -> Result<(), Error> {
         .map(|(place, site)| Machine {
             place,
             folder: folder.join(&site.name),
-            image: cluster.image.clone(),
             memory_mib: cluster.memory_mib,
             site: site.clone(),
             switch: switch.clone(),
@@ -161,7 +165,9 @@ pub fn run(folder: &Path, cluster: Cluster) -> Result<(), Error> {
     let stations = machines.iter().map(station).collect();
     switch::run(&switch, stations, Arc::clone(&rules)).map_err(system("make", &switch))?;
     let running = machines.iter().map(|_| Mutex::default()).collect();
-    let supervisor = Arc::new(Supervisor { cluster, machines, running, rules, acceleration });
+    let images = machines.iter().map(|_| Mutex::new(cluster.image.clone())).collect();
+    let supervisor =
+        Arc::new(Supervisor { cluster, machines, running, images, rules, acceleration });
     for place in 0..supervisor.machines.len() {
         supervisor.hand_on(place)?;
     }
@@ -199,7 +205,7 @@ impl Supervisor {
     fn start(&self, place: usize) -> Result<(), Error> {
         let (machine, begun) = (&self.machines[place], Instant::now());
         let mut running = self.place(place);
-        let child = running.child.insert(machine.start()?);
+        let child = running.child.insert(machine.start(&self.image(place))?);
         let failed = |reason: String| {
             let (name, console) = (&machine.site.name, machine.console());
             Error::Refused(format!("{name}: {reason}; its console is in {}", console.display()))
@@ -314,6 +320,7 @@ impl Supervisor {
                 self.start(place)?;
                 done(format!("{name} is ready"))
             }
+            Command::Upgrade(name, image) => self.upgrade(&name, image),
             Command::Pause(name) => self.signal(&name, Signal::STOP, true),
             Command::Resume(name) => self.signal(&name, Signal::CONT, false),
             Command::Partition(one, other) => {
@@ -339,6 +346,26 @@ impl Supervisor {
                 done(format!("{in_order} of {} ended in order", self.machines.len()))
             }
         }
+    }
+
+    fn upgrade(&self, name: &str, image: PathBuf) -> Result<Answer, Error> {
+        let place = self.cluster.place(name)?;
+        let image_of = |image| std::mem::replace(&mut *self.image(place), image);
+        self.end(place);
+        let old = image_of(image);
+        let Err(error) = self.start(place) else {
+            return Ok(Answer::Done(format!("{name} is ready, with the new image")));
+        };
+        image_of(old);
+        self.end(place);
+        self.start(place)?;
+        Err(Error::Refused(format!(
+            "{name} has its old image again, since with the new one {error}"
+        )))
+    }
+
+    fn image(&self, place: usize) -> MutexGuard<'_, PathBuf> {
+        self.images[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn signal(&self, name: &str, signal: Signal, is_paused: bool) -> Result<Answer, Error> {

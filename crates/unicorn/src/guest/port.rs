@@ -19,6 +19,8 @@ const LOOKS_MAX: usize = 500;
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// Pause when no host is connected.
 const HOST_INTERVAL: Duration = Duration::from_millis(100);
+/// A clock that is wrong by more is worth a line on the console.
+const CLOCK_OFF_MS_SAID: u64 = 5000;
 /// The node's socket in its folder.
 const NODE_SOCKET: &str = "control.sock";
 
@@ -59,7 +61,11 @@ impl Port {
         loop {
             match read_line::<Asked>(&mut reader)? {
                 Some(Asked { id, request: Request::SetTime(ms) }) => {
+                    let off_ms = crate::now_ms().abs_diff(ms);
                     set_clock(ms)?;
+                    if off_ms > CLOCK_OFF_MS_SAID {
+                        eprintln!("einhorn: the clock was wrong by {} s", off_ms / 1000);
+                    }
                     return self.say(id, Reply::Done);
                 }
                 Some(Asked { id, .. }) => self.say(id, Reply::Ready(false))?,
