@@ -5,7 +5,7 @@ mod status;
 use crate::init::{card_file, make_local};
 use crate::{Failure, Outcome, print};
 use einhorn_ingress::control::{Command as Ask, SiteCommand};
-use einhorn_unicorn::cluster::{CLUSTER_FILE, Cluster, DNS_PORT, HTTP_PORT, link_address};
+use einhorn_unicorn::cluster::{CLUSTER_FILE, Cluster, DNS_PORT, HTTP_PORT, Site, link_address};
 use einhorn_unicorn::machine::USER_NETWORK_HOST;
 use einhorn_unicorn::supervisor::{self, Answer, Command as Order};
 use einhorn_unicorn::{Error, gateway, image};
@@ -124,7 +124,10 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Image(ImageCommand::Build { kernel, binary, output }) => {
             build(kernel.as_deref(), binary, &output)
         }
-        Command::Up { file } => up(&folder, &file),
+        Command::Up { file } => {
+            start(&folder, &file)?;
+            show_status(&folder)
+        }
         Command::Status { json } => status::show(&folder, json),
         Command::Logs { machine, follow } => logs(&folder, &machine, follow),
         Command::Kill { machine } => order(Order::Kill(machine)),
@@ -163,8 +166,19 @@ fn build(kernel: Option<&Path>, binary: Option<PathBuf>, output: &Path) -> Outco
     print(format_args!("the program is not static; with it {}", libraries.join(" ")))
 }
 
-/// Makes the sites that are new, starts the machines, and makes one cluster of them.
-fn up(folder: &Path, file: &Path) -> Outcome {
+/// Builds an image of this program, and says nothing of it.
+pub(crate) fn build_quietly(output: &Path) -> Outcome {
+    let binary = std::env::current_exe().map_err(Failure::finding)?;
+    image::build(None, &binary, output).map(drop).map_err(failure)
+}
+
+/// Shows how the machines are.
+pub(crate) fn show_status(folder: &Path) -> Outcome {
+    status::show(folder, false)
+}
+
+/// Makes the sites that are new, starts the machines, and makes one cluster of them; the sites.
+pub(crate) fn start(folder: &Path, file: &Path) -> Result<Vec<Site>, Failure> {
     if supervisor::ask(folder, &Order::Status).is_ok() {
         return Err(Failure::finding(format!("a cluster runs in {} already", folder.display())));
     }
@@ -200,7 +214,7 @@ fn up(folder: &Path, file: &Path) -> Outcome {
         crate::source::ask(&first, &Ask::Site(SiteCommand::Add { card }))?;
     }
     status::await_together(folder, &cluster)?;
-    status::show(folder, false)
+    Ok(cluster.site)
 }
 
 /// All clients of a machine have one address there. Who is on this host is not limited, as where no

@@ -7,6 +7,7 @@ use crate::cpio::Archive;
 use crate::{Error, kernel, libraries, modules, system};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The kernel in an image's folder.
 pub const KERNEL_FILE: &str = "vmlinux";
@@ -15,6 +16,10 @@ pub const INITRD_FILE: &str = "image.cpio";
 /// Where modules are in a machine, in the order of their names.
 pub const MODULES_FOLDER: &str = "modules";
 const ELF_INTERPRETER: u32 = 3;
+/// The program while it is made smaller, in an image's folder.
+const STRIPPED_FILE: &str = "program";
+/// Octets of the largest program.
+const PROGRAM_OCTETS_MAX: usize = 48 << 20;
 
 /// What was built.
 pub struct Built {
@@ -36,7 +41,7 @@ pub struct Built {
 /// No kernel, a program whose libraries are not there, files that cannot be read or written.
 pub fn build(given: Option<&Path>, binary: &Path, output: &Path) -> Result<Built, Error> {
     std::fs::create_dir_all(output).map_err(system("make", output))?;
-    let program = std::fs::read(binary).map_err(system("read", binary))?;
+    let program = stripped(binary, output)?;
     let libraries = match is_static(&program) {
         true => Vec::new(),
         false => libraries::of(binary)?,
@@ -71,6 +76,30 @@ pub fn build(given: Option<&Path>, binary: &Path, output: &Path) -> Result<Built
         modules: loaded.into_iter().map(|module| module.name).collect(),
         libraries,
     })
+}
+
+/// The program without what only debuggers need, if `strip` is there: it would take the machine's
+/// memory.
+fn stripped(binary: &Path, output: &Path) -> Result<Vec<u8>, Error> {
+    let small = output.join(STRIPPED_FILE);
+    let made = Command::new("strip").arg("-o").arg(&small).arg(binary).output();
+    let program = match made {
+        Ok(made) if made.status.success() => {
+            let program = std::fs::read(&small).map_err(system("read", &small));
+            std::fs::remove_file(&small).map_err(system("remove", &small))?;
+            program?
+        }
+        _ => std::fs::read(binary).map_err(system("read", binary))?,
+    };
+    match program.len() {
+        0..=PROGRAM_OCTETS_MAX => Ok(program),
+        octets => Err(Error::Refused(format!(
+            "{} has {} MiB, too many for a machine's memory: `apt-get install binutils` brings \
+             `strip`, which makes it small",
+            binary.display(),
+            octets >> 20
+        ))),
+    }
 }
 
 /// Each at its path on this host, where the linker in the machine looks for it too.
