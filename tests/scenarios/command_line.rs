@@ -4,6 +4,7 @@
 mod demo;
 mod demo_sites;
 mod init;
+mod simulate;
 
 use einhorn_harness::{
     KEY, Site, Start, ZONE, ZONE_FILE, files_below, flip_bit, free_address, key, run, scratch,

@@ -9,11 +9,13 @@
 
 mod advised;
 mod advisor;
+mod learning;
 mod memory;
 mod watching;
 
 pub use advised::Advised;
 pub use advisor::{Advisor, AdvisorReport, Look, PREPARING_US};
+pub use learning::Lesson;
 pub use memory::{changed, is_somebodys, window_of};
 
 use crate::model::settings::Contested;

@@ -2,6 +2,10 @@
 //!
 //! It reads and writes files in the data folder; it never decides which model is better.
 
+mod learner;
+
+pub(crate) use learner::Learner;
+
 use crate::files::FolderError;
 use crate::recover::{self, LogError, log_id};
 use einhorn_agent::DEFAULT_MODEL;
@@ -105,6 +109,7 @@ pub(crate) fn line(agent: &AdvisorReport) -> AgentLine {
                 time_of_day(moved.to_ms)
             )
         }),
+        lesson: agent.lesson.map(|lesson| lesson.to_string()),
         knobs: KnobsLine {
             caution_percent: agent.knobs.caution_percent,
             coalesce_ms: agent.knobs.coalesce_ms,

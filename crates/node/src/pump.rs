@@ -2,6 +2,7 @@
 //! to readers and outcomes to whoever asked; the second is the only writer of the engine, so that
 //! the next batch is validated while the last one reaches the disk.
 
+use crate::agent::Learner;
 use crate::config::Config;
 use crate::inquiry::Inquiry;
 use crate::keeper::{Changes, changed_zones};
@@ -62,6 +63,8 @@ pub(crate) struct Pump {
     /// Set when the ledger cannot be sealed: what cannot be proved is not acknowledged.
     pub(crate) sealing_failed: Arc<OnceLock<String>>,
     pub(crate) stop: Arc<AtomicBool>,
+    /// Trains another model when the agent's predictions do not come true.
+    pub(crate) learner: Learner,
     /// Whether answers have much to do.
     pub(crate) crowd: Arc<Crowd>,
     /// When the first request came into the open batch.
@@ -151,6 +154,7 @@ impl Pump {
             self.commit.see_clock(now_ms());
             if self.commit.next_wake_ms().is_some_and(|at| at <= now_ms()) {
                 self.commit.tick(now_ms(), &mut out);
+                self.commit.advisor().into_iter().for_each(|advisor| self.learner.see_to(advisor));
             }
         }
         self.save_snapshot();

@@ -195,9 +195,12 @@ struct Version<'m> {
 
 /// Counts everything.
 pub fn judge(script: &Script, told: &Told) -> Verdict {
-    let made = changes(script, told);
+    judge_changes(script, told, &changes(script, told))
+}
+
+fn judge_changes(script: &Script, told: &Told, made: &[Made]) -> Verdict {
     let mut history: HashMap<u16, BTreeMap<u64, Version<'_>>> = HashMap::new();
-    for change in &made {
+    for change in made {
         for MadeName { name, version, after: records, .. } in &change.names {
             let who = script.acts[change.act].who;
             history.entry(*name).or_default().entry(*version).or_insert(Version { who, records });
@@ -215,7 +218,7 @@ pub fn judge(script: &Script, told: &Told) -> Verdict {
         prepared: count(&|made| made.path == Path::MultiPhase),
         moved: count(&|made| made.path == Path::Move),
         aborts: told.fates.iter().map(|fate| u64::from(fate.again)).sum(),
-        met: met(script, &made),
+        met: met(script, made),
         lost: lost.count() as u64,
         frames: told.frames,
         ..Verdict::default()
@@ -224,7 +227,7 @@ pub fn judge(script: &Script, told: &Told) -> Verdict {
         verdict.latencies_ms.push(fate.answered_ms - act.at_ms);
     }
     verdict.latencies_ms.sort_unstable();
-    for change in &made {
+    for change in made {
         conflicts(script, told, &history, change, &mut verdict);
         verdict.synchronised_ms.extend(synchronised_ms(told, change));
     }
@@ -336,3 +339,7 @@ fn synchronised_ms(told: &Told, change: &Made) -> Option<u64> {
     }
     (latest > 0).then(|| latest.saturating_sub(answered_ms))
 }
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

@@ -1,9 +1,11 @@
 //! Makes models from histories: deterministic to the last bit for the same input and seed.
 
+mod anew;
 mod boost;
 mod linear;
 mod random;
 
+pub use anew::{Challenger, LEDGER, Lived, anew};
 pub use boost::Growth;
 
 use crate::evaluator::{Calibration, MARGIN_ONE, TREES_MAX, Trees};

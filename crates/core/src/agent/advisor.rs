@@ -4,15 +4,19 @@
 //! random source: times are passed in, and what it explores follows from the request's id.
 
 use super::advised::Advised;
+use super::learning::{Learning, Lesson};
 use super::memory::{self, Memory};
+use super::watching::Outcome;
 use super::{Reason, is_others};
 use crate::model::entry::Entry;
 use crate::model::request::{Identity, Operation, RequestId};
 use crate::model::{NameRecord, WriterTag};
 use einhorn_agent::decision::{
-    Alarm, Arms, Costs, Homes, Knobs, Moved, PATHS, Predictor, Record, Situation, Speaker, Tuner,
+    Alarm, Arms, Case, Costs, Homes, Knobs, Moved, PATHS, Predictor, Record, Situation, Speaker,
+    Tuner,
 };
 use einhorn_agent::features::{COUNT, Features};
+use einhorn_agent::train::Lived;
 
 /// Changes of a name by one identity within this time are flapping, in milliseconds.
 const FLAPPING_MS: u64 = 1_000;
@@ -67,6 +71,8 @@ pub struct AdvisorReport {
     pub pending: usize,
     /// Predictions whose outcome is known, and those that met the hazard.
     pub settled: (u64, u64),
+    /// How learning from what did not come true ended last, or that it goes on.
+    pub lesson: Option<Lesson>,
     /// The knobs in force.
     pub knobs: Knobs,
     /// What each path takes, as measured or else as is usual.
@@ -82,6 +88,7 @@ pub struct Advisor {
     /// Since the knobs were looked at.
     outcomes: u32,
     memory: Memory,
+    learning: Learning,
     costs: Measured,
     paths: [u64; PATHS.len()],
     speakers: [u64; 4],
@@ -96,6 +103,7 @@ impl Advisor {
             is_tuned: false,
             outcomes: 0,
             memory: Memory::new(),
+            learning: Learning::default(),
             costs: Measured::default(),
             paths: [0; PATHS.len()],
             speakers: [0; 4],
@@ -182,10 +190,17 @@ impl Advisor {
 
     /// Time goes by.
     pub fn tick(&mut self, now_ms: u64) {
-        for outcome in self.memory.tick(now_ms) {
+        for Outcome { made, is_met } in self.memory.tick(now_ms) {
+            if let Some(situation) = made.situation {
+                let case = Case { situation, met: is_met };
+                let (began_ms, over_ms) = made.window;
+                self.learning.live_through(Lived { case, began_ms, over_ms });
+            }
+            let Some((_, arm)) = made.predicted else { continue };
             let price_us = self.costs.usual.intervention_us;
-            let met_us = if outcome.is_met && !outcome.is_prepared { price_us } else { 0 };
-            self.tuner.learn(outcome.arm, outcome.took_ms.saturating_mul(1_000) + met_us);
+            let met_us = if is_met && !made.is_prepared { price_us } else { 0 };
+            let took_us = made.window.1.abs_diff(made.window.0).saturating_mul(1_000);
+            self.tuner.learn(arm, took_us.saturating_add(met_us));
             self.outcomes += 1;
         }
         if self.outcomes >= OUTCOMES_MAX {
@@ -194,6 +209,24 @@ impl Advisor {
             if best != self.tuner.knobs(0) {
                 self.tuner = Tuner::new(Arms::around(best));
             }
+        }
+    }
+
+    /// What another model should be trained from: something if predictions do not come true, nobody
+    /// trains one yet, and enough was lived through since the last time. [`Advisor::learnt`] tells how
+    /// that ended.
+    pub fn lessons(&mut self) -> Option<Vec<Lived>> {
+        self.memory.watching.alarm()?;
+        self.learning.begin()
+    }
+
+    /// How the training ended that [`Advisor::lessons`] was for. A better model predicts from now on;
+    /// what the last one said is not held against it.
+    pub fn learnt(&mut self, lesson: Lesson, better: Option<Box<dyn Predictor + Send>>) {
+        self.learning.end(lesson);
+        if let Some(predictor) = better {
+            self.predictor = predictor;
+            self.memory.begin_anew();
         }
     }
 
@@ -218,6 +251,7 @@ impl Advisor {
             names: self.memory.names(),
             pending: self.memory.pending(),
             settled: self.memory.watching.settled(),
+            lesson: self.learning.lesson(),
             knobs: self.tuner.knobs(0),
             costs: self.costs.measured(),
         }

@@ -3,7 +3,7 @@
 //! All comes from entries of the ledger, and from requests that entered here. It is bounded: a node that
 //! starts shows it the last entries again, and what was before them is forgotten.
 
-use super::watching::{Outcome, Watching};
+use super::watching::{Made, Outcome, Watching};
 use crate::model::WriterTag;
 use crate::model::entry::{Cause, Change, Entry, NameChange};
 use crate::model::request::{Operation, RequestId};
@@ -129,8 +129,10 @@ impl Memory {
         }
         let names = targets.iter().map(|target| target.name);
         let predicted = pending.and_then(|pending| pending.predicted);
-        let outcome_of = (actor, window, change.path.is_prepared());
-        self.watching.committed(now_ms, names, outcome_of, predicted);
+        let situation = change.decision.as_ref().map(|decision| decision.record.situation);
+        let is_prepared = change.path.is_prepared();
+        let made = Made { actor, window, is_prepared, situation, predicted };
+        self.watching.committed(now_ms, names, made);
     }
 
     /// Gives up what was under way for too long, and settles what is known now.
@@ -141,6 +143,12 @@ impl Memory {
             self.ended(&id);
         }
         self.watching.tick(now_ms)
+    }
+
+    /// Another model predicts from now on.
+    pub(super) fn begin_anew(&mut self) {
+        self.watching.begin_anew();
+        self.pending.values_mut().for_each(|pending| pending.predicted = None);
     }
 
     /// A request is under way no more.

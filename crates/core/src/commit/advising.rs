@@ -6,7 +6,7 @@
 
 use super::Commit;
 use super::route::Route;
-use crate::agent::Look;
+use crate::agent::{Advisor, Look};
 use crate::model::Origin;
 use crate::model::entry::Entry;
 use crate::model::request::{Action, Identity, Operation, Request};
@@ -65,6 +65,11 @@ impl<R> Commit<R> {
         if let Some(advisor) = advisor {
             advisor.folded(now_ms, entry);
         }
+    }
+
+    /// The agent: to train another model from what it lived through, if it says so.
+    pub fn advisor(&mut self) -> Option<&mut Advisor> {
+        self.advisor.as_deref_mut()
     }
 }
 

@@ -129,6 +129,8 @@ pub struct AgentLine {
     pub alarm: Option<String>,
     /// The last batch that began at another time than it used to, and when, if any did.
     pub moved: Option<String>,
+    /// How learning from what did not come true goes, or ended last.
+    pub lesson: Option<String>,
     /// The knobs in force.
     pub knobs: KnobsLine,
     /// How often each path was advised.

@@ -2,7 +2,7 @@
 
 use super::StartError;
 use super::open::Opened;
-use crate::agent;
+use crate::agent::{self, Learner};
 use crate::config::Config;
 use crate::copies::CopyFiles;
 use crate::files::LEDGER_FOLDER;
@@ -100,6 +100,7 @@ pub(super) fn start_writers(
         sealing_failed,
         stop: Arc::clone(stop),
         snapshot_entries: opened.snapshot_entries,
+        learner: Learner::new(config.data.clone()),
         crowd: Arc::clone(&ingress.crowd),
         opened: None,
     };
