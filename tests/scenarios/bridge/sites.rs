@@ -142,7 +142,9 @@ fn device_on_condition(fleet: &Fleet, name: &str, from: [u8; 4], to: [u8; 4]) ->
 fn await_history(fleet: &Fleet, name: &str, parts: &[&str]) {
     for site in 0..fleet.count() {
         await_that("the history", || {
-            let history = fleet.operate(site, &["ledger", "history", name]).good();
+            let ran = fleet.operate(site, &["ledger", "history", name]);
+            // A site's files come a moment after its answers: they may not tell yet who the others are.
+            let history = if ran.code == Some(0) { ran.stdout } else { return Err(ran.stderr) };
             let mut rest = &history[..];
             for part in parts {
                 let Some((_, behind)) = rest.split_once(part) else {
