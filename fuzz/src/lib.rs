@@ -14,6 +14,7 @@ mod links;
 mod live;
 mod mainframe;
 mod text;
+mod unicorn;
 mod world;
 
 /// A target and its name, which is also its folder in `corpus/`.
@@ -73,6 +74,10 @@ pub const TARGETS: &[Target] = &[
     ("source_frozen", live::frozen),
     ("source_view", live::view),
     ("source_record", live::stored),
+    ("unicorn_kernel", unicorn::kernel),
+    ("unicorn_module", unicorn::module),
+    ("unicorn_control", unicorn::control),
+    ("unicorn_frame", unicorn::frame),
 ];
 
 pub use mainframe::{CARD_COPYBOOK, CARD_LAYOUT, COPYBOOK, LAYOUT};

@@ -23,6 +23,7 @@ usage: cargo xtask COMMAND
   test          everything that must hold before a change is merged: formatting, tidy, clippy,
                 licences and all tests but the long ones; installs the peers that tests need
   test full     the same, then the long tests and the documentation
+  test unicorn  only the tests of micro-VMs
   tidy          only the project's own rules: rooms, sizes, words, links
   sim --seeds N [--from S] [--predicts WHAT] | --seed S [--predicts WHAT | --bug NAME] | --bugs [--seeds N]
                 runs N seeds of the simulated sites, or one with everything that happened; or puts
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         ["test"] => test::run(test::Extent::Merge),
         ["test", "full"] => test::run(test::Extent::Full),
+        ["test", "unicorn"] => test::run(test::Extent::Unicorn),
         ["tidy"] => tidy::run(),
         ["bench", ..] => bench::run(&arguments[1..]),
         ["sim", ..] => programs::run(

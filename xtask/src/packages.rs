@@ -22,7 +22,7 @@ const PROTOCOL_FILE: &str = "/usr/include/google/protobuf/descriptor.proto";
 /// What ddclient needs for HTTPS.
 const SOCKET_SSL: &str = "/usr/share/perl5/IO/Socket/SSL.pm";
 /// All of them, in one place.
-const PACKAGES: [Package; 19] = [
+const PACKAGES: [Package; 20] = [
     Package { name: "bind9", programs: &["named"], service: Some("named") },
     Package { name: "bind9-dnsutils", programs: &["dig", "nsupdate"], service: None },
     Package { name: "bind9-utils", programs: &["named-checkzone"], service: None },
@@ -42,6 +42,7 @@ const PACKAGES: [Package; 19] = [
     Package { name: "inadyn", programs: &["inadyn"], service: Some("inadyn") },
     Package { name: "openssl", programs: &["openssl"], service: None },
     Package { name: "nftables", programs: &["nft"], service: Some("nftables") },
+    Package { name: "qemu-system-x86", programs: &["qemu-system-x86_64"], service: None },
 ];
 
 /// Debian asks this program before a package starts a service; exit code 101 forbids it.

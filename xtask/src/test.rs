@@ -15,6 +15,9 @@ const REQUIRE_PEERS: &str = "EINHORN_TEST_REQUIRE_PEERS";
 /// tested has it, so that nothing is built twice.
 const ALL_ENGINES: [&str; 2] = ["--features", "einhorn/etcd,einhorn-store/etcd"];
 
+/// Names the program that the tests of micro-VMs put into their image.
+const UNICORN_PROGRAM: &str = "EINHORN_UNICORN_PROGRAM";
+
 /// How much is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
@@ -22,6 +25,8 @@ pub(crate) enum Extent {
     Merge,
     /// The long tests and the documentation as well.
     Full,
+    /// Only the clusters of micro-VMs.
+    Unicorn,
 }
 
 /// Runs all steps.
@@ -36,6 +41,10 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
     steps.run("peer programs", || {
         packages::install_missing(&workspace.target).map(|()| Done::Passed)
     });
+    if extent == Extent::Unicorn {
+        steps.run("micro-VMs", || micro_vms(&workspace, extent));
+        return steps.finish();
+    }
     steps.run("formatting", || {
         require_component("fmt", "rustfmt")?;
         passed(&mut cargo(&["fmt", "--all", "--check"]))
@@ -59,6 +68,7 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
     steps.run("tests", || {
         passed(cargo(&[&tests[..], &ALL_ENGINES].concat()).env(REQUIRE_PEERS, "1"))
     });
+    steps.run("micro-VMs", || micro_vms(&workspace, extent));
     if extent == Extent::Full {
         steps.run("long tests", || {
             let long = ["--", "--ignored"];
@@ -72,6 +82,44 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
         });
     }
     steps.finish()
+}
+
+/// Lets machines run the program: as it is, with its libraries, since one that is linked otherwise
+/// would be built once more; or, in the long tests, linked statically, as it is meant to be.
+fn micro_vms(workspace: &Workspace, extent: Extent) -> Result<Done, String> {
+    let folder = workspace.target.join("unicorn");
+    let program = folder.join("einhorn");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let cargo = |arguments: &[&str]| {
+        let mut command = programs::cargo();
+        command.current_dir(&workspace.root).args(arguments);
+        command
+    };
+    // By itself, the rest of the workspace is not built for it.
+    let scope: Vec<&str> = match extent {
+        Extent::Unicorn => vec!["--release", "-p", "einhorn"],
+        Extent::Merge | Extent::Full => [&["--release", "--workspace"], &ALL_ENGINES[..]].concat(),
+    };
+    if extent == Extent::Full {
+        passed(
+            cargo(&["rustc", "--release", "-p", "einhorn", "--bin", "einhorn", "--"])
+                .args(["-C", "target-feature=+crt-static"]),
+        )?;
+    } else {
+        // The tests' own build of the program: another one would build its dependencies again.
+        passed(cargo(&["test"]).args(&scope).args(["--test", "unicorn", "--no-run"]))?;
+    }
+    // Where lines are is of no use in a machine, and takes its memory.
+    passed(
+        Command::new("strip").arg("-o").arg(&program).arg(workspace.target.join("release/einhorn")),
+    )?;
+    passed(
+        cargo(&["test"])
+            .args(scope)
+            .args(["--test", "unicorn", "--", "--nocapture"])
+            .env(UNICORN_PROGRAM, &program)
+            .env(REQUIRE_PEERS, "1"),
+    )
 }
 
 fn passed(command: &mut Command) -> Result<Done, String> {

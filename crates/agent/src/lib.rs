@@ -13,6 +13,7 @@ pub mod merge;
 pub mod metrics;
 pub mod model;
 pub mod numeric;
+mod recent;
 pub mod trace;
 pub mod train;
 

@@ -52,7 +52,7 @@ fn the_shipped_model_is_made_again() {
     let split_s = all.time_of_share(EARLIER).expect("changes");
     let earlier = earlier_part(&all, split_s);
     let again = train(&[(source, earlier)], &Options::default(), &mut |_, _| ()).expect("a model");
-    assert_eq!(again.to_octets(), DEFAULT_MODEL, "the shipped model is not what training gives");
+    assert!(again.to_octets() == DEFAULT_MODEL, "the shipped model is not what training gives");
 }
 
 #[test]
@@ -67,7 +67,6 @@ fn the_shipped_model_beats_the_rule_on_the_frozen_split() {
 }
 
 #[test]
-#[ignore = "a target that is not reached: 0.24 of the base rate, where 0.2 is wanted (docs/model-card.md)"]
 fn the_shipped_model_is_calibrated_on_the_frozen_split() {
     let Some(all) = samples("traces/isadev.csv.gz") else { return };
     let shipped = Model::from_octets(DEFAULT_MODEL).expect("the shipped model is read");

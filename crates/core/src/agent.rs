@@ -13,7 +13,7 @@ mod memory;
 mod watching;
 
 pub use advised::Advised;
-pub use advisor::{Advisor, AdvisorReport, Look};
+pub use advisor::{Advisor, AdvisorReport, Look, PREPARING_US};
 pub use memory::{changed, is_somebodys, window_of};
 
 use crate::model::settings::Contested;
@@ -44,6 +44,11 @@ impl Path {
         [Fast, Forward, MultiPhase, Move, Coalesce, Review]
             .into_iter()
             .find(|path| *path as u8 == code)
+    }
+
+    /// Whether intents come before the decision on it.
+    pub fn is_prepared(self) -> bool {
+        matches!(self, Path::MultiPhase | Path::Move)
     }
 }
 

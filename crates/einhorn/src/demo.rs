@@ -2,6 +2,7 @@
 //! and what happens between them.
 
 mod fleet;
+mod machines;
 mod paths;
 mod story;
 mod watch;
@@ -42,6 +43,9 @@ pub(crate) struct Arguments {
     /// Of three sites: walk through all paths that a change can take.
     #[arg(long, conflicts_with = "json")]
     show_paths: bool,
+    /// Of three sites: each is a micro-VM (`einhorn unicorn`).
+    #[arg(long, conflicts_with = "show_paths")]
+    unicorn: bool,
     /// Print one line of JSON that says where everything is, and serve.
     #[arg(long)]
     json: bool,
@@ -74,6 +78,9 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         (false, false) => story::What::Story,
     };
     match arguments.sites {
+        _ if arguments.unicorn => {
+            return machines::run(folder, arguments.port_base, arguments.json);
+        }
         1 if arguments.show_paths => {
             return Err(Failure::usage("--show-paths wants --sites 3"));
         }

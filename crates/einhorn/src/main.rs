@@ -20,6 +20,7 @@ mod site;
 mod source;
 mod status;
 mod tls;
+mod unicorn;
 mod zone;
 
 use clap::{Parser, Subcommand};
@@ -78,6 +79,8 @@ enum Command {
     /// Translate files of host records.
     #[command(subcommand)]
     Bridge(bridge::Command),
+    /// Images and clusters of micro-VMs.
+    Unicorn(unicorn::Arguments),
     /// How this site sees itself and the others.
     Status(status::Arguments),
     /// Make a running node read its keys and grants again.
@@ -124,6 +127,10 @@ pub(crate) fn print(text: impl Display) -> Outcome {
 }
 
 fn main() -> ExitCode {
+    if einhorn_unicorn::guest::is_first_process() {
+        einhorn_unicorn::guest::run(serve::inside);
+        return ExitCode::FAILURE;
+    }
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
@@ -140,6 +147,7 @@ fn main() -> ExitCode {
         Command::Device(command) => device::run(command),
         Command::Tls(command) => tls::run(&command),
         Command::Bridge(command) => bridge::run(command),
+        Command::Unicorn(arguments) => unicorn::run(arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Reload { data } => {
             source::ask(&data, &einhorn_ingress::control::Command::Reload).and_then(print)

@@ -50,6 +50,23 @@ pub(crate) struct Arguments {
     exit_with_stdin: bool,
 }
 
+/// Runs the node of a machine of its own, until SIGTERM.
+pub(crate) fn inside(config: PathBuf) -> Result<(), String> {
+    let arguments = Arguments {
+        config: Some(config),
+        listen: Vec::new(),
+        data: None,
+        key: Vec::new(),
+        zone: Vec::new(),
+        zones: None,
+        http: None,
+        exit_with_stdin: false,
+    };
+    run(arguments).map_err(|failure| match failure {
+        Failure::Finding(reason) | Failure::Usage(reason) | Failure::Unreachable(reason) => reason,
+    })
+}
+
 /// Runs a node until it is told to stop.
 pub(crate) fn run(arguments: Arguments) -> Outcome {
     log_to_stderr();

@@ -3,7 +3,9 @@
 use crate::{Failure, Outcome, print};
 use einhorn_agent::DEFAULT_MODEL;
 use einhorn_agent::model::Model;
+use einhorn_core::agent::PREPARING_US;
 use einhorn_workload::compare::{self, CompareError, Options, SeedResult};
+use einhorn_workload::judge::Prices;
 use einhorn_workload::plots;
 use einhorn_workload::report::Report;
 use std::io::{IsTerminal, Write};
@@ -29,6 +31,9 @@ pub(crate) struct Arguments {
     /// What an intervention by a person costs, in seconds of waiting.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=100_000))]
     price: u64,
+    /// What preparing a change costs beside the waiting, in milliseconds.
+    #[arg(long, default_value_t = PREPARING_US / 1_000, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    preparing: u32,
     /// Write pictures into this folder: costs.svg and latencies.svg.
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
@@ -41,8 +46,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let Arguments { seeds, sites, days, price, .. } = *arguments;
-    let options = Options { seeds, sites, days, price_us: price * MICROSECONDS };
+    let Arguments { seeds, sites, days, price, preparing, .. } = *arguments;
+    let prices = Prices { intervention_us: price * MICROSECONDS, preparing_us: preparing * 1_000 };
+    let options = Options { seeds, sites, days, prices };
     let shipped = Model::from_octets(DEFAULT_MODEL).map_err(Failure::finding)?;
     if let Some(path) = &arguments.trace {
         let history = compare::history(&options.plan(1), &compare::untrained(&options, shipped));

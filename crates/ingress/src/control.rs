@@ -12,7 +12,8 @@ pub use bridge::{BridgeCall, BridgeRefusal, BridgeReply};
 pub use devices::{DeviceCommand, DeviceLine};
 pub use reviews::{LegacyLine, ReviewCommand, ReviewLine, ReviewName};
 pub use sites::{
-    AgentLine, HostnameLine, LagLine, SiteCommand, SiteKey, SiteLine, SiteStatus, ZoneHomes,
+    AgentLine, HostnameLine, KnobsLine, LagLine, SiteCommand, SiteKey, SiteLine, SiteStatus,
+    ZoneHomes,
 };
 
 use serde::{Deserialize, Serialize};

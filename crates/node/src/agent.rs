@@ -9,7 +9,7 @@ use einhorn_agent::decision::{Alarm, Knobs, PATHS};
 use einhorn_agent::model::{Model, hexadecimal};
 use einhorn_core::agent::{Advisor, AdvisorReport};
 use einhorn_core::model::State;
-use einhorn_ingress::control::AgentLine;
+use einhorn_ingress::control::{AgentLine, KnobsLine};
 use einhorn_store::engine::EngineReader;
 use einhorn_store::ledger::{Files, OsFiles};
 use std::fs;
@@ -61,7 +61,7 @@ pub fn put_in_force(data: &Path, model: &Model) -> Result<(), FolderError> {
 /// The agent of a node that starts.
 pub(crate) fn advisor(data: &Path) -> Result<Box<Advisor>, FolderError> {
     let model = current_model(data)?;
-    Ok(Box::new(Advisor::new(Box::new(model), Knobs::default())))
+    Ok(Box::new(Advisor::new(Box::new(model), Knobs::default()).tuned()))
 }
 
 /// Shows an agent what was changed of late, as all logs have it, so that it does not begin with
@@ -98,6 +98,18 @@ pub(crate) fn line(agent: &AdvisorReport) -> AgentLine {
             Alarm::TooLow => "hazards are more frequent than predicted".to_owned(),
             Alarm::TooHigh => "hazards are rarer than predicted".to_owned(),
         }),
+        moved: agent.moved.as_ref().map(|(whose, moved)| {
+            format!(
+                "{whose}: from {} to {} (UTC)",
+                time_of_day(moved.from_ms),
+                time_of_day(moved.to_ms)
+            )
+        }),
+        knobs: KnobsLine {
+            caution_percent: agent.knobs.caution_percent,
+            coalesce_ms: agent.knobs.coalesce_ms,
+            move_after: agent.knobs.move_after,
+        },
         paths: paths.map(|(path, count)| (path.to_string(), count)).collect(),
         speakers: speakers.map(|(speaker, count)| (speaker.to_owned(), count)).collect(),
         names: agent.names,
@@ -107,6 +119,12 @@ pub(crate) fn line(agent: &AdvisorReport) -> AgentLine {
         forward_us: agent.costs.forward_us,
         multi_phase_us: agent.costs.multi_phase_us,
     }
+}
+
+/// Hours and minutes of milliseconds since midnight.
+fn time_of_day(ms: u32) -> String {
+    let minutes = ms / 60_000;
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
 fn shipped(data: &Path) -> Result<Model, FolderError> {

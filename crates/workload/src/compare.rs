@@ -1,14 +1,14 @@
 //! Runs every policy on the same wishes, seed after seed, and sets what came of it side by side.
 
-use crate::judge::{self, Verdict, quantile};
+use crate::judge::{self, Prices, Verdict, quantile};
 use crate::people::{self, CLOCKS_GO_BACK_MS, Plan, Script, berlin_ms};
 use crate::policy::{Knowledge, POLICIES, Policy};
 use crate::random::Random;
 use crate::world::{self, Told, WorldError, way_ms};
-use einhorn_agent::decision::Watch;
+use einhorn_agent::decision::{Rhythm, Watch};
 use einhorn_agent::metrics::auc;
 use einhorn_agent::model::Model;
-use einhorn_agent::trace;
+use einhorn_agent::trace::{self, Trace};
 use einhorn_agent::train::{Options as Training, Samples, train};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Models are trained on seeds from here on, and judged on others.
 const TRAINING_SEED: u64 = 1_000_000;
 /// How many seeds they are trained on.
-const TRAINING_SEEDS: u64 = 4;
+const TRAINING_SEEDS: u64 = 8;
 /// The night from which batches begin three hours later, in the simulation of that.
 const MOVED_NIGHT: u32 = 7;
 /// Days of the simulations of drift: a week after each of what happens in them.
@@ -33,8 +33,8 @@ pub struct Options {
     pub sites: u16,
     /// Days of each.
     pub days: u32,
-    /// The price of an intervention, in microseconds.
-    pub price_us: u64,
+    /// What counts as a cost beside waiting.
+    pub prices: Prices,
 }
 
 impl Options {
@@ -69,6 +69,8 @@ pub struct Line {
     pub p99_ms: u64,
     /// Share of prepared changes, in percent.
     pub prepared_percent: f64,
+    /// Share of changes that moved the home of their names, in percent.
+    pub moved_percent: f64,
     /// How often clients had to ask again.
     pub aborts: u64,
     /// Interventions per thousand changes.
@@ -124,7 +126,7 @@ pub fn history(plan: &Plan, known: &Knowledge) -> Result<String, CompareError> {
 /// What policies know that have learnt nothing of these fleets.
 pub fn untrained(options: &Options, shipped: Model) -> Knowledge {
     let conflicting = Arc::new(BTreeSet::new());
-    Knowledge { model: Arc::new(shipped), price_us: options.price_us, conflicting }
+    Knowledge { model: Arc::new(shipped), prices: options.prices, conflicting }
 }
 
 /// What policies know that learn: a model trained on other seeds.
@@ -179,20 +181,22 @@ pub fn seed(options: &Options, seed: u64, known: &Knowledge) -> Result<SeedResul
             }
             verdict
         };
-        result.lines.insert(policy, line(&verdict, options.price_us));
+        result.lines.insert(policy, line(&verdict, options.prices));
         result.latencies_ms.insert(policy, verdict.latencies_ms);
     }
     Ok(result)
 }
 
-fn line(verdict: &Verdict, price_us: u64) -> Line {
+fn line(verdict: &Verdict, prices: Prices) -> Line {
     let synchronised = &verdict.synchronised_ms;
+    let (prepared_percent, moved_percent) = verdict.prepared_and_moved_percent();
     let mean = |all: &[u64]| all.iter().sum::<u64>() as f64 / all.len().max(1) as f64;
     Line {
-        cost_ms: verdict.mean_cost_us(price_us) / 1_000.0,
+        cost_ms: verdict.mean_cost_us(prices) / 1_000.0,
         p50_ms: quantile(&verdict.latencies_ms, 0.5),
         p99_ms: quantile(&verdict.latencies_ms, 0.99),
-        prepared_percent: verdict.prepared_percent(),
+        prepared_percent,
+        moved_percent,
         aborts: verdict.aborts,
         interventions: verdict.interventions_per_thousand(),
         textual: 1000.0 * verdict.textual as f64 / verdict.done.max(1) as f64,
@@ -243,9 +247,10 @@ pub struct Drift {
     pub auc_before: Option<f64>,
     /// And after.
     pub auc_after: Option<f64>,
-    /// Nights from the change until the watch over calibration raised its alarm, if it did.
+    /// Days from the change until it was told that a batch begins at another time, or that
+    /// predictions are wrong, if it was.
     pub noticed_nights: Option<f64>,
-    /// Whether it had raised it before.
+    /// Whether that had been told before there was anything to tell.
     pub was_alarmed: bool,
 }
 
@@ -264,12 +269,13 @@ pub fn drifts(
     let moved = Plan { moved_night: Some(MOVED_NIGHT), ..plain };
     let drift = |plan: &Plan, changed_ms: u64| -> Result<Drift, CompareError> {
         let trace = trace::read(history(plan, known)?.as_bytes())?;
-        Ok(drift(&known.model, &Samples::of(&trace), changed_ms as i64))
+        Ok(drift(&known.model, &trace, changed_ms as i64))
     };
     Ok((drift(&moved, berlin_ms(MOVED_NIGHT, 0))?, drift(&plain, CLOCKS_GO_BACK_MS)?))
 }
 
-fn drift(model: &Model, samples: &Samples, changed_ms: i64) -> Drift {
+fn drift(model: &Model, trace: &Trace, changed_ms: i64) -> Drift {
+    let samples = Samples::of(trace);
     let probability = |at: usize| model.probability(&samples.rows[at]);
     let ranked = |wanted: &dyn Fn(i64) -> bool| {
         let rows = (0..samples.len()).filter(|at| wanted(samples.started_ms[*at]));
@@ -277,20 +283,35 @@ fn drift(model: &Model, samples: &Samples, changed_ms: i64) -> Drift {
             rows.map(|at| (f64::from(probability(at)), samples.outcomes[at])).unzip();
         auc(&scores, &outcomes)
     };
-    let mut order: Vec<usize> = (0..samples.len()).collect();
-    order.sort_by_key(|at| samples.known_ms[*at]);
-    let (mut watch, mut alarmed_ms) = (Watch::default(), None);
-    for at in order {
-        watch.learn(probability(at), samples.outcomes[at]);
-        if watch.alarm().is_some() && alarmed_ms.is_none() {
-            alarmed_ms = Some(samples.known_ms[at]);
-        }
-    }
-    let since = alarmed_ms.map(|alarmed_ms| (alarmed_ms - changed_ms) as f64 / 86_400_000.0);
+    let told_ms = [wrong_since(model, &samples), moved_since(trace)].into_iter().flatten().min();
+    let since = told_ms.map(|told_ms| (told_ms - changed_ms) as f64 / 86_400_000.0);
     Drift {
         auc_before: ranked(&|started_ms| started_ms < changed_ms),
         auc_after: ranked(&|started_ms| started_ms >= changed_ms),
         noticed_nights: since.filter(|nights| *nights >= 0.0),
         was_alarmed: since.is_some_and(|nights| nights < 0.0),
     }
+}
+
+/// When the watch over calibration raised its alarm.
+fn wrong_since(model: &Model, samples: &Samples) -> Option<i64> {
+    let mut order: Vec<usize> = (0..samples.len()).collect();
+    order.sort_by_key(|at| samples.known_ms[*at]);
+    let mut watch = Watch::default();
+    let wrong = order.into_iter().find(|at| {
+        watch.learn(model.probability(&samples.rows[*at]), samples.outcomes[*at]);
+        watch.alarm().is_some()
+    });
+    wrong.map(|at| samples.known_ms[at])
+}
+
+/// When it was told that a batch begins at another time.
+fn moved_since(trace: &Trace) -> Option<i64> {
+    let mut rhythm = Rhythm::new(trace.actors as usize);
+    let mut changes: Vec<_> = trace.changes.iter().collect();
+    changes.sort_by_key(|change| change.committed_ms);
+    let moved = changes.into_iter().find(|change| {
+        rhythm.changed(change.actor.into(), change.name.into(), change.committed_ms).is_some()
+    });
+    moved.map(|change| change.committed_ms)
 }

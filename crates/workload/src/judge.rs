@@ -5,23 +5,38 @@
 //! change entered to when it was committed.
 //!
 //! **Conflict**: a change was ordered after another identity's that it had not seen: the site where it
-//! entered showed an older version of the name. Textual merging leaves all of them to a person if both
-//! changed the records. Rules settle some (`einhorn_agent::merge`); the rest are **interventions**.
+//! entered showed an older version of the name. Textual merging leaves all of them to a person: what is
+//! at one name stands together in every file of a zone. Rules settle some (`einhorn_agent::merge`); the
+//! rest are **interventions**.
 //!
 //! What was *prepared* is no conflict. It was made only because the name was, at its home, as the entry
 //! site saw it when it was prepared; else it was looked at again with what had come between. Whoever
 //! overwrites then does so in a known order, as after a refusal. All that is gained by care rests on
 //! counting so.
 
-use crate::people::{Script, Who};
+use crate::people::{Script, Who, Wish};
 use crate::world::{Shown, Told, acts_by_id, number_of};
 use einhorn_agent::label::{Window, overlap};
 use einhorn_agent::merge::{Key, Outcome, Side, Values, merge_key};
-use einhorn_core::agent::{Path, window_of};
+use einhorn_core::agent::{Path, changed, window_of};
 use einhorn_core::model::entry::{Assembler, Body, Change, NameChange};
-use einhorn_wire::RecordType;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+
+/// What is at a name, by record type.
+pub type Records = BTreeMap<String, Values>;
+
+/// What a change made of one of its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeName {
+    /// Its number.
+    pub name: u16,
+    /// The version that it got.
+    pub version: u64,
+    /// What is there then.
+    pub after: Records,
+    /// The record types that changed, and whether nothing is left of each.
+    pub changed: Vec<(String, bool)>,
+}
 
 /// A change in the logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +45,19 @@ pub struct Made {
     pub act: usize,
     /// From when it entered to when it was committed, in milliseconds since 1970.
     pub window: Window,
-    /// Whether it was prepared.
-    pub is_prepared: bool,
-    /// Its names, each with the version it got and the addresses that it has then.
-    pub names: Vec<(u16, u64, Values)>,
+    /// The path that it took.
+    pub path: Path,
+    /// Its names.
+    pub names: Vec<MadeName>,
+}
+
+/// What counts as a cost beside waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prices {
+    /// What a person has to settle, in microseconds of waiting.
+    pub intervention_us: u64,
+    /// What is prepared: its entries, and that others wait for its names.
+    pub preparing_us: u32,
 }
 
 /// Counts of one run.
@@ -43,8 +67,10 @@ pub struct Verdict {
     pub done: u64,
     /// Changes in the logs, each with at least one name.
     pub changes: u64,
-    /// Those that were prepared.
+    /// Those that were prepared where their names are at home.
     pub prepared: u64,
+    /// Those that were prepared to move the home of their names.
+    pub moved: u64,
     /// How often clients were told to ask again.
     pub aborts: u64,
     /// Acts that met the hazard.
@@ -66,10 +92,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The mean cost of a change, in microseconds, at a price of an intervention.
-    pub fn mean_cost_us(&self, price_us: u64) -> f64 {
+    /// The mean cost of a change, in microseconds.
+    pub fn mean_cost_us(&self, prices: Prices) -> f64 {
         let took_us: u64 = self.latencies_ms.iter().map(|ms| ms * 1_000).sum();
-        (took_us + self.interventions * price_us) as f64 / self.done.max(1) as f64
+        let settled_us = self.interventions * prices.intervention_us;
+        let prepared_us = (self.prepared + self.moved) * u64::from(prices.preparing_us);
+        (took_us + settled_us + prepared_us) as f64 / self.done.max(1) as f64
     }
 
     /// How many of a thousand changes a person had to settle.
@@ -77,9 +105,10 @@ impl Verdict {
         1000.0 * self.interventions as f64 / self.done.max(1) as f64
     }
 
-    /// The share of changes that were prepared, in percent.
-    pub fn prepared_percent(&self) -> f64 {
-        100.0 * self.prepared as f64 / self.changes.max(1) as f64
+    /// The shares of changes that were prepared, and of those that moved a home, in percent.
+    pub fn prepared_and_moved_percent(&self) -> (f64, f64) {
+        let share = |count: u64| 100.0 * count as f64 / self.changes.max(1) as f64;
+        (share(self.prepared), share(self.moved))
     }
 }
 
@@ -115,14 +144,22 @@ pub fn changes(script: &Script, told: &Told) -> Vec<Made> {
 }
 
 fn one(act: usize, change: &Change, window: Window) -> Made {
-    let name = |name: &NameChange| Some((number_of(&name.owner)?, name.version, addresses(name)));
-    let is_prepared = change.path == Path::MultiPhase || change.path == Path::Move;
-    Made { act, window, is_prepared, names: change.names.iter().filter_map(name).collect() }
+    let names = change.names.iter().filter_map(made_name).collect();
+    Made { act, window, path: change.path, names }
 }
 
-fn addresses(name: &NameChange) -> Values {
-    let sets = name.after.iter().filter(|set| set.rtype == RecordType::A);
-    sets.flat_map(|set| set.lines().collect::<Vec<_>>()).collect()
+fn made_name(name: &NameChange) -> Option<MadeName> {
+    let mut after = Records::new();
+    for set in name.after.iter() {
+        after.entry(set.rtype.to_string()).or_default().extend(set.lines());
+    }
+    let changed = changed(name).map(|(rtype, is_gone)| (rtype.to_string(), is_gone));
+    Some(MadeName {
+        name: number_of(&name.owner)?,
+        version: name.version,
+        after,
+        changed: changed.collect(),
+    })
 }
 
 /// The history of the changes as a trace: see `einhorn_agent::trace`.
@@ -131,17 +168,20 @@ pub fn trace(script: &Script, made: &[Made]) -> String {
     let mut text = String::from("src,ts,start,name,rtype,op,actor,commit\n");
     for (number, change) in made.iter().enumerate() {
         let who = script.acts[change.act].who.key();
-        for (name, version, values) in &change.names {
-            let operation = match (values.is_empty(), *version) {
-                (true, _) => "del",
-                (false, 1) => "add",
-                (false, _) => "mod",
-            };
-            text += &format!(
-                "simulated,{},{},n{name}.fleet.test,A,{operation},{who},{number}\n",
-                seconds(change.window.1),
-                seconds(change.window.0),
-            );
+        for made in &change.names {
+            for (rtype, is_gone) in &made.changed {
+                let operation = match (is_gone, made.version) {
+                    (true, _) => "del",
+                    (false, 1) => "add",
+                    (false, _) => "mod",
+                };
+                text += &format!(
+                    "simulated,{},{},n{}.fleet.test,{rtype},{operation},{who},{number}\n",
+                    seconds(change.window.1),
+                    seconds(change.window.0),
+                    made.name,
+                );
+            }
         }
     }
     text
@@ -150,7 +190,7 @@ pub fn trace(script: &Script, made: &[Made]) -> String {
 /// What a history knows of one version of a name.
 struct Version<'m> {
     who: Who,
-    values: &'m Values,
+    records: &'m Records,
 }
 
 /// Counts everything.
@@ -158,19 +198,22 @@ pub fn judge(script: &Script, told: &Told) -> Verdict {
     let made = changes(script, told);
     let mut history: HashMap<u16, BTreeMap<u64, Version<'_>>> = HashMap::new();
     for change in &made {
-        for (name, version, values) in &change.names {
+        for MadeName { name, version, after: records, .. } in &change.names {
             let who = script.acts[change.act].who;
-            history.entry(*name).or_default().entry(*version).or_insert(Version { who, values });
+            history.entry(*name).or_default().entry(*version).or_insert(Version { who, records });
         }
     }
     let in_log: BTreeSet<usize> = made.iter().map(|made| made.act).collect();
     let done = told.fates.iter().filter(|fate| fate.is_done).count() as u64;
     let lost = (0..).zip(&told.fates).filter(|(act, fate)| fate.is_done && !in_log.contains(act));
+    let count = |is_counted: &dyn Fn(&Made) -> bool| {
+        made.iter().filter(|made| !made.names.is_empty() && is_counted(made)).count() as u64
+    };
     let mut verdict = Verdict {
         done,
-        changes: made.iter().filter(|made| !made.names.is_empty()).count() as u64,
-        prepared: made.iter().filter(|made| made.is_prepared && !made.names.is_empty()).count()
-            as u64,
+        changes: count(&|_| true),
+        prepared: count(&|made| made.path == Path::MultiPhase),
+        moved: count(&|made| made.path == Path::Move),
         aborts: told.fates.iter().map(|fate| u64::from(fate.again)).sum(),
         met: met(script, &made),
         lost: lost.count() as u64,
@@ -193,14 +236,14 @@ pub fn judge(script: &Script, told: &Told) -> Verdict {
 fn met(script: &Script, made: &[Made]) -> BTreeSet<usize> {
     let mut of_name: HashMap<u16, Vec<&Made>> = HashMap::new();
     for change in made {
-        change.names.iter().for_each(|(name, ..)| of_name.entry(*name).or_default().push(change));
+        change.names.iter().for_each(|made| of_name.entry(made.name).or_default().push(change));
     }
     let who = |made: &Made| script.acts[made.act].who;
     let mut met = BTreeSet::new();
     for change in made {
-        for (name, ..) in &change.names {
+        for made in &change.names {
             // In the order of their commits: those before its beginning do not overlap.
-            let all = &of_name[name];
+            let all = &of_name[&made.name];
             let first = all.partition_point(|other| other.window.1 < change.window.0);
             let mut later =
                 all[first..].iter().take_while(|other| other.window.0 <= change.window.1 + FAR_MS);
@@ -224,40 +267,40 @@ fn conflicts(
     verdict: &mut Verdict,
 ) {
     let act = &script.acts[change.act];
-    if change.is_prepared {
+    if change.path.is_prepared() {
         return;
     }
     let (mut is_textual, mut is_intervention) = (false, false);
-    for ((name, wanted), seen) in act.wanted.iter().zip(&told.fates[change.act].seen) {
-        let Some((_, version, values)) = change.names.iter().find(|(one, ..)| one == name) else {
-            continue;
-        };
+    for ((name, wish), seen) in act.wanted.iter().zip(&told.fates[change.act].seen) {
+        let Some(made) = change.names.iter().find(|made| made.name == *name) else { continue };
         let of_name = &history[name];
-        let between: BTreeMap<_, _> = of_name.range(seen + 1..*version).collect();
-        let others = between.values().filter(|other| other.who != act.who);
-        if others.clone().next().is_none() {
+        let between: BTreeMap<_, _> = of_name.range(seen + 1..made.version).collect();
+        if between.values().all(|other| other.who == act.who) {
             continue;
         }
-        let base = of_name.get(seen).map(|version| version.values.clone()).unwrap_or_default();
-        let theirs = between.values().last().map(|last| last.values.clone()).unwrap_or_default();
-        let ours = if wanted.is_some() { values.clone() } else { Values::new() };
+        let none = Records::new();
+        let base = of_name.get(seen).map_or(&none, |version| version.records);
+        let theirs = between.values().last().map_or(&none, |last| last.records);
+        let record_type = type_of(*wish);
+        let of_type = |records: &Records| records.get(record_type).cloned().unwrap_or_default();
         let authors = |all: &mut dyn Iterator<Item = Who>| all.map(Who::key).collect();
         let key = Key {
             name: format!("n{name}"),
-            record_type: "A".to_owned(),
-            base,
+            record_type: record_type.to_owned(),
+            base: of_type(base),
             ours: Side {
-                values: ours,
+                // Whoever names a value replaces all of its type.
+                values: of_type(&made.after),
                 authors: authors(&mut std::iter::once(act.who)),
                 sequence: None,
             },
             theirs: Side {
-                values: theirs,
+                values: of_type(theirs),
                 authors: authors(&mut between.values().map(|version| version.who)),
                 sequence: None,
             },
         };
-        is_textual |= key.ours_changed() && key.theirs_changed();
+        is_textual |= key.ours_changed() && base != theirs;
         is_intervention |= matches!(merge_key(&key), Outcome::Escalated(_));
     }
     if is_textual {
@@ -267,25 +310,29 @@ fn conflicts(
     verdict.interventions += u64::from(is_intervention);
 }
 
+/// The record type that a wish is about.
+fn type_of(wish: Wish) -> &'static str {
+    match wish {
+        Wish::Address(_) | Wish::NoAddress => "A",
+        Wish::Network(_) => "AAAA",
+        Wish::Note(_) => "TXT",
+    }
+}
+
 /// From a change's answer until every site shows each of its names as it left them, or newer.
 fn synchronised_ms(told: &Told, change: &Made) -> Option<u64> {
     let answered_ms = told.fates[change.act].answered_ms;
     let mut latest = 0;
-    for (name, version, values) in &change.names {
+    for made in &change.names {
         // A name without records is not shown, so that nothing tells since when.
-        if values.is_empty() {
+        if made.after.is_empty() {
             return None;
         }
         for site in &told.shown {
-            let shown: &Shown = site.get(name)?;
-            let at = shown.partition_point(|(_, one)| one < version);
+            let shown: &Shown = site.get(&made.name)?;
+            let at = shown.partition_point(|(_, version)| *version < made.version);
             latest = latest.max(shown.get(at)?.0);
         }
     }
     (latest > 0).then(|| latest.saturating_sub(answered_ms))
-}
-
-/// Stored entries of all logs, in octets: what two runs of one seed must have the same.
-pub fn fingerprint(told: &Told) -> Vec<Arc<[u8]>> {
-    told.logs.iter().flatten().cloned().collect()
 }

@@ -1,5 +1,6 @@
 //! The ways of choosing a path that are compared.
 
+use crate::judge::Prices;
 use einhorn_agent::decision::{Costs, Homes, Knobs, Path, Predictor, Record, Situation};
 use einhorn_agent::evaluator::PROBABILITY_ONE;
 use einhorn_agent::features::{COUNT, Features, schema_hash};
@@ -66,8 +67,8 @@ impl fmt::Display for Policy {
 pub struct Knowledge {
     /// Trained on other seeds.
     pub model: Arc<Model>,
-    /// The price of an intervention, in microseconds.
-    pub price_us: u64,
+    /// What counts as a cost beside waiting.
+    pub prices: Prices,
     /// For the oracle: which acts conflicted when everything was done fast.
     pub conflicting: Arc<BTreeSet<usize>>,
 }
@@ -108,15 +109,22 @@ impl Policy {
         );
         let part = Part { policy: self, model: Arc::clone(&known.model) };
         let advisor = || {
-            let price = Costs { intervention_us: known.price_us, ..Costs::default() };
-            let advisor = Advisor::new(Box::new(part), Knobs::default()).with_usual_costs(price);
+            let Prices { intervention_us, preparing_us } = known.prices;
+            let usual = Costs { intervention_us, ..Costs::default() };
+            let advisor = Advisor::new(Box::new(part), Knobs::default());
+            let advisor = advisor.with_usual_costs(usual).with_price_of_preparing(preparing_us);
             Box::new(if self == Policy::Tuned { advisor.tuned() } else { advisor })
         };
         is_agents.then(advisor)
     }
 
-    /// What is decided on an act without asking an agent.
-    pub(crate) fn fixed(self, act: usize, now_ms: u64, known: &Knowledge) -> Option<Box<Advised>> {
+    /// What is decided on an act that is under way since then, without asking an agent.
+    pub(crate) fn fixed(
+        self,
+        act: usize,
+        since_ms: u64,
+        known: &Knowledge,
+    ) -> Option<Box<Advised>> {
         let path = match self {
             Policy::Fast => Path::Fast,
             Policy::Forward => Path::Forward,
@@ -136,6 +144,6 @@ impl Policy {
             path: path as u8,
             propensity: PROBABILITY_ONE,
         };
-        Some(Box::new(Advised { began_ms: now_ms, reason: Reason::Predicted, record }))
+        Some(Box::new(Advised { began_ms: since_ms, reason: Reason::Predicted, record }))
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! It only carries what a commit says to where it says; it never decides anything itself.
 
-use crate::people::{Plan, Script};
+use crate::people::{Act, Plan, Script, Wish};
 use crate::policy::{Knowledge, Policy};
 use crate::random::Random;
 use crate::setup::{self, Logs, ZONE, name};
@@ -325,15 +325,8 @@ impl World<'_> {
             self.told.fates[number].seen = seen.collect();
         }
         let mut operations = Vec::new();
-        for (name, address) in &act.wanted {
-            let owner = owners[usize::from(*name)].clone();
-            operations.push(Operation::DeleteRrSet(owner.clone(), RecordType::A));
-            operations.extend(address.map(|address| Operation::Add {
-                owner,
-                rtype: RecordType::A,
-                ttl: TTL_SECONDS,
-                rdata: address.to_be_bytes().into(),
-            }));
+        for (name, wish) in &act.wanted {
+            operations.extend(operations_of(&owners[usize::from(*name)], *wish));
         }
         let request = Request {
             id: id_of(number),
@@ -343,13 +336,25 @@ impl World<'_> {
             action: Action::Update { prerequisites: Vec::new(), operations, lease: None },
             entered_site: act.site,
             audit_commitment: Commitment([0; 32]),
-            decision: policy.fixed(number, self.now, known),
+            decision: policy.fixed(number, self.under_way_since(act), known),
             audit: Vec::new(),
         };
         self.with(act.site, |commit, now, out| commit.request(now, request, number as u64, out))
     }
 
+    /// From when on a site may not have seen what others did to the names of an act.
+    fn under_way_since(&self, act: &Act) -> u64 {
+        let state = self.sites[usize::from(act.site) - 1].commit.state();
+        let Some(zone) = state.zones.get(&self.apex) else { return self.now };
+        let owners = act.wanted.iter().map(|(name, _)| &self.names[usize::from(*name)]);
+        let homes = owners.map(|owner| state.home_of(zone, zone.name(owner)).site);
+        let away = homes.filter(|home| *home != act.site).map(|home| way_ms(act.site, home));
+        self.now - away.max().unwrap_or(0)
+    }
+
     fn answer(&mut self, act: usize, outcome: &Outcome) {
+        // What was answered has not come everywhere yet.
+        self.busy_until_ms = self.now + BUSY_MS;
         let (now, fate) = (self.now, &mut self.told.fates[act]);
         match outcome {
             Outcome::Refused { rcode: Rcode::SERVFAIL, .. } if fate.again < AGAIN_MAX => {
@@ -376,6 +381,30 @@ impl World<'_> {
         self.told.frames += took_ms / STATE_INTERVAL_MS * pairs;
         self.told
     }
+}
+
+/// What an update says that wants this.
+fn operations_of(owner: &Name, wish: Wish) -> Vec<Operation> {
+    let (rtype, rdata) = match wish {
+        Wish::Address(address) => (RecordType::A, Some(address.to_be_bytes().to_vec())),
+        Wish::NoAddress => (RecordType::A, None),
+        Wish::Network(low) => {
+            let high = [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0];
+            (RecordType::AAAA, Some([&high[..], &low.to_be_bytes()].concat()))
+        }
+        Wish::Note(word) => {
+            let word = format!("{word:08x}");
+            (RecordType::TXT, Some([&[word.len() as u8], word.as_bytes()].concat()))
+        }
+    };
+    let mut operations = vec![Operation::DeleteRrSet(owner.clone(), rtype)];
+    operations.extend(rdata.map(|rdata| Operation::Add {
+        owner: owner.clone(),
+        rtype,
+        ttl: TTL_SECONDS,
+        rdata: rdata.into(),
+    }));
+    operations
 }
 
 /// The id of an act's request.

@@ -8,6 +8,7 @@ mod clock;
 mod delay;
 mod etcd;
 mod fleet;
+mod history;
 mod network;
 mod peers;
 mod raw;
@@ -21,6 +22,7 @@ pub use clock::SteppedClock;
 pub use delay::DelayedLink;
 pub use etcd::{Etcd, Proxy};
 pub use fleet::{Fleet, FleetStart, SITES};
+pub use history::{changes, changes_of_names};
 pub use network::Network;
 pub use peers::{optional_peer, output, peer};
 pub use raw::{

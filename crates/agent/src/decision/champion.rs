@@ -68,6 +68,7 @@ fn what_it_cost(case: &Case, path: Path, knobs: &Knobs) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decision::Homes;
     use crate::decision::tests::situation;
     use crate::features::Features;
 
@@ -82,7 +83,7 @@ mod tests {
     #[test]
     fn only_who_decides_better_is_promoted() {
         let case = |at: u8| {
-            let mut situation = situation();
+            let mut situation = Situation { homes: Homes::Elsewhere, ..situation() };
             situation.features[0] = at;
             Case { situation, met: at.is_multiple_of(10) }
         };

@@ -10,7 +10,7 @@ pub struct Costs {
     pub fast_us: u32,
     /// A commit at the one site that is the names' home.
     pub forward_us: u32,
-    /// A commit prepared and decided across sites.
+    /// A commit prepared and decided across sites; in a situation with the price of preparing.
     pub multi_phase_us: u32,
     /// What moving a home takes beyond that.
     pub move_us: u32,
@@ -24,20 +24,20 @@ impl Default for Costs {
         Costs {
             fast_us: 2_000,
             forward_us: 40_000,
-            multi_phase_us: 90_000,
+            multi_phase_us: 45_000,
             move_us: 20_000,
             intervention_us: 10_000_000,
         }
     }
 }
 
-/// What is left of the hazard on a path, in thousandths: a forwarded change meets the home's other
-/// writers in order, a prepared one all sites'; legacy systems outside remain.
+/// What is left of the hazard on a path, in thousandths. A change at home is made on what is there, as is
+/// a prepared one, which is made only if its names are as its site saw them: what legacy systems do
+/// outside remains. A forwarded one may meet what its site has not seen yet.
 fn residual_thousandths(path: Path) -> u64 {
     match path {
-        Path::Fast | Path::Coalesce => 1000,
-        Path::Forward => 300,
-        Path::MultiPhase | Path::Move => 20,
+        Path::Forward => 1000,
+        Path::Fast | Path::Coalesce | Path::MultiPhase | Path::Move => 20,
     }
 }
 

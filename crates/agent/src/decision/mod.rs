@@ -10,6 +10,7 @@ mod cost;
 mod explain;
 mod knobs;
 mod record;
+mod rhythm;
 mod watch;
 
 pub use champion::{Case, Contest, contest};
@@ -17,6 +18,7 @@ pub use cost::{Costs, expected};
 pub use explain::explain;
 pub use knobs::{Arms, Knobs, Tuner};
 pub use record::{Record, RecordError};
+pub use rhythm::{Moved, Rhythm};
 pub use watch::{Alarm, Watch};
 
 use crate::evaluator::PROBABILITY_ONE;
@@ -197,12 +199,13 @@ pub fn decide(
     explore(certain(cheapest, Speaker::Model), &open, knobs, seed)
 }
 
-/// Now and then takes one of the safe paths instead, each equally likely.
+/// Now and then takes another one of the safe paths, each equally likely; never in place of one that is
+/// cheap because nothing can happen on it.
 fn explore(greedy: Decision, open: &[Path], knobs: &Knobs, seed: u64) -> Decision {
     let is_safe = |path: &&Path| matches!(path, Path::Forward | Path::MultiPhase);
     let safe: Vec<Path> = open.iter().filter(is_safe).copied().collect();
     let share = knobs.exploration.min(EXPLORATION_MAX);
-    if safe.is_empty() || share == 0 {
+    if safe.len() < 2 || !safe.contains(&greedy.path) || share == 0 {
         return greedy;
     }
     let each = share / safe.len() as u32;
@@ -273,8 +276,10 @@ pub(crate) mod tests {
     fn the_likelier_the_hazard_the_more_careful_the_path() {
         let plain = situation();
         assert_eq!(path(Some(0), &plain), (Path::Fast, Speaker::Model));
-        assert_eq!(path(Some(PROBABILITY_ONE / 2), &plain), (Path::MultiPhase, Speaker::Model));
+        // What is made at home is made on what is there.
+        assert_eq!(path(Some(PROBABILITY_ONE / 2), &plain), (Path::Fast, Speaker::Model));
         let elsewhere = Situation { homes: Homes::Elsewhere, ..plain };
+        assert_eq!(path(Some(PROBABILITY_ONE / 2), &elsewhere), (Path::MultiPhase, Speaker::Model));
         assert_eq!(path(Some(0), &elsewhere), (Path::Forward, Speaker::Model));
         let used = Situation { used_here: 20, ..elsewhere };
         assert_eq!(path(Some(0), &used), (Path::Move, Speaker::Model));
@@ -346,12 +351,14 @@ pub(crate) mod tests {
     #[test]
     fn exploration_is_as_rare_as_it_says() {
         let knobs = Knobs { exploration: u32::MAX, ..Knobs::default() };
-        let explored = (0..100_000u64)
-            .filter(|seed| {
-                let decision = decide(&Says(Some(0)), true, &knobs, &situation(), *seed);
-                decision.speaker == Speaker::Exploration
-            })
-            .count();
-        assert!((300..=650).contains(&explored), "{explored} of 100000");
+        let explored = |homes| {
+            let situation = Situation { homes, ..situation() };
+            let decide = |seed: &u64| decide(&Says(Some(0)), true, &knobs, &situation, *seed);
+            let is_explored = |seed: &u64| decide(seed).speaker == Speaker::Exploration;
+            (0..200_000u64).filter(is_explored).count()
+        };
+        assert_eq!(explored(Homes::Here), 0);
+        let explored = explored(Homes::Elsewhere);
+        assert!((300..=650).contains(&explored), "{explored} of 200000");
     }
 }

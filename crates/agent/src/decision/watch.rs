@@ -36,7 +36,7 @@ impl Watch {
         self.alarm()
     }
 
-    /// Whether there is an alarm now. The model is trusted again only after a reset.
+    /// Whether there is an alarm now: it is over once predictions have come true again for long enough.
     pub fn alarm(&self) -> Option<Alarm> {
         let limit = Self::LIMIT * i64::from(PROBABILITY_ONE);
         if self.more >= limit {
@@ -46,11 +46,6 @@ impl Watch {
         } else {
             None
         }
-    }
-
-    /// Starts anew, for another model.
-    pub fn reset(&mut self) {
-        *self = Watch::default();
     }
 }
 

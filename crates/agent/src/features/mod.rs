@@ -9,7 +9,6 @@
 
 mod observer;
 mod quantise;
-mod recent;
 mod target;
 
 pub use observer::{Intent, Observer};
@@ -95,13 +94,14 @@ pub fn of_trace(trace: &Trace) -> Vec<Features> {
     let mut observer = Observer::new(changes.len());
     let mut rows = vec![[0; COUNT]; changes.len()];
     let mut committed = by_commit.into_iter().peekable();
-    let mut begun = by_start.clone().into_iter().peekable();
+    // What is committed before anybody hears of it never comes into view.
+    let seen_ms = |change: &Change| change.started_ms + VISIBLE_AFTER_MS;
+    let is_seen = |at: &usize| changes[*at].committed_ms >= seen_ms(&changes[*at]);
+    let mut begun = by_start.clone().into_iter().filter(is_seen).peekable();
     for at in by_start {
         let now_ms = changes[at].started_ms;
         // A change enters the view before it leaves it: hence beginnings first.
-        while let Some(seen) =
-            begun.next_if(|seen| changes[*seen].started_ms + VISIBLE_AFTER_MS < now_ms)
-        {
+        while let Some(seen) = begun.next_if(|seen| seen_ms(&changes[*seen]) < now_ms) {
             observer.begun(&intents[seen]);
         }
         while let Some(done) = committed.next_if(|done| changes[*done].committed_ms < now_ms) {
@@ -172,6 +172,9 @@ mod tests {
             assert_eq!(with(unseen), plain, "{unseen}");
         }
         assert_ne!(with("499,400,n,A,mod,z,2\n"), plain);
+        // Committed at once: not even much later is it taken to be under way.
+        let over = "300,300,m,A,add,z,2\n330,330,o,A,add,z,3\n";
+        assert_eq!(with(over)[OPEN_OTHERS + 5], 0);
         let open = with("900,400,n,A,mod,z,2\n");
         assert_eq!((open[OPEN_OTHERS], open[OPEN_OTHERS + 1]), (1, level(100_000)));
         // That it is open may be known, but not until when.

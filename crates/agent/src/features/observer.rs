@@ -3,9 +3,9 @@
 //! Integers only: what fades, fades by halves with straight lines between, so that every machine
 //! remembers the same.
 
-use super::recent::Recent;
 use super::target::Target;
 use super::{COUNT, Features, level};
+use crate::recent::Recent;
 use std::collections::HashMap;
 
 const HOUR_MS: i64 = 3_600_000;

@@ -7,7 +7,9 @@ use einhorn_agent::decision::{Path as Decided, Record, Speaker};
 /// What was decided where a request entered, with all that it was decided from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advised {
-    /// When the request entered, in milliseconds since 1970, by the clock there.
+    /// From when on the change was under way, in milliseconds since 1970, by the clock of the site where
+    /// it entered: then, or, if its names are at home elsewhere, so much earlier as what is shown here
+    /// may be old. What others did since, it may not have seen.
     pub began_ms: u64,
     /// Who spoke.
     pub reason: Reason,

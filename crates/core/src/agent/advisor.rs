@@ -10,7 +10,7 @@ use crate::model::entry::Entry;
 use crate::model::request::{Identity, Operation, RequestId};
 use crate::model::{NameRecord, WriterTag};
 use einhorn_agent::decision::{
-    Alarm, Arms, Costs, Homes, Knobs, PATHS, Predictor, Record, Situation, Speaker, Tuner,
+    Alarm, Arms, Costs, Homes, Knobs, Moved, PATHS, Predictor, Record, Situation, Speaker, Tuner,
 };
 use einhorn_agent::features::{COUNT, Features};
 
@@ -18,6 +18,11 @@ use einhorn_agent::features::{COUNT, Features};
 const FLAPPING_MS: u64 = 1_000;
 /// What a path takes is measured once it was taken so often.
 const SAMPLES_MIN: u32 = 8;
+/// What preparing a change costs beside the time that it takes, in microseconds of waiting, if nobody
+/// says otherwise: two entries more, stored for good at every site, and names that others wait for. It
+/// is a hundredth of the usual price of an intervention: a hundred changes prepared without need are
+/// worth one that a person need not look at.
+pub const PREPARING_US: u32 = 100_000;
 /// Knobs are looked at anew after so many outcomes ...
 const OUTCOMES_MAX: u32 = 10_000;
 /// ... and changed to ones that were tried at least so often.
@@ -50,6 +55,8 @@ pub struct AdvisorReport {
     pub model: [u8; 8],
     /// Which way its predictions are wrong, if they are: the rules speak then.
     pub alarm: Option<Alarm>,
+    /// The last batch that began at another time than it used to, and whose it is.
+    pub moved: Option<(String, Moved)>,
     /// How often each of [`PATHS`] was advised.
     pub paths: [u64; PATHS.len()],
     /// How often the model, guardrails, rules and exploration spoke.
@@ -102,6 +109,13 @@ impl Advisor {
         self
     }
 
+    /// The same, with another price of preparing than [`PREPARING_US`].
+    #[must_use]
+    pub fn with_price_of_preparing(mut self, preparing_us: u32) -> Advisor {
+        self.costs.preparing_us = preparing_us;
+        self
+    }
+
     /// The same, learning by trial which knobs cost least.
     #[must_use]
     pub fn tuned(mut self) -> Advisor {
@@ -111,7 +125,8 @@ impl Advisor {
 
     /// Looks at a request that enters now.
     pub fn look(&mut self, look: &Look<'_>) -> Advised {
-        let intents = memory::intents(look.now_ms, look.writer, look.operations);
+        let since_ms = look.now_ms.saturating_sub(self.costs.unseen_ms(look.homes));
+        let intents = memory::intents(since_ms, look.writer, look.operations);
         let rows = self.memory.rows(&intents);
         let rows = rows.map(|row| (self.predictor.hazard(&row), row));
         // The whole is as likely to meet somebody as the likeliest of its parts.
@@ -134,7 +149,7 @@ impl Advisor {
             Speaker::Guardrail if !situation.identity_matches => Reason::OtherWriter,
             speaker => Reason::from(speaker),
         };
-        Advised { began_ms: look.now_ms, reason, record }
+        Advised { began_ms: since_ms, reason, record }
     }
 
     fn situation(&self, look: &Look<'_>, features: Features) -> Situation {
@@ -197,23 +212,32 @@ impl Advisor {
         AdvisorReport {
             model: self.predictor.hash(),
             alarm: self.memory.watching.alarm(),
+            moved: self.memory.moved().cloned(),
             paths: self.paths,
             speakers: self.speakers,
             names: self.memory.names(),
             pending: self.memory.pending(),
             settled: self.memory.watching.settled(),
             knobs: self.tuner.knobs(0),
-            costs: self.costs.costs(),
+            costs: self.costs.measured(),
         }
     }
 }
 
 /// What paths to other sites take here. A local commit is too quick for a clock of milliseconds.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Measured {
     usual: Costs,
+    preparing_us: u32,
     forward: Took,
     multi_phase: Took,
+}
+
+impl Default for Measured {
+    fn default() -> Self {
+        let (forward, multi_phase) = (Took::default(), Took::default());
+        Measured { usual: Costs::default(), preparing_us: PREPARING_US, forward, multi_phase }
+    }
 }
 
 /// A fading average.
@@ -237,12 +261,29 @@ impl Took {
 }
 
 impl Measured {
-    fn costs(&self) -> Costs {
+    /// What paths take.
+    fn measured(&self) -> Costs {
         let usual = self.usual;
         Costs {
             forward_us: self.forward.or(usual.forward_us),
             multi_phase_us: self.multi_phase.or(usual.multi_phase_us),
             ..usual
+        }
+    }
+
+    /// What paths cost.
+    fn costs(&self) -> Costs {
+        let measured = self.measured();
+        let multi_phase_us = measured.multi_phase_us.saturating_add(self.preparing_us);
+        Costs { multi_phase_us, ..measured }
+    }
+
+    /// How old what this site shows of names with these homes may be, in milliseconds: as long as
+    /// it takes from there to here.
+    fn unseen_ms(&self, homes: Homes) -> u64 {
+        match homes {
+            Homes::Here => 0,
+            Homes::Elsewhere | Homes::Several => u64::from(self.costs().forward_us) / 2_000,
         }
     }
 }

@@ -3,17 +3,19 @@
 //! All comes from entries of the ledger, and from requests that entered here. It is bounded: a node that
 //! starts shows it the last entries again, and what was before them is forgotten.
 
-use super::Path;
 use super::watching::{Outcome, Watching};
 use crate::model::WriterTag;
 use crate::model::entry::{Cause, Change, Entry, NameChange};
 use crate::model::request::{Operation, RequestId};
+use einhorn_agent::decision::{Moved, Rhythm};
 use einhorn_agent::features::{Features, Intent, Observer, Target, kind_of};
 use einhorn_wire::{Name, RecordType};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Names remembered at least, of those that were changed last; about 500 octets each.
 const NAMES_REMEMBERED: usize = 65_536;
+/// Writers whose habits are remembered at least.
+const WRITERS_REMEMBERED: usize = 4_096;
 /// Requests that entered here and are under way; more are not remembered.
 const PENDING_MAX: usize = 65_536;
 /// Changes of one request that are looked at, one for each name and type.
@@ -36,6 +38,9 @@ pub(super) struct Memory {
     /// When each of them is given up, in order.
     given_up: VecDeque<(u64, RequestId)>,
     pub(super) watching: Watching,
+    rhythm: Rhythm,
+    /// The last batch that began at another time than it used to, and whose it is.
+    moved: Option<(String, Moved)>,
 }
 
 impl Memory {
@@ -45,12 +50,19 @@ impl Memory {
             pending: BTreeMap::new(),
             given_up: VecDeque::new(),
             watching: Watching::default(),
+            rhythm: Rhythm::new(WRITERS_REMEMBERED),
+            moved: None,
         }
     }
 
     /// Names that something is remembered of.
     pub(super) fn names(&self) -> usize {
         self.observer.names()
+    }
+
+    /// The last batch that began at another time than it used to, and whose it is.
+    pub(super) fn moved(&self) -> Option<&(String, Moved)> {
+        self.moved.as_ref()
     }
 
     /// Requests under way that entered here.
@@ -110,10 +122,15 @@ impl Memory {
                 self.observer.committed(&intent, window.1);
             }
         }
+        for target in &targets {
+            if let Some(moved) = self.rhythm.changed(actor, target.name, window.1) {
+                self.moved = Some((change.who.to_string(), moved));
+            }
+        }
         let names = targets.iter().map(|target| target.name);
         let predicted = pending.and_then(|pending| pending.predicted);
-        let is_prepared = matches!(change.path, Path::MultiPhase | Path::Move);
-        self.watching.committed(now_ms, names, (actor, window, is_prepared), predicted);
+        let outcome_of = (actor, window, change.path.is_prepared());
+        self.watching.committed(now_ms, names, outcome_of, predicted);
     }
 
     /// Gives up what was under way for too long, and settles what is known now.

@@ -39,11 +39,21 @@ fn text(agent: &AgentLine) -> String {
     };
     let trust = match &agent.alarm {
         None => "trusted".to_owned(),
-        Some(alarm) => format!("NOT TRUSTED: {alarm}; fixed rules speak until the node restarts"),
+        Some(alarm) => format!(
+            "NOT TRUSTED: {alarm}; fixed rules speak until predictions come true again, or the node restarts"
+        ),
     };
+    let moved = match &agent.moved {
+        None => String::new(),
+        Some(moved) => format!("a batch begins at another time now: {moved}\n"),
+    };
+    let knobs = &agent.knobs;
     format!(
-        "model {}, {trust}\npaths advised: {}\nspoken by: {}\nremembered: {} names\nunder way: {} requests\noutcomes known: {}, of which {} met another identity's change\nmeasured: forward {:.1} ms, multi-phase {:.1} ms\n",
+        "model {}, {trust}\n{moved}knobs: caution {} %, held {} ms, moves after {}\npaths advised: {}\nspoken by: {}\nremembered: {} names\nunder way: {} requests\noutcomes known: {}, of which {} met another identity's change\nmeasured: forward {:.1} ms, multi-phase {:.1} ms\n",
         agent.model,
+        knobs.caution_percent,
+        knobs.coalesce_ms,
+        knobs.move_after,
         counts(&agent.paths),
         counts(&agent.speakers),
         agent.names,

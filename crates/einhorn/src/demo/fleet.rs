@@ -28,11 +28,22 @@ pub(super) const CARE_ZONE: &str = "care.example.";
 /// For how long it holds changes, in milliseconds.
 pub(super) const COALESCE_MS: u16 = 300;
 /// Somebody else's key.
-const OTHER_KEY_NAME: &str = "other.";
+pub(super) const OTHER_KEY_NAME: &str = "other.";
 /// A zone with nothing in it yet.
 const EMPTY_ZONE_FILE: &str = "@ 300 SOA ns.fleet.example. hostmaster.fleet.example. 2026010100 3600 600 86400 60\n@ 300 NS ns.fleet.example.\n";
+/// Names of the files of keys and zones in the folder of the demonstration.
+pub(super) struct ZoneFiles {
+    /// The demonstration's own key, and somebody else's.
+    pub(super) keys: [&'static str; 2],
+    /// A zone with hosts.
+    pub(super) full: &'static str,
+    /// See [`EMPTY_ZONE_FILE`].
+    pub(super) empty: &'static str,
+}
+pub(super) const ZONE_FILES: ZoneFiles =
+    ZoneFiles { keys: ["demo.key", "other.key"], full: "fleet.example.zone", empty: "empty.zone" };
 /// Ports of each site: DNS, HTTP, links.
-const PORTS_EACH: u16 = 3;
+pub(super) const PORTS_EACH: u16 = 3;
 /// Ports for listening are looked for from here on, below those that systems give to connections.
 const FREE_PORTS: std::ops::Range<u16> = 10_000..32_000;
 /// Places that are tried.
@@ -51,7 +62,7 @@ pub(super) struct Member {
     pub(super) dns: SocketAddr,
     pub(super) http: SocketAddr,
     /// What it says.
-    log: PathBuf,
+    pub(super) log: PathBuf,
 }
 
 /// The processes, while they run.
@@ -80,14 +91,13 @@ impl Fleet {
         };
         fs::create_dir_all(folder).map_err(trouble)?;
         let folder = folder.canonicalize().map_err(trouble)?;
-        let key_file = folder.join("demo.key");
+        let key_file = folder.join(ZONE_FILES.keys[0]);
         let key = Arc::new(demo_key(&key_file, KEY_NAME)?);
-        let other_key_file = folder.join("other.key");
+        let other_key_file = folder.join(ZONE_FILES.keys[1]);
         let other_key = Arc::new(demo_key(&other_key_file, OTHER_KEY_NAME)?);
-        let zone_file = folder.join("fleet.example.zone");
-        fs::write(&zone_file, ZONE_FILE).map_err(trouble)?;
-        let empty_zone_file = folder.join("empty.zone");
-        fs::write(&empty_zone_file, EMPTY_ZONE_FILE).map_err(trouble)?;
+        let zone_file = folder.join(ZONE_FILES.full);
+        let empty_zone_file = folder.join(ZONE_FILES.empty);
+        write_zone_files(&folder).map_err(trouble)?;
         let is_new = |name: &&str| !folder.join(name).join(CONFIG_FILE).is_file();
         let base = match port_base {
             Some(base) => base,
@@ -125,7 +135,17 @@ impl Fleet {
             let log = folder.join(format!("{name}.log"));
             members.push(Member { name, data, dns, http, log });
         }
-        Ok(Fleet { key, other_key, key_file, members, processes: Mutex::default() })
+        Ok(Fleet::of(members, key, other_key, key_file))
+    }
+
+    /// Sites that are there.
+    pub(super) fn of(
+        members: Vec<Member>,
+        key: Arc<Key>,
+        other_key: Arc<Key>,
+        key_file: PathBuf,
+    ) -> Fleet {
+        Fleet { key, other_key, key_file, members, processes: Mutex::default() }
     }
 
     fn processes(&self) -> MutexGuard<'_, Processes> {
@@ -261,8 +281,14 @@ fn has_all(status: &SiteStatus) -> bool {
         && [ZONE, ALL_ZONE, PHONE_ZONE, REVERSE_ZONE, CARE_ZONE].into_iter().all(is_there)
 }
 
+/// Writes the zones as they begin.
+pub(super) fn write_zone_files(folder: &Path) -> std::io::Result<()> {
+    fs::write(folder.join(ZONE_FILES.full), ZONE_FILE)?;
+    fs::write(folder.join(ZONE_FILES.empty), EMPTY_ZONE_FILE)
+}
+
 /// Who may do what.
-fn keys_config(keys: [(&str, &Path); 2]) -> String {
+pub(super) fn keys_config(keys: [(&str, &Path); 2]) -> String {
     let one = |(name, file): (&str, &Path)| {
         let file = file.display();
         format!(
@@ -273,7 +299,7 @@ fn keys_config(keys: [(&str, &Path); 2]) -> String {
 }
 
 /// The zones, at the site that decides on them.
-fn zones_config(zone_file: &Path, empty_zone_file: &Path) -> String {
+pub(super) fn zones_config(zone_file: &Path, empty_zone_file: &Path) -> String {
     let care = format!("coalesce-ms = {COALESCE_MS}\ncontested = \"review\"");
     let zones = [
         (ZONE, zone_file, "ack = \"local\""),
@@ -290,7 +316,7 @@ fn zones_config(zone_file: &Path, empty_zone_file: &Path) -> String {
 }
 
 /// The first of enough ports in a row that were free a moment ago.
-fn free_ports() -> Result<u16, Failure> {
+pub(super) fn free_ports() -> Result<u16, Failure> {
     let count = PORTS_EACH * NAMES.len() as u16;
     let mut random = [0; 2];
     for _ in 0..FREE_ATTEMPTS {

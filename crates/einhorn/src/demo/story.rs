@@ -67,7 +67,8 @@ fn perform(fleet: &Fleet, what: What) -> Outcome {
     let begun = Instant::now();
     fleet.start()?;
     if what == What::Json {
-        return print(as_json(fleet)?);
+        let pids: Vec<u32> = ALL.iter().map(|site| fleet.pid(*site)).collect();
+        return print(as_json(fleet, &pids)?);
     }
     let ready = begun.elapsed();
     let ledgers = Ledgers::open(fleet)?;
@@ -88,8 +89,8 @@ fn perform(fleet: &Fleet, what: What) -> Outcome {
     story.farewell()
 }
 
-/// What scripts need.
-fn as_json(fleet: &Fleet) -> Result<String, Failure> {
+/// What scripts need; `pids` are the processes of the sites.
+pub(super) fn as_json(fleet: &Fleet, pids: &[u32]) -> Result<String, Failure> {
     let site = |(place, member): (usize, &super::fleet::Member)| -> Result<Value, Failure> {
         let status = fleet.status(place);
         let number = status.map(|status| status.number);
@@ -102,7 +103,7 @@ fn as_json(fleet: &Fleet) -> Result<String, Failure> {
             "ledger": format!("http://{}/ledger/{}/", member.http, member.name),
             "vkey": read_key(&member.data.join("ledger.vkey"))?.to_string(),
             "data": member.data.display().to_string(),
-            "pid": fleet.pid(place),
+            "pid": pids[place],
         }))
     };
     let sites: Vec<Value> = fleet.members.iter().enumerate().map(site).collect::<Result<_, _>>()?;

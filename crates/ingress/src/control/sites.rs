@@ -127,6 +127,10 @@ pub struct AgentLine {
     pub model: String,
     /// Why the model is not trusted now, if so.
     pub alarm: Option<String>,
+    /// The last batch that began at another time than it used to, and when, if any did.
+    pub moved: Option<String>,
+    /// The knobs in force.
+    pub knobs: KnobsLine,
     /// How often each path was advised.
     pub paths: Vec<(String, u64)>,
     /// How often who spoke.
@@ -143,6 +147,18 @@ pub struct AgentLine {
     pub forward_us: u32,
     /// What a prepared change takes, in microseconds.
     pub multi_phase_us: u32,
+}
+
+/// What an agent's decisions leave open, as it is set now.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub struct KnobsLine {
+    /// How much of an intervention's price counts, in percent.
+    pub caution_percent: u16,
+    /// How long the change of a flapping device is held, in milliseconds.
+    pub coalesce_ms: u16,
+    /// A home does not move before so many changes in a row from elsewhere.
+    pub move_after: u8,
 }
 
 /// The hostname server (RFC 953).

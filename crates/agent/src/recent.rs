@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 /// Values by key, at most about `2 * half` of them.
 #[derive(Debug, Clone)]
-pub(super) struct Recent<T> {
+pub(crate) struct Recent<T> {
     young: HashMap<u64, T>,
     old: HashMap<u64, T>,
     half: usize,
@@ -15,21 +15,21 @@ pub(super) struct Recent<T> {
 
 impl<T: Default> Recent<T> {
     /// Keeps at least the last `half` keys that were changed, and never more than twice as many.
-    pub(super) fn new(half: usize) -> Recent<T> {
+    pub(crate) fn new(half: usize) -> Recent<T> {
         Recent { young: HashMap::new(), old: HashMap::new(), half: half.max(1) }
     }
 
-    pub(super) fn get(&self, key: u64) -> Option<&T> {
+    pub(crate) fn get(&self, key: u64) -> Option<&T> {
         self.young.get(&key).or_else(|| self.old.get(&key))
     }
 
     /// How many values there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.young.len() + self.old.len()
     }
 
     /// The value, made if it is not there, to be changed.
-    pub(super) fn change(&mut self, key: u64) -> &mut T {
+    pub(crate) fn change(&mut self, key: u64) -> &mut T {
         if !self.young.contains_key(&key) {
             let value = self.old.remove(&key).unwrap_or_default();
             if self.young.len() >= self.half {
