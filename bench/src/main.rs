@@ -23,6 +23,7 @@ mod options;
 mod page;
 mod peers;
 mod phase;
+mod phone;
 mod place;
 mod plot;
 mod probe;
@@ -104,6 +105,7 @@ fn run_one(benchmark: Benchmark, options: &Options, arguments: &[String]) -> Res
         #[cfg(feature = "etcd")]
         Benchmark::Etcd => with_markdown(etcd::measure(options, command_line)?),
         Benchmark::Commit => with_markdown(commit::measure(options, command_line)?),
+        Benchmark::Phone => with_markdown(phone::measure(options, command_line)?),
         Benchmark::Bridge => with_markdown(bridge::measure(options, command_line)?),
         Benchmark::Instructions => with_markdown(instructions::measure(options, command_line)?),
     };

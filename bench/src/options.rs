@@ -24,6 +24,7 @@ Measures Einhorn and its peers on this machine.
   etcd          updates of a site with its log in an etcd (needs `--features etcd` for this program and
                 einhorn; not in `all`)
   commit        changes that several sites decide on, over links of some length
+  phone         answers over TLS and HTTPS, idle connections (needs dnsperf)
   bridge        host tables: reading, writing, merging a million records
   instructions  instructions for each query and update of Einhorn's (needs valgrind)
   all           all of them, one after the other
@@ -36,7 +37,7 @@ Figures go to FOLDER/BENCHMARK.md and .json, and together to FOLDER/report.html.
   --rounds COUNT              rounds of which the median is taken (default 3)
   --duration-seconds SECONDS  measured time of each phase (default 5, with --quick less);
                               of `sync` at 200 updates/s, and eight times that at 5 updates/s
-  --hosts COUNT               hosts in the zone: of `query` (default 100000, with --quick 10000), of
+  --hosts COUNT               hosts in the zone: of `query` and `phone` (default 100000, with --quick 10000), of
                               `instructions` (10000 and 1000), of `memory` and `transfer` (default 1000000, with --quick 20000)
   --einhorn PATH              the einhorn binary (default: beside this program)
   --results FOLDER            where figures go (default bench/results)
@@ -73,12 +74,13 @@ pub(crate) enum Benchmark {
     #[cfg(feature = "etcd")]
     Etcd,
     Commit,
+    Phone,
     Bridge,
 }
 
 impl Benchmark {
     /// In the order in which they run and are reported.
-    pub(crate) const ALL: [Benchmark; 8] = [
+    pub(crate) const ALL: [Benchmark; 9] = [
         Benchmark::Query,
         Benchmark::Memory,
         Benchmark::Transfer,
@@ -86,6 +88,7 @@ impl Benchmark {
         Benchmark::Update,
         Benchmark::Sync,
         Benchmark::Commit,
+        Benchmark::Phone,
         Benchmark::Bridge,
     ];
 
@@ -101,6 +104,7 @@ impl Benchmark {
             #[cfg(feature = "etcd")]
             Benchmark::Etcd => "etcd",
             Benchmark::Commit => "commit",
+            Benchmark::Phone => "phone",
             Benchmark::Bridge => "bridge",
         }
     }

@@ -55,6 +55,10 @@ pub(crate) static ANSWERING: [Peer; 5] =
 pub(crate) static TRANSFERRING: [Peer; 5] =
     [einhorn::PEER, nsd::PEER, knot::TRANSFERRING, bind::PEER, powerdns::ANSWERING];
 
+/// The servers that answer encrypted, each with a setup of its own there; the first is the one the
+/// others are compared with.
+pub(crate) static ENCRYPTED: [Peer; 3] = [einhorn::PEER, nsd::PEER, bind::PEER];
+
 /// The servers that are measured in groups, each with a setup of its own there.
 pub(crate) static EINHORN: Peer = einhorn::PEER;
 pub(crate) static BIND: Peer = bind::PEER;
