@@ -24,7 +24,7 @@ Measures Einhorn and its peers on this machine.
   etcd          updates of a site with its log in an etcd (needs `--features etcd` for this program and
                 einhorn; not in `all`)
   commit        changes that several sites decide on, over links of some length
-  phone         answers over TLS and HTTPS, idle connections (needs dnsperf)
+  phone         answers over TLS and HTTPS, idle connections (needs dnsperf and h2load)
   bridge        host tables: reading, writing, merging a million records
   instructions  instructions for each query and update of Einhorn's (needs valgrind)
   all           all of them, one after the other

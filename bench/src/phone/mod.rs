@@ -19,7 +19,7 @@ use crate::verdict::{DISTURBED, ratio_target};
 use einhorn_harness::{TlsClient, TlsStream, framed, question_message, read_message};
 use einhorn_wire::message::Opcode;
 use einhorn_wire::{Class, Name, RecordType};
-use load::{CONNECTIONS, Client, Found, IN_FLIGHT, Way};
+use load::{CONNECTIONS, Client, Found, IN_FLIGHT_EACH, Way};
 use setup::{Certificates, Started};
 use std::fs;
 use std::io::Write as _;
@@ -301,7 +301,7 @@ fn sheet(
         command_line,
         machine: conditions.machine,
         method: format!(
-            "A zone of {} hosts; 50 % A, 40 % AAAA, 10 % names that do not exist. `dnsperf`, which others wrote, asks for {} s with {IN_FLIGHT} queries on their way over {CONNECTIONS} connections that stay open, after a warm-up; server on processor 0, client on processor 1. TLS 1.3, a certificate of P-256. Medians of {rounds} round(s), servers in turn. Knot 3.2 speaks neither.",
+            "A zone of {} hosts; 50 % A, 40 % AAAA, 10 % names that do not exist. `dnsperf` (over TLS) and `h2load` (over HTTPS/2, with GET), which others wrote, ask for {} s over {CONNECTIONS} connections that stay open, with {IN_FLIGHT_EACH} queries on their way on each, after a warm-up; server on processor 0, client on processor 1. TLS 1.3, a certificate of P-256. Medians of {rounds} round(s), servers in turn. Knot 3.2 speaks neither.",
             stage.hosts,
             stage.duration.as_secs(),
         ),
