@@ -4,6 +4,7 @@
 mod fleet;
 mod machines;
 mod paths;
+mod phone;
 mod story;
 mod watch;
 
@@ -15,10 +16,11 @@ use einhorn_core::model::settings::Settings;
 use einhorn_core::rules::policy::Grant;
 use einhorn_ingress::control;
 use einhorn_node::Node;
-use einhorn_node::config::{AnswerConfig, Config, DevicesConfig, ZoneConfig};
+use einhorn_node::config::{AnswerConfig, Config, ZoneConfig};
 use einhorn_store::ledger::{OsFiles, TileSource, prove_entry};
 use einhorn_wire::tsig::{Algorithm, Key};
 use einhorn_wire::{Name, Record, RecordType};
+use phone::Phone;
 use serde_json::json;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -107,6 +109,9 @@ struct Demo {
     zone: Name,
     dns: SocketAddr,
     http: SocketAddr,
+    phone: Phone,
+    /// Where the phone asks.
+    doh: SocketAddr,
     step: u32,
 }
 
@@ -130,6 +135,7 @@ impl Demo {
                 .ok_or_else(|| Failure::usage("--port-base: the ports end at 65535")),
             None => Ok(0),
         };
+        let (phone, tls, devices) = Phone::enrol(&folder, port(2)?)?;
         let config = Config {
             agent: true,
             site: SITE.to_owned(),
@@ -137,7 +143,7 @@ impl Demo {
             data: data.clone(),
             listen: vec![(Ipv4Addr::LOCALHOST, port(0)?).into()],
             http: Some((Ipv4Addr::LOCALHOST, port(1)?).into()),
-            tls: None,
+            tls: Some(tls),
             hostname_server: None,
             operator_token: None,
             zones: vec![ZoneConfig {
@@ -147,7 +153,7 @@ impl Demo {
             }],
             keys: vec![key.clone()],
             grants: vec![Grant::everything(key.name().clone(), zone.clone())],
-            devices: DevicesConfig::default(),
+            devices,
             edges: Vec::new(),
             answer: AnswerConfig::default(),
             etcd: None,
@@ -160,10 +166,12 @@ impl Demo {
             path: None,
         };
         let node = Node::start(&config).map_err(Failure::finding)?;
-        let (Some(&dns), Some(http)) = (node.dns.first(), node.http) else {
+        let addresses = (node.dns.first(), node.http, node.doh().first());
+        let (Some(&dns), Some(http), Some(&doh)) = addresses else {
             return Err(Failure::finding("the node has no addresses"));
         };
-        let demo = Demo { node, key: Arc::new(key), key_file, data, zone, dns, http, step: 0 };
+        let key = Arc::new(key);
+        let demo = Demo { node, key, key_file, data, zone, dns, http, phone, doh, step: 0 };
         demo.sealed_entries()?;
         Ok(demo)
     }
@@ -188,6 +196,7 @@ impl Demo {
                 "vkey": self.node.verifier_key,
                 "data": self.data.display().to_string(),
             }],
+            "phone": self.phone.json(self.doh),
         })
         .to_string()
     }
@@ -242,6 +251,7 @@ impl Demo {
         print(indent(&crate::source::ask(&self.data, &command)?))?;
         let back = client.query(&device, RecordType::A)?;
         print(answers(back.rcode.to_string(), &back.answers))?;
+        self.roam(&client)?;
         self.farewell()
     }
 

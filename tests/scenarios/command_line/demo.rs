@@ -1,7 +1,7 @@
 //! `einhorn demo`: everything that its one line of JSON names works as documented.
 
 use super::{EINHORN, einhorn, says};
-use einhorn_harness::{Client, Reply, peer, run, scratch};
+use einhorn_harness::{Client, Reply, await_that, peer, run, scratch};
 use einhorn_wire::RecordType;
 use einhorn_wire::message::Rcode;
 use einhorn_wire::tsig::Key;
@@ -110,6 +110,21 @@ fn everything_that_the_line_names_works() {
     let name = "bens-iphone.fleet.example.";
     assert_eq!(demo.set(name, [192, 0, 2, 99]), Rcode::NOERROR);
     assert_eq!(*demo.query(name).answers[0].rdata, [192, 0, 2, 99]);
+    // Whoever has the phone's URL and is where it may be is the phone.
+    if let Some(curl) = peer("curl") {
+        let url =
+            format!("{}?dns=AAAAAAABAAAAAAAABWZsZWV0B2V4YW1wbGUAAAYAAQ", demo.text("/phone/doh"));
+        let mut command = Command::new(curl);
+        command.args(["--silent", "--show-error", "--fail", "--output", "/dev/null"]);
+        command.args(["--interface", "127.2.0.9", "--cacert", demo.text("/phone/ca"), &url]);
+        run(&mut command).good();
+        let phone = demo.text("/phone/name");
+        await_that("the phone's name follows it", || {
+            let answers = demo.query(phone).answers;
+            let is_there = answers.first().is_some_and(|record| *record.rdata == [127, 2, 0, 9]);
+            if is_there { Ok(()) } else { Err(format!("{answers:?}")) }
+        });
+    }
     if let Some(dig) = peer("dig") {
         let mut command = Command::new(dig);
         let dns = demo.dns();
@@ -153,19 +168,22 @@ fn a_folder_is_kept_and_gone_on_with() {
 
 #[test]
 fn the_ports_are_those_asked_for() {
-    // Two ports in a row that were free a moment ago.
+    // Three ports in a row that were free a moment ago.
     let base = std::iter::repeat_with(|| {
         let first = TcpListener::bind("127.0.0.1:0").expect("a socket");
         let port = first.local_addr().expect("an address").port();
         let second = TcpListener::bind(("127.0.0.1", port.checked_add(1)?)).ok()?;
-        drop((first, second));
+        let third = TcpListener::bind(("127.0.0.1", port.checked_add(2)?)).ok()?;
+        drop((first, second, third));
         Some(port)
     })
     .find_map(|port| port)
-    .expect("two free ports");
+    .expect("three free ports");
     let demo = Demo::start(&["--port-base", &base.to_string()]);
     assert_eq!(demo.dns().port(), base);
     assert_eq!(demo.text("/sites/0/http"), format!("http://127.0.0.1:{}", base + 1));
+    let doh = demo.text("/phone/doh");
+    assert!(doh.starts_with(&format!("https://127.0.0.1:{}/dns-query/", base + 2)), "{doh}");
     let said = run(&mut einhorn(&["demo", "--json", "--port-base", &base.to_string()])).failed(1);
     says(&said, &["is in use"]);
     demo.stop();
@@ -203,6 +221,8 @@ fn the_story_is_told_and_ends_when_told_to() {
             "annas-iphone.fleet.example. 60 IN A 192.0.2.17 -> NOERROR",
             "hashes prove entry",
             "rolled back in entry",
+            "on Wi-Fi, asking from 127.1.0.7: claras-iphone.fleet.example. 60 IN A 127.1.0.7 after 1 ",
+            "on the way, asking from 127.2.0.9: claras-iphone.fleet.example. 60 IN A 127.2.0.9 after",
             "nsupdate -k",
         ],
     );
